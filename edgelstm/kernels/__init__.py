@@ -1,0 +1,91 @@
+"""Compiled functions, and the cache on disk that spares later processes the compilation.
+
+Numba reads its cache directory when a decorated function is made, and falls back in silence when it cannot
+write there. So this package looks first, sets the directory while the kernel files are imported, and keeps in
+`CACHE` what it did. The directory is named after a digest of the kernel sources, the Numba version and the
+processor that is compiled for: Numba itself notices only edits in the file of the outermost function.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgelstm.kernels import compiled
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCache:
+    """Where machine code is kept: a directory, or None and the reason why every process compiles anew."""
+
+    directory: Path | None
+    reason: str
+
+
+def _base_directory() -> Path:
+    """Return the user's own choice, else the service's, else the platform's cache directory."""
+    for variable in ("EDGELSTM_CACHE_DIR", "NUMBA_CACHE_DIR"):
+        if os.environ.get(variable):
+            return Path(os.environ[variable])
+    if os.environ.get("CACHE_DIRECTORY"):  # systemd
+        return Path(os.environ["CACHE_DIRECTORY"])
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "edgelstm" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "edgelstm"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgelstm"
+
+
+def target() -> tuple[str, str]:
+    """Return the processor name and the features that Numba compiles for: not always the host's own."""
+    import numba
+    from llvmlite import binding
+
+    name = numba.config.CPU_NAME or binding.get_host_cpu_name()
+    if numba.config.CPU_FEATURES is not None:
+        return name, numba.config.CPU_FEATURES
+    return name, binding.get_host_cpu_features().flatten()
+
+
+def _digest() -> str:
+    import numba
+
+    digest = hashlib.sha256(repr((numba.__version__, sys.version_info[:3], target())).encode())
+    here = Path(__file__).parent
+    for source in sorted([*here.rglob("*.py"), *(here.parent / "reference").glob("*.py")]):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _find_cache() -> KernelCache:
+    if not compiled.COMPILES:
+        return KernelCache(None, "kernels are not compiled: Numba is switched off or has no build for this machine")
+    try:
+        directory = _base_directory() / f"kernels-{_digest()}"
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except (OSError, RuntimeError) as exc:  # RuntimeError: no home directory
+        return KernelCache(
+            None,
+            f"every process compiles anew (about 10 s): no cache directory can be written ({exc}); "
+            "set EDGELSTM_CACHE_DIR to a writable directory",
+        )
+    return KernelCache(directory, "")
+
+
+CACHE = _find_cache()
+compiled.set_cache(enabled=CACHE.directory is not None)
+if CACHE.directory is not None:
+    import numba
+
+    _callers_directory = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(CACHE.directory)
+    try:
+        from edgelstm.kernels import step  # every kernel file is imported here, while the directory is set
+    finally:
+        numba.config.CACHE_DIR = _callers_directory

@@ -1,0 +1,38 @@
+"""What follows the product of a dense layer: its activation, and the way out to int16 or float32."""
+
+import numpy as np
+
+from edgelstm.reference.activations import sigmoid, tanh
+from edgelstm.reference.fixed_point import rshift, saturate16
+
+LINEAR, RELU, SIGMOID, TANH = 0, 1, 2, 3
+ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+"""Names in the order of their codes."""
+
+
+def activate(z, units, activation):
+    """Apply an activation in place: linear and relu keep the fixed point, sigmoid and tanh leave Q0.31.
+
+    z  int32 (units,)  read, then written; Q15.16 before sigmoid and tanh
+    """
+    if activation == RELU:
+        z[:units] = np.maximum(z[:units], 0)
+    elif activation == SIGMOID:
+        z[:units] = sigmoid(z[:units].astype(np.int64))
+    elif activation == TANH:
+        z[:units] = tanh(z[:units].astype(np.int64))
+
+
+def narrow(z, units, bits, hidden):
+    """Write `hidden = sat16(rshift(z, bits))`, the int16 that the next layer multiplies."""
+    hidden[:units] = saturate16(rshift(z[:units].astype(np.int64), bits))
+
+
+def emit(values, units, scales, y):
+    """Write the outputs: `y = float32(value) * scale`, one rounding each.
+
+    values  int32 or int16 (units,)
+    scales  float32 (units,)
+    y       float32 (units,)  written
+    """
+    y[:units] = values[:units].astype(np.float32) * scales[:units]

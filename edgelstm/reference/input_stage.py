@@ -1,0 +1,16 @@
+"""From the float32 sample to int16: the only float arithmetic before the last multiplication."""
+
+import numpy as np
+
+
+def quantize_input(sample, offsets, gains, quantized):
+    """Write `sat16(rint((x - offset) * gain))`, three IEEE float32 operations, each rounded by itself.
+
+    sample     float32 (channels,)  finite
+    offsets    float32 (channels,)
+    gains      float32 (channels,)  2**-64 to 2**64, so that a subnormal sample cannot reach one step
+    quantized  int16   (channels,)  written
+    """
+    with np.errstate(over="ignore"):  # an infinite product saturates like any other
+        scaled = np.rint((sample - offsets) * gains)
+    quantized[: sample.shape[0]] = np.clip(scaled, -32768.0, 32767.0)

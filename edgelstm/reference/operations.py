@@ -1,0 +1,35 @@
+"""The words of a program: where the header and the operations stand, and what each operation's words mean.
+
+A program is one int32 array: a header, the operations one after another, then parameters and weights, which
+operations address by word. `word` counts int32 and `half` counts int16 from the start of state or scratch.
+
+| operation      | its words after the kind |
+|---|---|
+| QUANTIZE_INPUT | channels, offsets word, gains word, scratch half |
+| ROW_PRODUCT    | weights word, parameters word, groups, pairs, source in state, source half, result word, accumulate |
+| LSTM_CELL      | units, stride, z word, cell word, hidden half |
+| GRU_RESET      | units, stride, z inputs word, z hidden word, hidden half, scratch half of the result |
+| GRU_CELL       | units, stride, z inputs word, z hidden word, state word, hidden half, reset after |
+| ACTIVATE       | units, z word, activation code |
+| NARROW         | units, z word, bits, scratch half |
+| EMIT           | units, z word, scales word |
+| EMIT_HIDDEN    | units, state half, scales word |
+
+The parameters of a row product are three vectors of 8 x groups words: multipliers, shifts, bias.
+"""
+
+OPERATION_COUNT, INPUTS, OUTPUTS = 0, 1, 2
+FIRST_OPERATION = 4
+OPERATION_WORDS = 10
+
+(
+    QUANTIZE_INPUT,
+    ROW_PRODUCT,
+    LSTM_CELL,
+    GRU_RESET,
+    GRU_CELL,
+    ACTIVATE,
+    NARROW,
+    EMIT,
+    EMIT_HIDDEN,
+) = range(9)

@@ -1,0 +1,181 @@
+"""A loaded model and its streams: weights shared and frozen, state owned by each stream."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelstm import model_file
+from edgelstm.backend import execute
+from edgelstm.errors import EdgeLstmError, SampleError, UsageError
+from edgelstm.model import Model
+from edgelstm.model_check import check
+from edgelstm.program import Program, lower
+from edgelstm.snapshot import STREAM_MAGIC, seal, unseal
+
+if TYPE_CHECKING:
+    from edgelstm.detector import Detector
+    from edgelstm.detector_settings import DetectorSettings
+
+Floats = NDArray[np.float32]
+
+
+class LoadedModel:
+    """A checked model and its program; immutable, shared by any number of streams and threads."""
+
+    def __init__(self, model: Model) -> None:
+        """Check and lower `model`; raises ModelFileError naming the layer and value that is out of bounds."""
+        check(model)
+        self.model = model
+        self.digest = model_file.digest(model)
+        self.program: Program = lower(model)
+        self.inputs, self.outputs = self.program.inputs, self.program.outputs
+        self.channel_names = tuple(channel.name for channel in model.channels)
+        self.output_names = tuple(output.name for output in model.outputs)
+
+    def stream(self) -> Stream:
+        """Return a new stream in the initial state."""
+        return Stream(self)
+
+    def streams(self, count: int) -> Streams:
+        """Return `count` independent streams that are stepped together."""
+        return Streams(self, count)
+
+    def detector(self, settings: DetectorSettings | None = None) -> Detector:
+        """Return a new anomaly detector with the model's own settings, or with those given.
+
+        Raises EdgeLstmError where the model file carries no detector and none is given.
+        """
+        from edgelstm.detector import Detector
+
+        chosen = settings or self.model.detector_settings
+        if chosen is None:
+            raise EdgeLstmError(
+                f'model "{self.model.name}" carries no detector; make one from normal history with: '
+                "edgelstm calibrate MODEL HISTORY.csv -o DETECTOR.elstm"
+            )
+        return Detector(self, chosen)
+
+
+def load(path: str | os.PathLike[str]) -> LoadedModel:
+    """Load a model file; raises ModelFileError with one line that names the file and what is wrong."""
+    return LoadedModel(model_file.load(path))
+
+
+class _States:
+    """The states of one or more streams of a model, and the scratch they are stepped in."""
+
+    def __init__(self, model: LoadedModel, count: int) -> None:
+        self.model = model
+        self._execute = execute()
+        self._words = model.program.words
+        self._scratch = model.program.new_scratch()
+        self._state = model.program.initial_state(count)
+
+    def _run(self, x: Floats, shape: tuple[int, ...], out: Floats | None, out_shape: tuple[int, ...]) -> Floats:
+        if type(x) is not np.ndarray or x.dtype != np.float32 or x.shape != shape or not x.flags.c_contiguous:
+            raise SampleError(_mismatch("the sample", x, shape))
+        if out is None:
+            out = np.empty(out_shape, np.float32)
+        elif type(out) is not np.ndarray or out.dtype != np.float32 or out.shape != out_shape:
+            raise SampleError(_mismatch("out", out, out_shape))
+        elif not (out.flags.c_contiguous and out.flags.writeable):
+            raise SampleError("out is not a writable, C-contiguous array")
+        bad = self._execute(self._words, self._state, self._scratch, x.reshape(-1), out.reshape(-1))
+        if bad >= 0:
+            at = [int(axis) for axis in np.unravel_index(bad, shape)]
+            raise SampleError(f"the sample at {at} is {x.reshape(-1)[bad]}: values have to be finite")
+        return out
+
+    def _pack(self, index: int) -> bytes:
+        return seal(STREAM_MAGIC, self.model.digest, self.model.program.pack_state(self._state[index]))
+
+    def _unpack(self, index: int, snapshot: bytes) -> None:
+        program = self.model.program
+        body = unseal(STREAM_MAGIC, self.model.digest, snapshot, program.snapshot_bytes)
+        self._state[index] = program.unpack_state(body)
+
+
+class Stream(_States):
+    """One stream of a model; owns its state, not to be shared between threads."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        super().__init__(model, 1)
+        self._shape, self._out_shape = (model.inputs,), (model.outputs,)
+
+    def step(self, x: Floats, out: Floats | None = None) -> Floats:
+        """Advance by one sample.
+
+        x    float32 (inputs,), C-contiguous, finite
+        out  float32 (outputs,), written and returned; a new array if not given
+
+        Raises SampleError, with the state untouched, for a wrong shape or type or a value that is not finite.
+        """
+        return self._run(x, self._shape, out, self._out_shape)
+
+    def run(self, x: Floats, out: Floats | None = None) -> Floats:
+        """Advance by a block of samples: the same bits as one by one.
+
+        x    float32 (samples, inputs), C-contiguous, finite
+        out  float32 (samples, outputs), written and returned; a new array if not given
+
+        Raises SampleError, with the state untouched, for a wrong shape or type or a value that is not finite.
+        """
+        samples = x.shape[0] if isinstance(x, np.ndarray) and x.ndim == 2 else 1
+        return self._run(x, (samples, *self._shape), out, (samples, *self._out_shape))
+
+    def reset(self) -> None:
+        """Return to the initial state."""
+        self._state[:] = 0
+
+    def snapshot(self) -> bytes:
+        """Return the state: the same bytes on every machine, for this model only."""
+        return self._pack(0)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Go to the state that `snapshot` holds; raises SnapshotError with the state untouched."""
+        self._unpack(0, snapshot)
+
+
+class Streams(_States):
+    """A batch of independent streams of one model, stepped together; not to be shared between threads."""
+
+    def __init__(self, model: LoadedModel, count: int) -> None:
+        if count < 1:
+            raise UsageError(f"a batch of {count} streams; expected at least 1")
+        super().__init__(model, count)
+        self.count = count
+
+    def step(self, x: Floats, out: Floats | None = None) -> Floats:
+        """Advance every stream by one sample.
+
+        x    float32 (streams, inputs), C-contiguous, finite
+        out  float32 (streams, outputs), written and returned; a new array if not given
+
+        Raises SampleError, with every state untouched, for a wrong shape or type or a value that is not finite.
+        """
+        return self._run(x, (self.count, self.model.inputs), out, (self.count, self.model.outputs))
+
+    def reset(self, index: int | None = None) -> None:
+        """Return one stream, or all of them, to the initial state."""
+        self._state[slice(None) if index is None else index] = 0
+
+    def snapshot(self, index: int) -> bytes:
+        """Return the state of one stream, as `Stream.snapshot` does: one can be restored into the other."""
+        return self._pack(index)
+
+    def restore(self, index: int, snapshot: bytes) -> None:
+        """Put one stream into the state that `snapshot` holds; raises SnapshotError with the state untouched."""
+        self._unpack(index, snapshot)
+
+
+def _mismatch(what: str, found: object, shape: tuple[int, ...]) -> str:
+    if isinstance(found, np.ndarray):
+        order = "" if found.flags.c_contiguous else ", not C-contiguous"
+        described = f"{found.dtype} of shape {found.shape}{order}"
+    else:
+        described = f"a {type(found).__name__}"
+    return f"{what} is {described}, expected a C-contiguous float32 array of shape {shape}"

@@ -1,14 +1,12 @@
-"""Which `execute` runs: the compiled one, or its NumPy twin where Numba has no build or is switched off."""
+"""Which engine runs: the compiled kernels, or their NumPy twin where Numba has no build or is switched off."""
 
 from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-Execute = Callable[..., int]
 _log = logging.getLogger(__name__)
 
 
@@ -22,9 +20,7 @@ def kernels() -> Any:
 
 
 @cache
-def execute() -> Execute:
-    """Return the compiled `execute`, or the twin with the same name and arguments and the same bits."""
-    package = kernels()
-    name = "edgelstm.kernels.step" if package.compiled.COMPILES else "edgelstm.reference.step"
-    entry: Execute = importlib.import_module(name).execute
-    return entry
+def engine() -> Any:
+    """Return the module with `bind`, `execute_sample`, `execute_block` and `execute`: the same names and bits."""
+    compiles = kernels().compiled.COMPILES
+    return importlib.import_module("edgelstm.kernels.step" if compiles else "edgelstm.reference.step")

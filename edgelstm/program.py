@@ -13,9 +13,6 @@ from edgelstm.reference.dense import ACTIVATIONS
 from edgelstm.reference.fixed_point import rshift, saturate16
 from edgelstm.reference.row_product import LANES
 
-_ACCUMULATORS = 4 * LANES
-"""Words at the start of scratch that the row products sum in."""
-
 
 @dataclass(frozen=True, slots=True)
 class StateField:
@@ -103,7 +100,7 @@ def lower(model: Model) -> Program:
     return Program(
         words=build.assemble(len(model.channels), len(model.outputs)),
         state_words=max(build.state_words, 1),
-        scratch_words=build.scratch_words,
+        scratch_words=max(build.scratch_words, 1),
         inputs=len(model.channels),
         outputs=len(model.outputs),
         state_fields=tuple(build.state_fields),
@@ -118,7 +115,7 @@ class _Builder:
         self.constants: list[_Constant] = []
         self.state_fields: list[StateField] = []
         self.state_words = 0
-        self.scratch_words = _ACCUMULATORS
+        self.scratch_words = 0
 
     def quantize_input(self, model: Model) -> _Vector:
         channels = len(model.channels)
@@ -144,7 +141,7 @@ class _Builder:
         hidden = _Vector(True, 2 * self._state(layer.units, np.int16), layer.units)
         self._product(layer.inputs, 4, source, z, accumulate=False)
         self._product(layer.hidden, 4, hidden, z, accumulate=True)
-        self.operations.append([op.LSTM_CELL, layer.units, stride, z, cell, hidden.half])
+        self.operations.append([op.LSTM_CELL, stride, z, cell, hidden.half])
         return hidden
 
     def _gru(self, layer: Gru, source: _Vector) -> _Vector:
@@ -156,28 +153,28 @@ class _Builder:
         if layer.reset_after:
             self._product(layer.hidden, 3, hidden, z_hidden, accumulate=False)
         else:  # the new gate multiplies r * h, so its rows come after the reset gate is known
-            reset = _Vector(False, 2 * self._scratch(_even(units) // 2), units)
+            reset = _Vector(False, 2 * self._scratch(stride // 2), units)
             self._product(_rows(layer.hidden, 0, 2 * units), 2, hidden, z_hidden, accumulate=False)
-            self.operations.append([op.GRU_RESET, units, stride, z_inputs, z_hidden, hidden.half, reset.half])
+            self.operations.append([op.GRU_RESET, stride, z_inputs, z_hidden, hidden.half, reset.half])
             new_rows = _rows(layer.hidden, 2 * units, 3 * units)
             self._product(new_rows, 1, reset, z_hidden + 2 * stride, accumulate=False)
         self.operations.append(
-            [op.GRU_CELL, units, stride, z_inputs, z_hidden, state, hidden.half, int(layer.reset_after)]
+            [op.GRU_CELL, stride, z_inputs, z_hidden, state, hidden.half, int(layer.reset_after)]
         )
         return hidden
 
     def _dense(self, layer: Dense, source: _Vector, model: Model | None) -> _Vector:
-        units = layer.units
-        z = self._scratch(_padded(units))
+        units, stride = layer.units, _padded(layer.units)
+        z = self._scratch(stride)
         self._product(layer.product, 1, source, z, accumulate=False)
         if layer.activation != "linear":
-            self.operations.append([op.ACTIVATE, units, z, ACTIVATIONS.index(layer.activation)])
+            self.operations.append([op.ACTIVATE, stride, z, ACTIVATIONS.index(layer.activation)])
         if model is not None:
             self.operations.append([op.EMIT, units, z, self._output_scales(model)])
             return source
         bits = 16 if layer.activation in ("sigmoid", "tanh") else 8
-        half = 2 * self._scratch(_even(units) // 2)
-        self.operations.append([op.NARROW, units, z, bits, half])
+        half = 2 * self._scratch(stride // 2)
+        self.operations.append([op.NARROW, stride, z, bits, half])
         return _Vector(False, half, units)
 
     def _product(self, product: RowProduct, gates: int, source: _Vector, z: int, *, accumulate: bool) -> None:
@@ -216,7 +213,7 @@ class _Builder:
     ) -> int:
         word = self.state_words
         self.state_fields.append(StateField(word, count, dtype, derived_from))
-        self.state_words += count if dtype is np.int32 else _even(count) // 2
+        self.state_words += _padded(count) * np.dtype(dtype).itemsize // 4
         return word
 
     def _scratch(self, words: int) -> int:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm import model_file
-from edgelstm.backend import execute
+from edgelstm.backend import engine
 from edgelstm.errors import EdgeLstmError, SampleError, UsageError
 from edgelstm.model import Model
 from edgelstm.model_check import check
 from edgelstm.program import Program, lower
+from edgelstm.reference.operations import DONE, WRONG_SHAPE
 from edgelstm.snapshot import STREAM_MAGIC, seal, unseal
 
 if TYPE_CHECKING:
@@ -70,24 +71,42 @@ class _States:
 
     def __init__(self, model: LoadedModel, count: int) -> None:
         self.model = model
-        self._execute = execute()
-        self._words = model.program.words
-        self._scratch = model.program.new_scratch()
+        self._outputs = model.outputs
         self._state = model.program.initial_state(count)
+        self._engine = engine()
+        self._execute_sample = self._engine.execute_sample
+        self._context, self._owner = self._engine.bind(
+            model.program.words, self._state, model.program.new_scratch()
+        )
 
-    def _run(self, x: Floats, shape: tuple[int, ...], out: Floats | None, out_shape: tuple[int, ...]) -> Floats:
-        if type(x) is not np.ndarray or x.dtype != np.float32 or x.shape != shape or not x.flags.c_contiguous:
-            raise SampleError(_mismatch("the sample", x, shape))
+    def _run_block(self, x: Floats, shape: tuple[int, int], out: Floats | None) -> Floats:
+        out_shape = (shape[0], self.model.outputs)
         if out is None:
             out = np.empty(out_shape, np.float32)
-        elif type(out) is not np.ndarray or out.dtype != np.float32 or out.shape != out_shape:
-            raise SampleError(_mismatch("out", out, out_shape))
-        elif not (out.flags.c_contiguous and out.flags.writeable):
+        code = WRONG_SHAPE
+        if isinstance(x, np.ndarray) and x.shape == shape and isinstance(out, np.ndarray):
+            try:
+                code = self._engine.execute_block(self._context, x, out)
+            except TypeError:  # no machine code for arrays like these
+                pass
+        return out if code == DONE else self._look_closer(code, x, shape, out, out_shape)
+
+    def _look_closer(
+        self, code: int, x: Floats, shape: tuple[int, ...], out: Floats, out_shape: tuple[int, ...]
+    ) -> Floats:
+        """Say what is wrong with a sample that was refused, or run a copy of one that is only laid out otherwise."""
+        if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.shape != shape:
+            raise SampleError(_mismatch("the sample", x, f"a float32 array of shape {shape}"))
+        if type(out) is not np.ndarray or out.dtype != np.float32 or out.shape != out_shape:
+            raise SampleError(_mismatch("out", out, f"a float32 array of shape {out_shape}"))
+        if not (out.flags.c_contiguous and out.flags.writeable):
             raise SampleError("out is not a writable, C-contiguous array")
-        bad = self._execute(self._words, self._state, self._scratch, x.reshape(-1), out.reshape(-1))
-        if bad >= 0:
-            at = [int(axis) for axis in np.unravel_index(bad, shape)]
-            raise SampleError(f"the sample at {at} is {x.reshape(-1)[bad]}: values have to be finite")
+        if code < 0:
+            execute = self._engine.execute_sample if x.ndim == 1 else self._engine.execute_block
+            code = execute(self._context, np.array(x, order="C", subok=False), out)
+        if code >= 0:
+            at = tuple(int(axis) for axis in np.unravel_index(code, shape))
+            raise SampleError(f"the sample at {list(at)} is {x[at]}: values have to be finite")
         return out
 
     def _pack(self, index: int) -> bytes:
@@ -104,28 +123,35 @@ class Stream(_States):
 
     def __init__(self, model: LoadedModel) -> None:
         super().__init__(model, 1)
-        self._shape, self._out_shape = (model.inputs,), (model.outputs,)
 
     def step(self, x: Floats, out: Floats | None = None) -> Floats:
         """Advance by one sample.
 
-        x    float32 (inputs,), C-contiguous, finite
+        x    float32 (inputs,), finite
         out  float32 (outputs,), written and returned; a new array if not given
 
         Raises SampleError, with the state untouched, for a wrong shape or type or a value that is not finite.
         """
-        return self._run(x, self._shape, out, self._out_shape)
+        if out is None:
+            out = np.empty(self._outputs, np.float32)
+        try:
+            code = self._execute_sample(self._context, x, out)
+        except TypeError:  # no machine code for arrays like these
+            code = WRONG_SHAPE
+        if code == DONE:
+            return out
+        return self._look_closer(code, x, (self.model.inputs,), out, (self._outputs,))
 
     def run(self, x: Floats, out: Floats | None = None) -> Floats:
         """Advance by a block of samples: the same bits as one by one.
 
-        x    float32 (samples, inputs), C-contiguous, finite
+        x    float32 (samples, inputs), finite
         out  float32 (samples, outputs), written and returned; a new array if not given
 
         Raises SampleError, with the state untouched, for a wrong shape or type or a value that is not finite.
         """
         samples = x.shape[0] if isinstance(x, np.ndarray) and x.ndim == 2 else 1
-        return self._run(x, (samples, *self._shape), out, (samples, *self._out_shape))
+        return self._run_block(x, (samples, self.model.inputs), out)
 
     def reset(self) -> None:
         """Return to the initial state."""
@@ -152,12 +178,12 @@ class Streams(_States):
     def step(self, x: Floats, out: Floats | None = None) -> Floats:
         """Advance every stream by one sample.
 
-        x    float32 (streams, inputs), C-contiguous, finite
+        x    float32 (streams, inputs), finite
         out  float32 (streams, outputs), written and returned; a new array if not given
 
         Raises SampleError, with every state untouched, for a wrong shape or type or a value that is not finite.
         """
-        return self._run(x, (self.count, self.model.inputs), out, (self.count, self.model.outputs))
+        return self._run_block(x, (self.count, self.model.inputs), out)
 
     def reset(self, index: int | None = None) -> None:
         """Return one stream, or all of them, to the initial state."""
@@ -172,10 +198,8 @@ class Streams(_States):
         self._unpack(index, snapshot)
 
 
-def _mismatch(what: str, found: object, shape: tuple[int, ...]) -> str:
+def _mismatch(what: str, found: object, expected: str) -> str:
+    described = f"a {type(found).__name__}"
     if isinstance(found, np.ndarray):
-        order = "" if found.flags.c_contiguous else ", not C-contiguous"
-        described = f"{found.dtype} of shape {found.shape}{order}"
-    else:
-        described = f"a {type(found).__name__}"
-    return f"{what} is {described}, expected a C-contiguous float32 array of shape {shape}"
+        described = f"{found.dtype} of shape {found.shape}"
+    return f"{what} is {described}, expected {expected}"

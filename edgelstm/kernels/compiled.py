@@ -3,15 +3,12 @@
 `NUMBA_DISABLE_JIT=1` makes it nothing as well, so the same sources run as plain Python.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 try:
     import numba
 except ImportError:  # a board without a Numba wheel: the NumPy twin steps, the stages run as Python
     numba = None
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 COMPILES: bool = numba is not None and not numba.config.DISABLE_JIT
 """Whether functions marked `njit` become machine code in this process."""
@@ -24,9 +21,11 @@ def set_cache(enabled: bool) -> None:
     _options["cache"] = enabled
 
 
-def njit(function: F) -> F:
-    """Compile `function` without Python objects and without holding the interpreter lock."""
-    if not COMPILES:
-        return function
-    compiled: F = numba.njit(**_options)(function)
-    return compiled
+def njit(target: Any) -> Any:
+    """Compile a function without Python objects and without holding the interpreter lock.
+
+    As `@njit` it is compiled for the types of its first call, as `@njit(signature)` for those types only.
+    """
+    if not callable(target):
+        return numba.njit(target, **_options)
+    return numba.njit(**_options)(target) if COMPILES else target

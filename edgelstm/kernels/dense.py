@@ -2,33 +2,62 @@
 
 import numpy as np
 
-from edgelstm.kernels.activations import sigmoid, tanh
+from edgelstm.kernels import lanes
 from edgelstm.kernels.compiled import njit
-from edgelstm.kernels.fixed_point import rshift, saturate16
+from edgelstm.kernels.lanes import LANES, over_lanes, rshift, saturate16
+from edgelstm.reference.dense import RELU, SIGMOID, TANH
 
-LINEAR, RELU, SIGMOID, TANH = 0, 1, 2, 3
+INT32_MAX = (1 << 31) - 1
+
+
+@over_lanes
+def _relu(z, at):
+    z[at] = z[at].clip(0, INT32_MAX)
+
+
+@over_lanes
+def _sigmoid(z, at):
+    z[at] = lanes.sigmoid(z[at])
+
+
+@over_lanes
+def _tanh(z, at):
+    z[at] = lanes.tanh(z[at])
+
+
+@over_lanes
+def _narrow_8(z, hidden, at):
+    hidden[at] = saturate16(rshift(z[at], 8))
+
+
+@over_lanes
+def _narrow_16(z, hidden, at):
+    hidden[at] = saturate16(rshift(z[at], 16))
 
 
 @njit
-def activate(z, units, activation):
+def activate(z, stride, activation):
     """Apply an activation in place: linear and relu keep the fixed point, sigmoid and tanh leave Q0.31.
 
-    z  int32 (units,)  read, then written; Q15.16 before sigmoid and tanh
+    z  int32 (stride,)  read, then written; Q15.16 before sigmoid and tanh; `stride` is a multiple of LANES
     """
-    for unit in range(units):
+    for at in range(0, stride, LANES):
         if activation == RELU:
-            z[unit] = max(z[unit], 0)
+            _relu(z, at)
         elif activation == SIGMOID:
-            z[unit] = sigmoid(np.int64(z[unit]))
+            _sigmoid(z, at)
         elif activation == TANH:
-            z[unit] = tanh(np.int64(z[unit]))
+            _tanh(z, at)
 
 
 @njit
-def narrow(z, units, bits, hidden):
-    """Write `hidden = sat16(rshift(z, bits))`, the int16 that the next layer multiplies."""
-    for unit in range(units):
-        hidden[unit] = saturate16(rshift(np.int64(z[unit]), bits))
+def narrow(z, stride, bits, hidden):
+    """Write `hidden = sat16(rshift(z, bits))`, the int16 that the next layer multiplies; `bits` is 8 or 16."""
+    for at in range(0, stride, LANES):
+        if bits == 8:
+            _narrow_8(z, hidden, at)
+        else:
+            _narrow_16(z, hidden, at)
 
 
 @njit

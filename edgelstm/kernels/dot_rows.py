@@ -1,84 +1,49 @@
-"""The inner product of the row products, written as vector instructions for LLVM.
+"""The inner product of the row products, as vector instructions.
 
-One definition serves every processor. It multiplies pairs of int16 and adds neighbours, which LLVM turns into
-`vpmaddwd` (AVX2, AVX-512), `pmaddwd` (SSE2) or widening multiplies (AArch64): `tests/parity` looks for the
-mnemonics. Sums are integers, so the order cannot change a bit.
+It multiplies pairs of int16 and adds neighbours, which LLVM turns into `vpmaddwd` (AVX2, AVX-512), `pmaddwd`
+(SSE2) or widening multiplies (AArch64): `tests/parity` looks for the mnemonics.
 """
 
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba.core import cgutils
 
-LANES = 8
+from edgelstm.kernels.lanes import INT8, INT16, INT32, LANES, Lanes, splat
 
-
-def _dot_rows(groups):
-    """Make the function that sums `groups` row groups at once, so that they share each broadcast of a pair."""
-
-    @intrinsic
-    def dot_rows(typing_context, weights, first_weight, stride, pairs, source, accumulators):
-        """Write the sums of `groups * LANES` rows of packed `weights` times `source`.
-
-        weights       int8  (bytes,)   from `first_weight` on; each row group is `stride` bytes after the last
-        source        int16 (2 * pairs,)
-        accumulators  int32 (groups * LANES,)  written
-        """
-        signature = types.void(weights, types.intp, types.intp, types.intp, source, accumulators)
-        return signature, lambda *call: _emit_dot_rows(groups, *call)
-
-    return dot_rows
+_PAIRS = 2 * LANES
+_SUMS = ir.VectorType(INT32, LANES)
 
 
-def _emit_dot_rows(groups, context, builder, signature, arguments):
-    weights, first_weight, stride, pairs, source, accumulators = arguments
-    int8, int16, int32 = (ir.IntType(bits) for bits in (8, 16, 32))
-    sums_type = ir.VectorType(int32, LANES)
+def dot_rows(groups, weights, first_weight, stride, pairs, source):
+    """Return, as `groups` Lanes, the sums of `groups * LANES` rows of packed `weights` times `source`.
 
-    def pointer(position, array):
-        return context.make_array(signature.args[position])(context, builder, array).data
+    weights  int8  from `first_weight` on; each row group begins `stride` bytes after the one before it
+    source   int16 (2 * pairs,)
 
-    def index(value):
-        return ir.Constant(first_weight.type, value)
-
-    group_bytes = [builder.add(first_weight, builder.mul(stride, index(group))) for group in range(groups)]
-    rows = [builder.gep(pointer(0, weights), [offset]) for offset in group_bytes]
-    pair_values = builder.bitcast(pointer(4, source), int32.as_pointer())
-    sums = [cgutils.alloca_once_value(builder, ir.Constant(sums_type, None)) for _ in range(groups)]
-    with cgutils.for_range(builder, pairs) as loop:
-        pair = builder.load(builder.gep(pair_values, [loop.index]))
-        broadcast = builder.bitcast(_splat(builder, pair, sums_type), ir.VectorType(int16, 2 * LANES))
+    The groups share each broadcast of a pair of activations, and their sums stay in registers.
+    """
+    build = weights.builder
+    sums = [cgutils.alloca_once_value(build, ir.Constant(_SUMS, None)) for _ in range(groups)]
+    pair_values = build.bitcast(source.data, INT32.as_pointer())
+    with cgutils.for_range(build, pairs.value) as loop:
+        pair = build.load(build.gep(pair_values, [loop.index]))
+        pair.align = 2
+        broadcast = build.bitcast(splat(build, pair).value, ir.VectorType(INT16, _PAIRS))
+        in_group = build.mul(loop.index, ir.Constant(loop.index.type, _PAIRS))
         for group in range(groups):
-            at = builder.gep(rows[group], [builder.mul(loop.index, index(2 * LANES))])
-            eight_pairs = builder.load(builder.bitcast(at, ir.VectorType(int8, 2 * LANES).as_pointer()))
-            eight_pairs.align = 1
-            added = builder.add(builder.load(sums[group]), _multiply_pairs(builder, eight_pairs, broadcast))
-            builder.store(added, sums[group])
-    out = pointer(5, accumulators)
-    for group in range(groups):
-        at = builder.bitcast(builder.gep(out, [index(group * LANES)]), sums_type.as_pointer())
-        builder.store(builder.load(sums[group]), at).align = 4
-    return context.get_dummy_value()
-
-
-def _splat(builder, value, vector_type):
-    undefined = ir.Constant(vector_type, ir.Undefined)
-    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector_type.count), [0] * vector_type.count)
-    return builder.shuffle_vector(first, undefined, zeros)
+            at = first_weight + stride * group
+            packed = build.load(weights.pointer(type(at)(build, build.add(at.value, in_group)), INT8, _PAIRS))
+            packed.align = 1
+            build.store(build.add(build.load(sums[group]), _multiply_pairs(build, packed, broadcast)), sums[group])
+    return [Lanes(build, build.load(total)) for total in sums]
 
 
 def _multiply_pairs(builder, weights, activations):
     """Return, for each of LANES rows, w0 * x0 + w1 * x1 as int32: at most 2 * 127 * 32768, which cannot wrap."""
-    wide = ir.VectorType(ir.IntType(32), 2 * LANES)
+    wide = ir.VectorType(INT32, _PAIRS)
     products = builder.mul(builder.sext(weights, wide), builder.sext(activations, wide))
     undefined = ir.Constant(wide, ir.Undefined)
-    half = ir.VectorType(ir.IntType(32), LANES)
     even, odd = (
-        builder.shuffle_vector(products, undefined, ir.Constant(half, list(range(first, 2 * LANES, 2))))
+        builder.shuffle_vector(products, undefined, ir.Constant(_SUMS, list(range(first, _PAIRS, 2))))
         for first in (0, 1)
     )
     return builder.add(even, odd)
-
-
-dot_four_groups = _dot_rows(4)
-dot_one_group = _dot_rows(1)

@@ -1,56 +1,53 @@
 """Rows of int8 weights times a vector of int16; twin in `reference/row_product.py`."""
 
-import numpy as np
+from edgelstm.kernels.compiled import njit
+from edgelstm.kernels.dot_rows import dot_rows
+from edgelstm.kernels.lanes import LANES, mulr, over_lanes, shift_left_saturating
 
-from edgelstm.kernels.compiled import COMPILES, njit
-from edgelstm.kernels.fixed_point import mulr, saturate32
-
-LANES = 8
 GROUP_BYTES_PER_PAIR = 2 * LANES
 
-if COMPILES:
-    from edgelstm.kernels.dot_rows import dot_four_groups, dot_one_group
-else:  # plain Python reads the same packed weights
 
-    def _dot(groups, weights, first_weight, stride, pairs, source, accumulators):
-        for row in range(groups * LANES):
-            at = first_weight + (row // LANES) * stride + 2 * (row % LANES)
-            total = 0
-            for pair in range(pairs):
-                for side in range(2):
-                    total += int(weights[at + pair * GROUP_BYTES_PER_PAIR + side]) * int(source[2 * pair + side])
-            accumulators[row] = total
+def _row_groups(groups):
+    """Make the function for `groups` row groups at once."""
 
-    def dot_four_groups(*arguments):
-        _dot(4, *arguments)
+    @over_lanes
+    def row_groups(
+        weights, first_weight, stride, pairs, source, multipliers, shifts, bias, result, first_row, added
+    ):
+        sums = dot_rows(groups, weights, first_weight, stride, pairs, source)
+        for group, total in enumerate(sums):
+            at = first_row + group * LANES
+            part = bias[at] + mulr(shift_left_saturating(total, shifts[at]), multipliers[at])
+            result[at] = part + (result[at] & added.in_lanes())
 
-    def dot_one_group(*arguments):
-        _dot(1, *arguments)
+    return row_groups
+
+
+_four_groups, _one_group = _row_groups(4), _row_groups(1)
 
 
 @njit
-def row_product(weights, multipliers, shifts, bias, groups, pairs, source, accumulators, result, accumulate):
+def row_product(weights, multipliers, shifts, bias, groups, pairs, source, result, accumulate):
     """Compute `bias + mulr(sat32((weights . source) << shifts), multipliers)` for every row.
 
-    weights       int8   packed: groups x pairs x LANES rows x 2 columns
-    multipliers   int32  (groups * LANES,)  0 <= M < 2**30
-    shifts        int32  (groups * LANES,)  0 to 30
-    bias          int32  (groups * LANES,)
-    source        int16  (2 * pairs,)       activations, zero in the padding
-    accumulators  int32  (4 * LANES,)       scratch
-    result        int32  (groups * LANES,)  written, or added to where `accumulate` is not 0
+    weights      int8   packed: groups x pairs x LANES rows x 2 columns
+    multipliers  int32  (groups * LANES,)  0 <= M < 2**30
+    shifts       int32  (groups * LANES,)  0 to 30
+    bias         int32  (groups * LANES,)
+    source       int16  (2 * pairs,)       activations, zero in the padding
+    result       int32  (groups * LANES,)  written, or added to where `accumulate` is 1 and not 0
     """
     stride = pairs * GROUP_BYTES_PER_PAIR
     group = 0
+    while group + 4 <= groups:
+        _four_groups(
+            weights, group * stride, stride, pairs, source, multipliers, shifts, bias, result,
+            group * LANES, -accumulate,
+        )  # fmt: skip
+        group += 4
     while group < groups:
-        together = 4 if group + 4 <= groups else 1
-        if together == 4:
-            dot_four_groups(weights, group * stride, stride, pairs, source, accumulators)
-        else:
-            dot_one_group(weights, group * stride, stride, pairs, source, accumulators)
-        first = group * LANES
-        for row in range(together * LANES):
-            at = first + row
-            part = bias[at] + mulr(saturate32(np.int64(accumulators[row]) << shifts[at]), multipliers[at])
-            result[at] = result[at] + part if accumulate else part
-        group += together
+        _one_group(
+            weights, group * stride, stride, pairs, source, multipliers, shifts, bias, result,
+            group * LANES, -accumulate,
+        )  # fmt: skip
+        group += 1

@@ -1,15 +1,19 @@
-"""The compiled entry that runs any program over any number of samples; twin in `reference/step.py`."""
+"""The compiled entries that run any program over any number of samples; twins in `reference/step.py`."""
 
 import numpy as np
+from numba import carray, types
 
 from edgelstm.kernels.compiled import njit
+from edgelstm.kernels.context import CONTEXT_WORDS, bind, pointer_to_int32, pointer_to_int64
 from edgelstm.kernels.dense import activate, emit, narrow
 from edgelstm.kernels.gru import gru_cell, gru_reset
 from edgelstm.kernels.input_stage import quantize_input
+from edgelstm.kernels.lanes import LANES
 from edgelstm.kernels.lstm import lstm_cell
-from edgelstm.kernels.row_product import LANES, row_product
+from edgelstm.kernels.row_product import row_product
 from edgelstm.reference.operations import (
     ACTIVATE,
+    DONE,
     EMIT,
     EMIT_HIDDEN,
     FIRST_OPERATION,
@@ -23,12 +27,57 @@ from edgelstm.reference.operations import (
     OUTPUTS,
     QUANTIZE_INPUT,
     ROW_PRODUCT,
+    WRONG_SHAPE,
 )
+
+__all__ = ["bind", "execute", "execute_block", "execute_sample"]
+
+_CODE, _CONTEXT = types.int64, types.int64
+_VECTOR, _MATRIX = types.float32[::1], types.float32[:, ::1]
+
+
+@njit
+def _step(program, state, scratch, x, y):
+    floats, weights = program.view(np.float32), program.view(np.int8)
+    state16, scratch16 = state.view(np.int16), scratch.view(np.int16)
+    for n in range(program[OPERATION_COUNT]):
+        first = FIRST_OPERATION + n * OPERATION_WORDS
+        of = program[first + 1 : first + OPERATION_WORDS]
+        kind = program[first]
+        if kind == ROW_PRODUCT:
+            parameters, rows, start = of[1], of[2] * LANES, of[5]
+            row_product(
+                weights[4 * of[0] :],
+                program[parameters:],
+                program[parameters + rows :],
+                program[parameters + 2 * rows :],
+                of[2],
+                of[3],
+                state16[start:] if of[4] else scratch16[start:],
+                scratch[of[6] :],
+                of[7],
+            )
+        elif kind == LSTM_CELL:
+            lstm_cell(scratch[of[1] :], of[0], state[of[2] :], state16[of[3] :])
+        elif kind == GRU_RESET:
+            gru_reset(scratch[of[1] :], scratch[of[2] :], of[0], state16[of[3] :], scratch16[of[4] :])
+        elif kind == GRU_CELL:
+            gru_cell(scratch[of[1] :], scratch[of[2] :], of[0], of[5], state[of[3] :], state16[of[4] :])
+        elif kind == QUANTIZE_INPUT:
+            quantize_input(x, floats[of[1] :], floats[of[2] :], scratch16[of[3] :])
+        elif kind == ACTIVATE:
+            activate(scratch[of[1] :], of[0], of[2])
+        elif kind == NARROW:
+            narrow(scratch[of[1] :], of[0], of[2], scratch16[of[3] :])
+        elif kind == EMIT:
+            emit(scratch[of[1] :], of[0], floats[of[2] :], y)
+        elif kind == EMIT_HIDDEN:
+            emit(state16[of[1] :], of[0], floats[of[2] :], y)
 
 
 @njit
 def execute(program, state, scratch, x, y):
-    """Step every stream over every sample; return -1, or where `x` holds its first non-finite value.
+    """Step every stream over every sample; return DONE, or where `x` holds its first non-finite value.
 
     program  int32   (words,)                      as packed by `edgelstm.program.lower`
     state    int32   (streams, state_words)        read, then written
@@ -50,44 +99,40 @@ def execute(program, state, scratch, x, y):
             x[row * inputs : (row + 1) * inputs],
             y[row * outputs : (row + 1) * outputs],
         )
-    return -1
+    return DONE
 
 
 @njit
-def _step(program, state, scratch, x, y):
-    floats, weights = program.view(np.float32), program.view(np.int8)
-    state16, scratch16 = state.view(np.int16), scratch.view(np.int16)
-    for n in range(program[OPERATION_COUNT]):
-        first = FIRST_OPERATION + n * OPERATION_WORDS
-        of = program[first + 1 : first + OPERATION_WORDS]
-        kind = program[first]
-        if kind == ROW_PRODUCT:
-            parameters, rows, start = of[1], of[2] * LANES, of[5]
-            row_product(
-                weights[4 * of[0] :],
-                program[parameters:],
-                program[parameters + rows :],
-                program[parameters + 2 * rows :],
-                of[2],
-                of[3],
-                state16[start:] if of[4] else scratch16[start:],
-                scratch,
-                scratch[of[6] :],
-                of[7],
-            )
-        elif kind == LSTM_CELL:
-            lstm_cell(scratch[of[2] :], of[0], of[1], state[of[3] :], state16[of[4] :])
-        elif kind == GRU_RESET:
-            gru_reset(scratch[of[2] :], scratch[of[3] :], of[0], of[1], state16[of[4] :], scratch16[of[5] :])
-        elif kind == GRU_CELL:
-            gru_cell(scratch[of[2] :], scratch[of[3] :], of[0], of[1], of[6], state[of[4] :], state16[of[5] :])
-        elif kind == QUANTIZE_INPUT:
-            quantize_input(x, floats[of[1] :], floats[of[2] :], scratch16[of[3] :])
-        elif kind == ACTIVATE:
-            activate(scratch[of[1] :], of[0], of[2])
-        elif kind == NARROW:
-            narrow(scratch[of[1] :], of[0], of[2], scratch16[of[3] :])
-        elif kind == EMIT:
-            emit(scratch[of[1] :], of[0], floats[of[2] :], y)
-        elif kind == EMIT_HIDDEN:
-            emit(state16[of[1] :], of[0], floats[of[2] :], y)
+def _arrays(context):
+    words = carray(pointer_to_int64(context), CONTEXT_WORDS)
+    program = carray(pointer_to_int32(words[0]), words[1])
+    state = carray(pointer_to_int32(words[2]), (words[3], words[4]))
+    return program, state, carray(pointer_to_int32(words[5]), words[6])
+
+
+@njit(_CODE(_CONTEXT, _VECTOR, _VECTOR))
+def execute_sample(context, x, y):
+    """Step the only stream of a context over one sample; codes as `execute`, or WRONG_SHAPE.
+
+    context  from `bind`;  x  float32 (inputs,);  y  float32 (outputs,)
+    """
+    program, state, scratch = _arrays(context)
+    if x.shape[0] != program[INPUTS] or y.shape[0] != program[OUTPUTS] or state.shape[0] != 1:
+        return WRONG_SHAPE
+    return execute(program, state, scratch, x, y)
+
+
+@njit(_CODE(_CONTEXT, _MATRIX, _MATRIX))
+def execute_block(context, x, y):
+    """Step every stream of a context over its samples; codes as `execute`, or WRONG_SHAPE.
+
+    context  from `bind`
+    x        float32 (samples * streams, inputs)   sample by sample, within it stream by stream
+    y        float32 (samples * streams, outputs)
+    """
+    program, state, scratch = _arrays(context)
+    if x.shape[1] != program[INPUTS] or y.shape[1] != program[OUTPUTS]:
+        return WRONG_SHAPE
+    if x.shape[0] != y.shape[0] or x.shape[0] % state.shape[0] != 0:
+        return WRONG_SHAPE
+    return execute(program, state, scratch, x.reshape(-1), y.reshape(-1))

@@ -10,22 +10,22 @@ ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
 """Names in the order of their codes."""
 
 
-def activate(z, units, activation):
+def activate(z, stride, activation):
     """Apply an activation in place: linear and relu keep the fixed point, sigmoid and tanh leave Q0.31.
 
-    z  int32 (units,)  read, then written; Q15.16 before sigmoid and tanh
+    z  int32 (stride,)  read, then written; Q15.16 before sigmoid and tanh
     """
     if activation == RELU:
-        z[:units] = np.maximum(z[:units], 0)
+        z[:stride] = np.maximum(z[:stride], 0)
     elif activation == SIGMOID:
-        z[:units] = sigmoid(z[:units].astype(np.int64))
+        z[:stride] = sigmoid(z[:stride].astype(np.int64))
     elif activation == TANH:
-        z[:units] = tanh(z[:units].astype(np.int64))
+        z[:stride] = tanh(z[:stride].astype(np.int64))
 
 
-def narrow(z, units, bits, hidden):
-    """Write `hidden = sat16(rshift(z, bits))`, the int16 that the next layer multiplies."""
-    hidden[:units] = saturate16(rshift(z[:units].astype(np.int64), bits))
+def narrow(z, stride, bits, hidden):
+    """Write `hidden = sat16(rshift(z, bits))`, the int16 that the next layer multiplies; `bits` is 8 or 16."""
+    hidden[:stride] = saturate16(rshift(z[:stride].astype(np.int64), bits))
 
 
 def emit(values, units, scales, y):

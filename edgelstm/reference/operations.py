@@ -7,15 +7,15 @@ operations address by word. `word` counts int32 and `half` counts int16 from the
 |---|---|
 | QUANTIZE_INPUT | channels, offsets word, gains word, scratch half |
 | ROW_PRODUCT    | weights word, parameters word, groups, pairs, source in state, source half, result word, accumulate |
-| LSTM_CELL      | units, stride, z word, cell word, hidden half |
-| GRU_RESET      | units, stride, z inputs word, z hidden word, hidden half, scratch half of the result |
-| GRU_CELL       | units, stride, z inputs word, z hidden word, state word, hidden half, reset after |
-| ACTIVATE       | units, z word, activation code |
-| NARROW         | units, z word, bits, scratch half |
+| LSTM_CELL      | stride, z word, cell word, hidden half |
+| GRU_RESET      | stride, z inputs word, z hidden word, hidden half, scratch half of the result |
+| GRU_CELL       | stride, z inputs word, z hidden word, state word, hidden half, reset after |
+| ACTIVATE       | stride, z word, activation code |
+| NARROW         | stride, z word, bits, scratch half |
 | EMIT           | units, z word, scales word |
 | EMIT_HIDDEN    | units, state half, scales word |
 
-The parameters of a row product are three vectors of 8 x groups words: multipliers, shifts, bias.
+`stride` is the number of units padded to a multiple of 8. The parameters of a row product are three vectors of 8 x groups words: multipliers, shifts, bias.
 """
 
 OPERATION_COUNT, INPUTS, OUTPUTS = 0, 1, 2
@@ -33,3 +33,6 @@ OPERATION_WORDS = 10
     EMIT,
     EMIT_HIDDEN,
 ) = range(9)
+
+DONE, WRONG_SHAPE = -1, -2
+"""What the entries return; 0 and more is the position of a value that is not finite."""

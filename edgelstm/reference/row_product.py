@@ -15,16 +15,15 @@ def unpack_rows(weights: NDArray[np.int8], groups: int, pairs: int) -> NDArray[n
     return packed.transpose(0, 2, 1, 3).reshape(groups * LANES, 2 * pairs).astype(np.int64)
 
 
-def row_product(weights, multipliers, shifts, bias, groups, pairs, source, accumulators, result, accumulate):
+def row_product(weights, multipliers, shifts, bias, groups, pairs, source, result, accumulate):
     """Compute `bias + mulr(sat32((weights . source) << shifts), multipliers)` for every row.
 
-    weights       int8   packed: groups x pairs x LANES rows x 2 columns
-    multipliers   int32  (groups * LANES,)  0 <= M < 2**30
-    shifts        int32  (groups * LANES,)  0 to 30
-    bias          int32  (groups * LANES,)
-    source        int16  (2 * pairs,)       activations, zero in the padding
-    accumulators  int32                     scratch of the compiled kernel, untouched here
-    result        int32  (groups * LANES,)  written, or added to where `accumulate` is not 0
+    weights      int8   packed: groups x pairs x LANES rows x 2 columns
+    multipliers  int32  (groups * LANES,)  0 <= M < 2**30
+    shifts       int32  (groups * LANES,)  0 to 30
+    bias         int32  (groups * LANES,)
+    source       int16  (2 * pairs,)       activations, zero in the padding
+    result       int32  (groups * LANES,)  written, or added to where `accumulate` is 1 and not 0
     """
     rows = groups * LANES
     sums = unpack_rows(weights, groups, pairs) @ source[: 2 * pairs].astype(np.int64)

@@ -1,28 +1,73 @@
-"""Run a program over samples: the specification of the compiled entry of the same name in `kernels`."""
+"""Run a program over samples: the specification of the compiled entries of the same names in `kernels`."""
 
 import numpy as np
 
 from edgelstm.reference import dense, gru, input_stage, lstm, row_product
 from edgelstm.reference.operations import (
     ACTIVATE,
+    DONE,
     EMIT,
     EMIT_HIDDEN,
     FIRST_OPERATION,
     GRU_CELL,
     GRU_RESET,
+    INPUTS,
     LSTM_CELL,
     NARROW,
     OPERATION_COUNT,
     OPERATION_WORDS,
-    INPUTS,
     OUTPUTS,
     QUANTIZE_INPUT,
     ROW_PRODUCT,
+    WRONG_SHAPE,
 )
 
 
+def bind(program, state, scratch):
+    """Return a context, and the object that has to live as long as it is used."""
+    arrays = program, state, scratch
+    return arrays, arrays
+
+
+def execute_sample(context, x, y):
+    """Step the only stream of a context over one sample; codes as `execute`, or WRONG_SHAPE.
+
+    context  from `bind`;  x  float32 (inputs,);  y  float32 (outputs,)
+    """
+    program, state, scratch = context
+    _expect_float32(x, y, dimensions=1)
+    if x.shape[0] != program[INPUTS] or y.shape[0] != program[OUTPUTS] or state.shape[0] != 1:
+        return WRONG_SHAPE
+    return execute(program, state, scratch, x, y)
+
+
+def execute_block(context, x, y):
+    """Step every stream of a context over its samples; codes as `execute`, or WRONG_SHAPE.
+
+    context  from `bind`
+    x        float32 (samples * streams, inputs)   sample by sample, within it stream by stream
+    y        float32 (samples * streams, outputs)
+    """
+    program, state, scratch = context
+    _expect_float32(x, y, dimensions=2)
+    if x.shape[1] != program[INPUTS] or y.shape[1] != program[OUTPUTS]:
+        return WRONG_SHAPE
+    if x.shape[0] != y.shape[0] or x.shape[0] % state.shape[0] != 0:
+        return WRONG_SHAPE
+    return execute(program, state, scratch, x.reshape(-1), y.reshape(-1))
+
+
+def _expect_float32(x, y, dimensions):
+    """Raise TypeError for what a compiled entry has no signature for."""
+    for array in (x, y):
+        if type(array) is not np.ndarray or array.dtype != np.float32 or array.ndim != dimensions:
+            raise TypeError("no float32 array of the right dimensions")
+        if not array.flags.c_contiguous or not array.flags.writeable:
+            raise TypeError("no writable, C-contiguous array")
+
+
 def execute(program, state, scratch, x, y):
-    """Step every stream over every sample; return -1, or where `x` holds its first non-finite value.
+    """Step every stream over every sample; return DONE, or where `x` holds its first non-finite value.
 
     program  int32   (words,)                      as packed by `edgelstm.program.lower`
     state    int32   (streams, state_words)        read, then written
@@ -40,7 +85,7 @@ def execute(program, state, scratch, x, y):
     for t in range(samples.shape[0]):
         for s in range(state.shape[0]):
             _step(program, state[s], scratch, samples[t, s], outputs[t, s])
-    return -1
+    return DONE
 
 
 def _step(program, state, scratch, x, y):
@@ -65,27 +110,26 @@ def _step(program, state, scratch, x, y):
                 groups,
                 pairs,
                 (state16 if in_state else scratch16)[start:],
-                scratch,
                 scratch[to:],
                 accumulate,
             )
         elif kind == LSTM_CELL:
-            units, stride, z, cell, hidden = of[:5]
-            lstm.lstm_cell(scratch[z:], units, stride, state[cell:], state16[hidden:])
+            stride, z, cell, hidden = of[:4]
+            lstm.lstm_cell(scratch[z:], stride, state[cell:], state16[hidden:])
         elif kind == GRU_RESET:
-            units, stride, z_inputs, z_hidden, hidden, to = of[:6]
-            gru.gru_reset(scratch[z_inputs:], scratch[z_hidden:], units, stride, state16[hidden:], scratch16[to:])
+            stride, z_inputs, z_hidden, hidden, to = of[:5]
+            gru.gru_reset(scratch[z_inputs:], scratch[z_hidden:], stride, state16[hidden:], scratch16[to:])
         elif kind == GRU_CELL:
-            units, stride, z_inputs, z_hidden, cell, hidden, reset_after = of[:7]
+            stride, z_inputs, z_hidden, cell, hidden, reset_after = of[:6]
             gru.gru_cell(
-                scratch[z_inputs:], scratch[z_hidden:], units, stride, reset_after, state[cell:], state16[hidden:]
+                scratch[z_inputs:], scratch[z_hidden:], stride, reset_after, state[cell:], state16[hidden:]
             )
         elif kind == ACTIVATE:
-            units, z, activation = of[:3]
-            dense.activate(scratch[z:], units, activation)
+            stride, z, activation = of[:3]
+            dense.activate(scratch[z:], stride, activation)
         elif kind == NARROW:
-            units, z, bits, to = of[:4]
-            dense.narrow(scratch[z:], units, bits, scratch16[to:])
+            stride, z, bits, to = of[:4]
+            dense.narrow(scratch[z:], stride, bits, scratch16[to:])
         elif kind == EMIT:
             units, z, scales = of[:3]
             dense.emit(scratch[z:], units, floats[scales:], y)

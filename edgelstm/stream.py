@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy import empty
 from numpy.typing import NDArray
 
 from edgelstm import model_file
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from edgelstm.detector_settings import DetectorSettings
 
 Floats = NDArray[np.float32]
+_FLOAT32 = np.dtype(np.float32)
 
 
 class LoadedModel:
@@ -133,7 +135,7 @@ class Stream(_States):
         Raises SampleError, with the state untouched, for a wrong shape or type or a value that is not finite.
         """
         if out is None:
-            out = np.empty(self._outputs, np.float32)
+            out = empty(self._outputs, _FLOAT32)
         try:
             code = self._execute_sample(self._context, x, out)
         except TypeError:  # no machine code for arrays like these

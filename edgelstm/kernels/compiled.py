@@ -13,7 +13,7 @@ except ImportError:  # a board without a Numba wheel: the NumPy twin steps, the 
 COMPILES: bool = numba is not None and not numba.config.DISABLE_JIT
 """Whether functions marked `njit` become machine code in this process."""
 
-_options: dict[str, Any] = {"nogil": True, "cache": True}
+_options: dict[str, Any] = {"nogil": True, "cache": True, "_nrt": False}
 
 
 def set_cache(enabled: bool) -> None:

@@ -4,8 +4,9 @@ A context is the address of int64 words: the addresses and sizes of program, sta
 """
 
 import numpy as np
-from numba import types
+from numba.core import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
 
 CONTEXT_WORDS = 7
 
@@ -23,14 +24,33 @@ def bind(program, state, scratch):
 
 
 @intrinsic
-def pointer_to_int64(typing_context, address):
-    return types.CPointer(types.int64)(types.int64), _as_pointer
+def words_at(typing_context, address):
+    """Return the int64 (CONTEXT_WORDS,) array at `address`."""
+    return types.Array(types.int64, 1, "C")(types.int64), lambda *call: _emit_array(*call, sizes=[CONTEXT_WORDS])
 
 
 @intrinsic
-def pointer_to_int32(typing_context, address):
-    return types.CPointer(types.int32)(types.int64), _as_pointer
+def vector_at(typing_context, address, count):
+    """Return the int32 (count,) array at `address`."""
+    return types.Array(types.int32, 1, "C")(types.int64, types.int64), _emit_array
 
 
-def _as_pointer(context, builder, signature, arguments):
-    return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+@intrinsic
+def matrix_at(typing_context, address, rows, columns):
+    """Return the int32 (rows, columns) array at `address`."""
+    return types.Array(types.int32, 2, "C")(types.int64, types.int64, types.int64), _emit_array
+
+
+def _emit_array(context, builder, signature, arguments, sizes=()):
+    kind = signature.return_type
+    array = make_array(kind)(context, builder)
+    item_bytes = context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    shape = [context.get_constant(types.intp, size) for size in sizes] or list(arguments[1:])
+    strides, step = [], context.get_constant(types.intp, item_bytes)
+    for size in reversed(shape):
+        strides.insert(0, step)
+        step = builder.mul(step, size)
+    data = builder.inttoptr(arguments[0], context.get_data_type(kind.dtype).as_pointer())
+    item = context.get_constant(types.intp, item_bytes)
+    populate_array(array, data=data, shape=shape, strides=strides, itemsize=item, meminfo=None)
+    return array._getvalue()

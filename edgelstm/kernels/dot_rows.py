@@ -27,7 +27,7 @@ def dot_rows(groups, weights, first_weight, stride, pairs, source):
     with cgutils.for_range(build, pairs.value) as loop:
         pair = build.load(build.gep(pair_values, [loop.index]))
         pair.align = 2
-        broadcast = build.bitcast(splat(build, pair).value, ir.VectorType(INT16, _PAIRS))
+        broadcast = build.bitcast(splat(build, pair), ir.VectorType(INT16, _PAIRS))
         in_group = build.mul(loop.index, ir.Constant(loop.index.type, _PAIRS))
         for group in range(groups):
             at = first_weight + stride * group

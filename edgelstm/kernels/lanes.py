@@ -68,7 +68,7 @@ class Index:
 
     def in_lanes(self):
         """Return the integer, cut to int32, in every lane."""
-        return splat(self.builder, self.builder.trunc(self.value, INT32))
+        return Lanes(self.builder, splat(self.builder, self.builder.trunc(self.value, INT32)))
 
 
 class LaneArray:
@@ -138,11 +138,11 @@ class Lanes:
         )
 
 
-def splat(builder, value):
-    """Return `Lanes` with the int32 `value` in each."""
-    undefined = ir.Constant(_EIGHT_INT32, ir.Undefined)
+def splat(builder, value, kind=_EIGHT_INT32):
+    """Return a vector of `kind` with the integer `value` in each lane."""
+    undefined = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(INT32, 0))
-    return Lanes(builder, builder.shuffle_vector(first, undefined, ir.Constant(_EIGHT_INT32, [0] * LANES)))
+    return builder.shuffle_vector(first, undefined, ir.Constant(_EIGHT_INT32, [0] * LANES))
 
 
 def mulr(a, b):
@@ -202,12 +202,17 @@ def _interpolate(q):
 def _knot_and_step(builder, indices):
     """Load, for each lane, a knot and the distance to the next one: one 64-bit load for both."""
     table = builder.module.globals.get("edgelstm.sigmoid") or _make_table(builder.module)
-    pairs = ir.Constant(_EIGHT_INT64, ir.Undefined)
-    for lane in range(LANES):
-        position = ir.Constant(INT32, lane)
-        index = builder.zext(builder.extract_element(indices.value, position), INT64)
-        pair = builder.load(builder.gep(table, [ir.Constant(INT64, 0), index], inbounds=True))
-        pairs = builder.insert_element(pairs, pair, position)
+    pointers = ir.VectorType(INT64.as_pointer(), LANES)
+    first = splat(builder, builder.ptrtoint(table, INT64), _EIGHT_INT64)
+    offsets = builder.shl(builder.zext(indices.value, _EIGHT_INT64), ir.Constant(_EIGHT_INT64, [3] * LANES))
+    addresses = builder.inttoptr(builder.add(first, offsets), pointers)
+    mask = ir.VectorType(ir.IntType(1), LANES)
+    signature = ir.FunctionType(_EIGHT_INT64, [pointers, INT32, mask, _EIGHT_INT64])
+    gather = cgutils.get_or_insert_function(builder.module, signature, "llvm.masked.gather.v8i64.v8p0")
+    pairs = builder.call(
+        gather,
+        [addresses, ir.Constant(INT32, 8), ir.Constant(mask, [1] * LANES), ir.Constant(_EIGHT_INT64, ir.Undefined)],
+    )
     high = builder.lshr(pairs, ir.Constant(_EIGHT_INT64, [32] * LANES))
     return tuple(Lanes(builder, builder.trunc(half, _EIGHT_INT32)) for half in (pairs, high))
 

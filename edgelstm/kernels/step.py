@@ -1,10 +1,10 @@
 """The compiled entries that run any program over any number of samples; twins in `reference/step.py`."""
 
 import numpy as np
-from numba import carray, types
+from numba import types
 
 from edgelstm.kernels.compiled import njit
-from edgelstm.kernels.context import CONTEXT_WORDS, bind, pointer_to_int32, pointer_to_int64
+from edgelstm.kernels.context import bind, matrix_at, vector_at, words_at
 from edgelstm.kernels.dense import activate, emit, narrow
 from edgelstm.kernels.gru import gru_cell, gru_reset
 from edgelstm.kernels.input_stage import quantize_input
@@ -102,21 +102,15 @@ def execute(program, state, scratch, x, y):
     return DONE
 
 
-@njit
-def _arrays(context):
-    words = carray(pointer_to_int64(context), CONTEXT_WORDS)
-    program = carray(pointer_to_int32(words[0]), words[1])
-    state = carray(pointer_to_int32(words[2]), (words[3], words[4]))
-    return program, state, carray(pointer_to_int32(words[5]), words[6])
-
-
 @njit(_CODE(_CONTEXT, _VECTOR, _VECTOR))
 def execute_sample(context, x, y):
     """Step the only stream of a context over one sample; codes as `execute`, or WRONG_SHAPE.
 
     context  from `bind`;  x  float32 (inputs,);  y  float32 (outputs,)
     """
-    program, state, scratch = _arrays(context)
+    at = words_at(context)
+    program, scratch = vector_at(at[0], at[1]), vector_at(at[5], at[6])
+    state = matrix_at(at[2], at[3], at[4])
     if x.shape[0] != program[INPUTS] or y.shape[0] != program[OUTPUTS] or state.shape[0] != 1:
         return WRONG_SHAPE
     return execute(program, state, scratch, x, y)
@@ -130,7 +124,9 @@ def execute_block(context, x, y):
     x        float32 (samples * streams, inputs)   sample by sample, within it stream by stream
     y        float32 (samples * streams, outputs)
     """
-    program, state, scratch = _arrays(context)
+    at = words_at(context)
+    program, scratch = vector_at(at[0], at[1]), vector_at(at[5], at[6])
+    state = matrix_at(at[2], at[3], at[4])
     if x.shape[1] != program[INPUTS] or y.shape[1] != program[OUTPUTS]:
         return WRONG_SHAPE
     if x.shape[0] != y.shape[0] or x.shape[0] % state.shape[0] != 0:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelstm.errors import SnapshotError
 from edgelstm.model import COLUMN_BLOCK, Dense, Gru, Layer, Lstm, Model, RowProduct
 from edgelstm.reference import operations as op
 from edgelstm.reference.dense import ACTIVATIONS
 from edgelstm.reference.fixed_point import rshift, saturate16
 from edgelstm.reference.row_product import LANES
+
+_ONE = 1 << 23  # in Q8.23
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,10 @@ class Program:
         )
 
     def unpack_state(self, packed: bytes) -> NDArray[np.int32]:
-        """Return the state, int32 (state_words,), that `pack_state` packed; `packed` has `snapshot_bytes` bytes."""
+        """Return the state, int32 (state_words,), that `pack_state` packed; `packed` has `snapshot_bytes` bytes.
+
+        Raises SnapshotError where a gated unit's state is beyond 1.
+        """
         state = self.initial_state()[0]
         position = 0
         for field in self._saved_fields:
@@ -72,6 +78,8 @@ class Program:
         for field in self.state_fields:
             if field.derived_from is not None:
                 blended = state[field.derived_from : field.derived_from + field.count].astype(np.int64)
+                if np.abs(blended).max(initial=0) > _ONE:  # the kernels count on it
+                    raise SnapshotError("the snapshot holds a state that no gated unit can reach")
                 _field_of(state, field)[:] = saturate16(rshift(blended, 8))
         return state
 

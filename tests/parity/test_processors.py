@@ -1,0 +1,82 @@
+"""The same bits from machine code for lesser processors, and the instructions that each of them is to get.
+
+A child process compiles for a processor that Numba is told to assume, and prints a digest of its outputs and
+the mnemonics found in its machine code.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from factories import random_model
+
+from edgelstm.backend import kernels
+from edgelstm.reference import step as twin
+from edgelstm.stream import LoadedModel
+
+pytestmark = [
+    pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors"),
+    pytest.mark.skipif(not kernels().compiled.COMPILES, reason="Numba is switched off"),
+]
+
+MODELS = ((1, 4, (("lstm", 32), ("linear", 4))), (2, 7, (("gru", 19), ("gru_before", 9), ("tanh", 3))))
+PROCESSORS = {
+    "sse2": ("x86-64", "+sse2", "pmaddwd"),
+    "avx2": ("haswell", "+avx,+avx2,+fma,+bmi,+bmi2,+sse4.2", "vpmaddwd"),
+}
+
+
+def outputs_digest(execute_block, bind):
+    total = hashlib.sha256()
+    for seed, inputs, layers in MODELS:
+        program = LoadedModel(random_model(seed, inputs, layers)).program
+        x = np.random.default_rng(seed).normal(0, 3, (200, inputs)).astype(np.float32)
+        y = np.empty((200, program.outputs), np.float32)
+        context, owner = bind(program.words, program.initial_state(), program.new_scratch())
+        assert execute_block(context, x, y) == -1
+        total.update(y.tobytes())
+        del owner
+    return total.hexdigest()
+
+
+def report():
+    from edgelstm.kernels import step
+
+    code = "".join(step.execute_block.inspect_asm().values())
+    words = {line.split()[0] for line in code.splitlines() if line.split()}
+    print(json.dumps({"digest": outputs_digest(step.execute_block, step.bind), "mnemonics": sorted(words)}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_bits_and_instructions(processor, tmp_path):
+    name, features, mnemonic = PROCESSORS[processor]
+    environment = {
+        **os.environ,
+        "NUMBA_CPU_NAME": name,
+        "NUMBA_CPU_FEATURES": features,
+        "EDGELSTM_CACHE_DIR": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+    }
+    child = subprocess.run(
+        [sys.executable, "-c", "import test_processors; test_processors.report()"],
+        cwd=os.path.dirname(__file__),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(child.stdout)
+    assert mnemonic in found["mnemonics"]
+    assert found["digest"] == outputs_digest(twin.execute_block, twin.bind)
+
+
+def test_this_machine_has_the_bits_of_the_twin():
+    from edgelstm.kernels import step
+
+    assert outputs_digest(step.execute_block, step.bind) == outputs_digest(twin.execute_block, twin.bind)

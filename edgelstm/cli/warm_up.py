@@ -1,0 +1,31 @@
+"""`edgelstm warm-up`: compile the kernels now, and say where the machine code is kept."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+SUMMARY = "Compile the kernels ahead, so that the first sample of a later process does not wait."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    del parser  # no options
+
+
+def run(args: argparse.Namespace) -> int:
+    del args
+    start = time.perf_counter()
+    from edgelstm.backend import engine, kernels
+
+    package = kernels()
+    engine()
+    took_s = time.perf_counter() - start
+    if not package.compiled.COMPILES:
+        print("nothing to compile: the NumPy twin runs here (Numba is switched off or has no build)")
+        return 0
+    processor, features = package.target()
+    vector = next((name for name in ("avx512f", "avx2", "sse2", "neon") if f"+{name}" in features), "none known")
+    print(f"processor  {processor} ({vector})")
+    print(f"cache      {package.CACHE.directory or 'none: ' + package.CACHE.reason}")
+    print(f"ready      {took_s:.1f} s")
+    return 0

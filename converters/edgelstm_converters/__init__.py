@@ -1,0 +1,9 @@
+"""Trained model in, int8 model file out.
+
+    model = edgelstm_converters.convert(network, calibration=history)
+    edgelstm.model_file.save(model, "pump.elstm")
+"""
+
+from edgelstm_converters.conversion import Conversion, convert, convert_with_report
+
+__all__ = ["Conversion", "convert", "convert_with_report"]

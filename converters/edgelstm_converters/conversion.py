@@ -1,0 +1,143 @@
+"""The line from a trained model to an int8 one: read, fold, calibrate, quantise, measure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import edgelstm
+from edgelstm.errors import ConversionError, ModelFileError
+from edgelstm.model import Model, Output, Provenance
+from edgelstm.model_check import check
+from edgelstm.sources import recording
+from edgelstm_converters import quantize, readers, report
+from edgelstm_converters.float_model import FloatModel
+from edgelstm_converters.scaling import Scaling, fold, read_scaling
+
+FEWEST_SAMPLES = 20
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A converted model, the float model it stands for, and what to tell about it."""
+
+    model: Model
+    float_model: FloatModel
+    proof: str
+    clipped_inputs: int
+
+
+def convert(source: Any, *, calibration: Any, **options: Any) -> Model:
+    """Convert a trained model; see `convert_with_report` for the options."""
+    return convert_with_report(source, calibration=calibration, **options).model
+
+
+def convert_with_report(
+    source: Any,
+    *,
+    calibration: str | Path | Floats,
+    channels: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+    units: Mapping[str, str] | None = None,
+    scaling: Scaling | str | Path | None = None,
+    name: str | None = None,
+    activations: Sequence[str] | None = None,
+    order: Sequence[str] | None = None,
+) -> Conversion:
+    """Convert a trained model to int8, its scales set by streaming the calibration samples with carried state.
+
+    source       path of a .pt, .pth, .safetensors or .onnx file, or a live torch module
+    calibration  path of a recording (CSV, NPZ), or float32 (samples, channels)
+    channels     columns of the recording to use, in the order of the model's inputs
+    outputs      names; an output named like a channel is its forecast for the next sample
+    scaling      {channel: {"mean", "std"}} or the path of such a JSON file: the network saw (x - mean) / std
+    activations  of the linear layers, where the source does not say (a state_dict)
+    order        of the modules, where the source does not say
+
+    Raises ConversionError, RecordingError or ModelFileError: one line that names file, layer or column.
+    """
+    found = readers.read(source, activations=activations, order=order)
+    x, names, rows_sha256 = _calibration(calibration, channels, found.model.inputs)
+    output_names = _output_names(outputs, names, found.model.outputs)
+    float_model = found.model
+    if scaling is not None:
+        table = read_scaling(Path(scaling)) if isinstance(scaling, str | Path) else scaling
+        float_model = fold(float_model, table, names, output_names)
+    model, expected, scales = _quantize(float_model, x, names, output_names, units or {})
+    layer_errors = report.measure(model, x, expected, scales)
+    final = edgelstm.stream.LoadedModel(model).stream().run(x)
+    path = Path(source) if isinstance(source, str | Path) else None
+    provenance = Provenance(
+        source=path.name if path else type(source).__name__,
+        source_sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path else "",
+        converter=f"edgelstm {edgelstm.__version__}",
+        calibration=Path(calibration).name if isinstance(calibration, str | Path) else "array",
+        calibration_sha256=rows_sha256,
+        calibration_samples=len(x),
+        output_snr_db=report.snr_db(final, expected[-1], each_alone=True),
+        layers=layer_errors,
+    )
+    model = replace(model, name=name or (path.stem if path else "model"), provenance=provenance)
+    return Conversion(model, float_model, found.proof, report.clipped_inputs(model, x))
+
+
+def _calibration(source: str | Path | Floats, channels: Sequence[str] | None, inputs: int) -> tuple[Floats, tuple[str, ...], str]:
+    if isinstance(source, str | Path):
+        rows = recording.read(source, channels)
+        x, names, where = rows.values, rows.names, str(source)
+    else:
+        x, where = np.asarray(source, np.float32), "the calibration array"
+        if x.ndim != 2:
+            raise ConversionError(f"{where} has shape {x.shape}, expected (samples, channels)")
+        names = tuple(channels) if channels else tuple(f"x{n}" for n in range(x.shape[1]))
+    if len(names) != inputs or x.shape[1] != inputs:
+        raise ConversionError(
+            f"the model has {inputs} inputs but {where} has {x.shape[1]} channels: {', '.join(names)}; "
+            "choose and order them with --channels a,b,c"
+        )
+    x = np.ascontiguousarray(x[np.isfinite(x).all(axis=1)])
+    if len(x) < FEWEST_SAMPLES:
+        raise ConversionError(f"{where} has {len(x)} complete samples, expected at least {FEWEST_SAMPLES}")
+    return x, names, hashlib.sha256(x.tobytes()).hexdigest()
+
+
+def _output_names(outputs: Sequence[str] | None, channels: tuple[str, ...], count: int) -> tuple[str, ...]:
+    if outputs is None:
+        return channels if len(channels) == count else tuple(f"y{n}" for n in range(count))
+    if len(outputs) != count:
+        raise ConversionError(f"the model has {count} outputs but {len(outputs)} are named: {', '.join(outputs)}")
+    return tuple(outputs)
+
+
+def _quantize(
+    float_model: FloatModel, x: Floats, names: tuple[str, ...], outputs: tuple[str, ...], units: Mapping[str, str]
+) -> tuple[Model, list[Floats], list[float]]:
+    """Return the int8 model, what every float layer gave for `x`, and the scale of every layer's outputs."""
+    expected = float_model.run_layers(x)
+    for layer, y in zip(float_model.layers, expected, strict=True):
+        if not np.isfinite(y).all():
+            raise ConversionError(f'layer "{layer.name}" gives numbers that are not finite for the calibration samples')
+    channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), x)
+    vector, layers, scales, scale = quantize.vector_of(channels), [], [], 1.0
+    for number, (layer, y) in enumerate(zip(float_model.layers, expected, strict=True)):
+        last = number == len(float_model.layers) - 1
+        quantised, vector, scale = quantize.quantize_layer(layer, vector, float(np.abs(y).max()), last=last)
+        layers.append(quantised)
+        scales.append(scale)
+    model = Model(
+        channels=channels,
+        outputs=tuple(Output(name=name, unit=units.get(name, ""), scale=scale) for name in outputs),
+        layers=tuple(layers),
+    )
+    try:
+        check(model)
+    except ModelFileError as exc:
+        raise ConversionError(f"{exc}; is the network's input scaled as in training? see --scaling") from None
+    return model, expected, scales

@@ -1,0 +1,164 @@
+"""From float32 layers to the integers of `docs/arithmetic.md`: int8 rows, one multiplier a row, int32 biases."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelstm.errors import ConversionError
+from edgelstm.model import COLUMN_BLOCK, Channel, Dense, Gru, Layer, Lstm, RowProduct
+from edgelstm.model_check import MAX_WEIGHT_SUM
+from edgelstm_converters.float_model import FloatDense, FloatGru, FloatLayer, FloatLstm
+
+HEADROOM = 2.0
+"""How far past the calibrated maximum a value may go before it saturates."""
+
+GATE_SCALE = 65536.0  # Q15.16
+HIDDEN_STEP = 2.0**-15  # Q0.15
+FULL_SCALE = 32767.0
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """How the int16 that a layer reads stand for numbers: real = offset + step * q, per column."""
+
+    step: Doubles
+    offset: Doubles
+
+
+def quantize_channels(names: tuple[str, ...], units: tuple[str, ...], x: NDArray[np.float32]) -> tuple[Channel, ...]:
+    """Choose offset and power-of-two gain of every channel from calibration samples (samples, channels)."""
+    channels = []
+    for name, unit, column in zip(names, units, x.astype(np.float64).T, strict=True):
+        low, high = float(column.min()), float(column.max())
+        offset = float(np.float32((low + high) / 2.0))
+        reach = max(high - offset, offset - low) or max(abs(offset), 1.0)  # a constant channel may move one day
+        gain = _power_of_two(FULL_SCALE / (HEADROOM * reach))
+        channels.append(Channel(name=name, unit=unit, offset=offset, gain=gain))
+    return tuple(channels)
+
+
+def vector_of(channels: tuple[Channel, ...]) -> Vector:
+    """Return how the quantised channels are read by the first layer."""
+    return Vector(
+        np.array([1.0 / channel.gain for channel in channels]), np.array([channel.offset for channel in channels])
+    )
+
+
+def quantize_layer(layer: FloatLayer, source: Vector, reach: float, *, last: bool) -> tuple[Layer, Vector, float]:
+    """Quantise one layer; return it, how its output reads as int16, and, for the last one, the scale of its outputs.
+
+    reach  the largest |output| that calibration saw
+    Raises ConversionError where a value does not fit the arithmetic.
+    """
+    if isinstance(layer, FloatDense):
+        return _quantize_dense(layer, source, reach, last=last)
+    hidden = _uniform(layer.units, HIDDEN_STEP)
+    quantised: Layer
+    if isinstance(layer, FloatLstm):
+        quantised = Lstm(
+            layer.name,
+            _product(layer.name, layer.input_weights, layer.bias, source, GATE_SCALE),
+            _product(layer.name, layer.hidden_weights, np.zeros_like(layer.bias), hidden, GATE_SCALE),
+        )
+    elif isinstance(layer, FloatGru):
+        quantised = Gru(
+            layer.name,
+            _product(layer.name, layer.input_weights, layer.input_bias, source, GATE_SCALE),
+            _product(layer.name, layer.hidden_weights, layer.hidden_bias, hidden, GATE_SCALE),
+            layer.reset_after,
+        )
+    return quantised, hidden, HIDDEN_STEP
+
+
+def _quantize_dense(
+    layer: FloatDense, source: Vector, reach: float, *, last: bool
+) -> tuple[Dense, Vector, float]:
+    if layer.activation in ("sigmoid", "tanh"):
+        product = _product(layer.name, layer.weights, layer.bias, source, GATE_SCALE)
+        return Dense(layer.name, product, layer.activation), _uniform(layer.units, HIDDEN_STEP), 2.0**-31
+    exponent = 15
+    if last:  # 32 bits leave: as fine as the worst case allows
+        worst = np.abs(layer.weights.astype(np.float64) * source.step).sum(axis=1) * 32768.0
+        worst += np.abs(layer.bias + layer.weights @ source.offset)
+        exponent = math.floor(math.log2(2.0**29 / max(float(worst.max()), 1e-30))) - 8
+    elif reach > 0.0:
+        exponent = math.floor(math.log2(FULL_SCALE / (HEADROOM * reach)))
+    exponent = min(max(exponent, -64), 64)
+    product = _product(layer.name, layer.weights, layer.bias, source, 2.0 ** (exponent + 8))
+    quantised = Dense(layer.name, product, layer.activation, exponent)
+    return quantised, _uniform(layer.units, 2.0**-exponent), 2.0 ** -(exponent + 8)
+
+
+def _uniform(count: int, step: float) -> Vector:
+    return Vector(np.full(count, step), np.zeros(count))
+
+
+def _product(
+    name: str, weights: NDArray[np.float32], bias: NDArray[np.float32], source: Vector, result_scale: float
+) -> RowProduct:
+    """Quantise `(weights @ x + bias) * result_scale` for x as `source` reads it."""
+    exact = weights.astype(np.float64)
+    shifted_bias = (bias.astype(np.float64) + exact @ source.offset) * result_scale
+    if np.abs(shifted_bias).max(initial=0.0) >= 2.0**31:
+        row = int(np.abs(shifted_bias).argmax())
+        raise ConversionError(
+            f'layer "{name}": the bias of row {row} is {shifted_bias[row] / result_scale:.3g}, more than the arithmetic '
+            f"holds ({2.0**31 / result_scale:.3g}); are inputs scaled as in training? see --scaling"
+        )
+    columns = exact * source.step  # per unit of the int16 input
+    starts = [0] if not _needs_blocks(columns) else list(range(0, columns.shape[1], COLUMN_BLOCK))
+    if len(starts) > 1 and columns.shape[1] - starts[-1] == 0:
+        starts.pop()
+    parts = [
+        _quantize_rows(name, columns[:, first:end], result_scale)
+        for first, end in zip(starts, [*starts[1:], columns.shape[1]], strict=True)
+    ]
+    return RowProduct(
+        weights=np.ascontiguousarray(np.concatenate([part[0] for part in parts], axis=1)),
+        multipliers=np.stack([part[1] for part in parts]),
+        shifts=np.stack([part[2] for part in parts]),
+        bias=np.rint(shifted_bias).astype(np.int32),
+    )
+
+
+def _needs_blocks(columns: Doubles) -> bool:
+    if columns.shape[1] <= COLUMN_BLOCK:
+        return False
+    quantised, _ = _int8_rows(columns)
+    return bool(np.abs(quantised.astype(np.int64)).sum(axis=1).max() > MAX_WEIGHT_SUM)
+
+
+def _int8_rows(columns: Doubles) -> tuple[NDArray[np.int8], Doubles]:
+    largest = np.abs(columns).max(axis=1)
+    scale = np.where(largest > 0.0, largest, 1.0) / 127.0
+    return np.rint(columns / scale[:, None]).astype(np.int8), scale
+
+
+def _quantize_rows(
+    name: str, columns: Doubles, result_scale: float
+) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
+    """Return int8 weights and, per row, M and s with `mulr(acc << s, M)` close to `acc * scale * result_scale`."""
+    weights, scale = _int8_rows(columns)
+    multipliers = np.zeros(len(weights), np.int32)
+    shifts = np.zeros(len(weights), np.int32)
+    for row, factor in enumerate(scale * result_scale):
+        if not weights[row].any():
+            continue
+        for shift in range(31):
+            multiplier = round(factor * 2.0 ** (31 - shift))
+            if multiplier < 2**30:
+                multipliers[row], shifts[row] = multiplier, shift
+                break
+        else:
+            raise ConversionError(f'layer "{name}": the weights of row {row} reach {scale[row] * 127:.3g}, too large')
+    return weights, multipliers, shifts
+
+
+def _power_of_two(value: float) -> float:
+    return 2.0 ** min(max(math.floor(math.log2(value)), -64), 64)

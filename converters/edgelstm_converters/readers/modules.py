@@ -1,0 +1,169 @@
+"""From named weights, as PyTorch names them, to layers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelstm.errors import ConversionError
+from edgelstm_converters.float_model import ACTIVATIONS, FloatDense, FloatGru, FloatLayer, FloatLstm, FloatModel
+from edgelstm_converters.gate_order import GRU, LSTM, TORCH_GRU, TORCH_LSTM, reorder
+
+Weights = Mapping[str, NDArray[np.float32]]
+_RECURRENT = re.compile(r"(?P<module>.*?)\.?(?P<part>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(?P<layer>\d+)(?P<reverse>_reverse)?$")
+_CELL = re.compile(r"(?P<module>.*?)\.?(?P<part>weight_ih|weight_hh|bias_ih|bias_hh)$")
+_LINEAR = re.compile(r"(?P<module>.*?)\.?(?P<part>weight|bias)$")
+_MOST_TO_ORDER = 7
+
+
+@dataclass(slots=True)
+class _Module:
+    """The weights of one module, by part: "weight", "bias", or ("weight_ih", layer) and so on."""
+
+    name: str
+    parts: dict[tuple[str, int], NDArray[np.float32]] = field(default_factory=dict)
+
+    @property
+    def is_linear(self) -> bool:
+        return ("weight", 0) in self.parts
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Return how many values go in and how many come out."""
+        if self.is_linear:
+            return self.parts["weight", 0].shape[1], self.parts["weight", 0].shape[0]
+        last = max(layer for _, layer in self.parts)
+        return self.parts["weight_ih", 0].shape[1], self.parts["weight_hh", last].shape[1]
+
+
+def assemble(
+    weights: Weights, *, in_order: bool, order: Sequence[str] | None, activations: Sequence[str] | None
+) -> FloatModel:
+    """Make a chain of layers of the weights of a state_dict.
+
+    in_order     whether `weights` are in the order of the modules
+    order        names of the modules, first to last, where that has to be said
+    activations  of the linear modules, in order; a single linear module at the end is linear unless said otherwise
+
+    Raises ConversionError naming the key, or asking for what cannot be known.
+    """
+    chain = _order(_modules(weights), in_order, order)
+    linear = [module for module in chain if module.is_linear]
+    names = _activations([module.name for module in linear], activations, chain[-1:] == linear)
+    layers: list[FloatLayer] = []
+    for module in chain:
+        if module.is_linear:
+            matrix = module.parts["weight", 0]
+            bias = module.parts.get(("bias", 0), np.zeros(len(matrix), np.float32))
+            layers.append(FloatDense(module.name, matrix, bias, names.pop(0)))
+        else:
+            layers.extend(_recurrent(module))
+    return FloatModel(chain[0].sizes[0], tuple(layers))
+
+
+def _modules(weights: Weights) -> list[_Module]:
+    modules: dict[str, _Module] = {}
+    for key, tensor in weights.items():
+        found = _RECURRENT.match(key) or _CELL.match(key) or _LINEAR.match(key)
+        if found is None:
+            raise ConversionError(f'"{key}" of shape {tensor.shape} belongs to no LSTM, GRU or linear module')
+        groups = found.groupdict()
+        if groups.get("reverse"):
+            raise ConversionError(f'"{key}": the layer is bidirectional, and a stream has no future to read')
+        if groups["part"] == "weight_hr":
+            raise ConversionError(f'"{key}": an LSTM with projection (proj_size) cannot be converted yet')
+        if tensor.ndim != (1 if groups["part"].startswith("bias") else 2):
+            raise ConversionError(f'"{key}" has shape {tensor.shape}: only LSTM, GRU and linear modules can be converted')
+        if not np.isfinite(tensor).all():
+            raise ConversionError(f'"{key}" holds numbers that are not finite')
+        module = modules.setdefault(groups["module"], _Module(groups["module"] or "layer"))
+        module.parts[groups["part"], int(groups.get("layer") or 0)] = np.asarray(tensor, np.float32)
+    if not modules:
+        raise ConversionError("holds no weights")
+    for module in modules.values():
+        if not module.is_linear and ("weight_hh", 0) not in module.parts:
+            raise ConversionError(f'module "{module.name}" has no weights, only {sorted(part for part, _ in module.parts)}')
+    return list(modules.values())
+
+
+def _order(modules: list[_Module], in_order: bool, order: Sequence[str] | None) -> list[_Module]:
+    names = [module.name for module in modules]
+    if order is not None:
+        if sorted(order) != sorted(names):
+            raise ConversionError(f"--order names {', '.join(order)}; the modules are {', '.join(names)}")
+        modules = [modules[names.index(name)] for name in order]
+    elif not in_order and not _fits(modules):
+        modules = _only_chain(modules, names)
+    elif not in_order and len(modules) <= _MOST_TO_ORDER:
+        modules = _only_chain(modules, names)
+    for before, after in zip(modules[:-1], modules[1:], strict=True):
+        if before.sizes[1] != after.sizes[0]:
+            raise ConversionError(
+                f'module "{before.name}" gives {before.sizes[1]} values but "{after.name}" after it takes '
+                f"{after.sizes[0]}; if that is not their order, say --order"
+            )
+    return modules
+
+
+def _fits(modules: Sequence[_Module]) -> bool:
+    return all(a.sizes[1] == b.sizes[0] for a, b in zip(modules[:-1], modules[1:], strict=True))
+
+
+def _only_chain(modules: list[_Module], names: list[str]) -> list[_Module]:
+    """Return the one order in which sizes fit and recurrent modules come before linear ones."""
+    if len(modules) > _MOST_TO_ORDER:
+        raise ConversionError(f"the file does not keep the order of its {len(names)} modules: say --order {','.join(names)}")
+    chains = [list(chain) for chain in permutations(modules) if _fits(chain)]
+    preferred = [c for c in chains if [m.is_linear for m in c] == sorted(m.is_linear for m in c)] or chains
+    if len(preferred) != 1:
+        raise ConversionError(
+            f"the file does not keep the order of its modules, and {len(preferred)} orders fit: say --order {','.join(names)}"
+        )
+    return preferred[0]
+
+
+def _activations(linear: list[str], activations: Sequence[str] | None, only_head: bool) -> list[str]:
+    if activations is None:
+        if len(linear) <= 1 and only_head or not linear:
+            return ["linear"] * len(linear)
+        raise ConversionError(
+            f"the file does not say what follows the linear modules {', '.join(linear)}: say --activations, "
+            f"{len(linear)} of {', '.join(ACTIVATIONS)}"
+        )
+    if len(activations) != len(linear):
+        raise ConversionError(f"{len(activations)} activations for {len(linear)} linear modules: {', '.join(linear)}")
+    for name in activations:
+        if name not in ACTIVATIONS:
+            raise ConversionError(f'activation "{name}", expected one of {", ".join(ACTIVATIONS)}')
+    return list(activations)
+
+
+def _recurrent(module: _Module) -> list[FloatLayer]:
+    layers: list[FloatLayer] = []
+    count = max(layer for _, layer in module.parts) + 1
+    for number in range(count):
+        name = module.name if count == 1 else f"{module.name}_{number}"
+        try:
+            w_ih, w_hh = module.parts["weight_ih", number], module.parts["weight_hh", number]
+        except KeyError as exc:
+            raise ConversionError(f'module "{module.name}": {exc.args[0][0]}_l{number} is missing') from None
+        none = np.zeros(len(w_ih), np.float32)
+        b_ih, b_hh = (module.parts.get((part, number), none) for part in ("bias_ih", "bias_hh"))
+        gates = len(w_hh) // w_hh.shape[1] if len(w_hh) % w_hh.shape[1] == 0 else 0
+        if len(w_ih) != len(w_hh) or gates not in (3, 4):
+            raise ConversionError(
+                f'module "{name}": weights of shape {w_ih.shape} and {w_hh.shape} belong to no LSTM (4 gates) or GRU (3)'
+            )
+        if gates == 4:
+            bias = b_ih + b_hh
+            rows = (reorder(part, TORCH_LSTM, LSTM) for part in (w_ih, w_hh, bias))
+            layers.append(FloatLstm(name, *rows))
+        else:
+            rows = (reorder(part, TORCH_GRU, GRU) for part in (w_ih, w_hh, b_ih, b_hh))
+            layers.append(FloatGru(name, *rows))
+    return layers

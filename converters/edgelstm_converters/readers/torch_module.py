@@ -1,0 +1,78 @@
+"""A live PyTorch module: its recurrent and linear modules in the order they are defined, proved by running it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgelstm.errors import ConversionError
+from edgelstm_converters.readers import Reading, proof
+from edgelstm_converters.readers.modules import assemble
+
+_ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
+_NOTHING = ("Dropout", "Identity", "Flatten")
+
+
+def read(module: Any, activations: Sequence[str] | None) -> Reading:
+    """Read the layers of a module, and run it to prove that they are all there is to it.
+
+    Raises ConversionError where the module is of another kind, or computes something else.
+    """
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        raise ConversionError(f"a {type(module).__name__} is neither a path nor a torch module")
+    found = _leaves(module)
+    weights = {name: tensor.detach().float().numpy() for name, tensor in module.state_dict().items()}
+    names = activations if activations is not None else found
+    model = assemble(weights, in_order=True, order=None, activations=names)
+    x = proof.probe(model.inputs)
+    difference = proof.largest_difference(model, x, _run(module, torch.from_numpy(x)[None]))
+    hint = "its forward() does more than run them in order; export it to ONNX and convert that"
+    return Reading(model, proof.judge("torch", difference, hint))
+
+
+def _leaves(module: Any) -> list[str]:
+    """Return the activation that follows each linear module, after checking that every module is known."""
+    activations: list[str] = []
+    before = ""
+    for name, leaf in module.named_modules():
+        kind = type(leaf).__name__
+        if next(leaf.children(), None) is not None or kind in _NOTHING:
+            continue
+        if kind in _ACTIVATIONS:
+            if before != "Linear":
+                raise ConversionError(f'module "{name}" ({kind}) follows no linear module')
+            activations[-1] = _ACTIVATIONS[kind]
+        elif kind == "Linear":
+            activations.append("linear")
+        elif kind in ("LSTM", "GRU"):
+            if leaf.bidirectional:
+                raise ConversionError(f'module "{name}" is bidirectional, and a stream has no future to read')
+        elif kind not in ("LSTMCell", "GRUCell"):
+            raise ConversionError(
+                f'module "{name}" is a {kind}; LSTM, GRU, Linear, {", ".join(_ACTIVATIONS)} can be converted'
+            )
+        before = kind
+    return activations
+
+
+def _run(module: Any, x: Any) -> Any:
+    """Return what the module gives for (1, samples, inputs), as (samples, outputs) or (1, outputs)."""
+    import torch
+
+    sequence_first = any(not getattr(leaf, "batch_first", True) for leaf in module.modules())
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            y = module(x.transpose(0, 1) if sequence_first else x)
+    except Exception as exc:
+        raise ConversionError(f"it cannot be run on input of shape {tuple(x.shape)}: {type(exc).__name__}: {exc}") from None
+    finally:
+        module.train(was_training)
+    while isinstance(y, tuple | list):
+        y = y[0]
+    return np.ascontiguousarray(y.float().numpy().reshape(-1, y.shape[-1]))

@@ -1,0 +1,74 @@
+"""Input scaling that a network was trained with, folded into its weights, so that it takes sensor values as they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edgelstm.errors import ConversionError
+from edgelstm_converters.float_model import FloatDense, FloatModel
+
+Scaling = Mapping[str, Mapping[str, float]]
+
+
+def read_scaling(path: Path) -> Scaling:
+    """Read `{"channel": {"mean": 1.0, "std": 2.0}, ...}`; raises ConversionError naming the channel that is wrong."""
+    try:
+        found = json.loads(path.read_text())
+    except OSError as exc:
+        raise ConversionError(f"{path}: cannot be read: {exc.strerror}") from None
+    except ValueError as exc:
+        raise ConversionError(f"{path}: is no JSON: {exc}") from None
+    if not isinstance(found, dict):
+        raise ConversionError(f'{path}: expected {{"channel": {{"mean": 1.0, "std": 2.0}}, ...}}')
+    for name, entry in found.items():
+        numbers = [entry.get(key) for key in ("mean", "std")] if isinstance(entry, dict) else [None]
+        if not all(isinstance(number, int | float) and np.isfinite(number) for number in numbers):
+            raise ConversionError(f'{path}: channel "{name}": expected {{"mean": number, "std": number}}, found {entry}')
+        if numbers[1] <= 0:
+            raise ConversionError(f'{path}: channel "{name}": std is {numbers[1]}, expected more than 0')
+    return found
+
+
+def fold(model: FloatModel, scaling: Scaling, channels: Sequence[str], outputs: Sequence[str]) -> FloatModel:
+    """Return the model that takes unscaled channels, and gives unscaled values where an output is a channel.
+
+    The network saw `(x - mean) / std`. Raises ConversionError for a channel without an entry, an entry without a
+    channel, or a last layer that cannot be unscaled.
+    """
+    for name in channels:
+        if name not in scaling:
+            raise ConversionError(f'the scaling has no entry for channel "{name}"; it has: {", ".join(scaling)}')
+    unknown = [name for name in scaling if name not in (*channels, *outputs)]
+    if unknown:
+        raise ConversionError(f'the scaling has an entry "{unknown[0]}", which is no channel: {", ".join(channels)}')
+    mean = np.array([scaling[name]["mean"] for name in channels])
+    std = np.array([scaling[name]["std"] for name in channels])
+    first, *others = model.layers
+    weights_name = "weights" if isinstance(first, FloatDense) else "input_weights"
+    bias_name = "input_bias" if first.kind == "gru" else "bias"
+    weights = getattr(first, weights_name).astype(np.float64) / std
+    bias = getattr(first, bias_name) - weights @ mean
+    folded = replace(first, **{weights_name: weights.astype(np.float32), bias_name: bias.astype(np.float32)})
+    return _unscale(FloatModel(model.inputs, (folded, *others)), scaling, outputs)
+
+
+def _unscale(model: FloatModel, scaling: Scaling, outputs: Sequence[str]) -> FloatModel:
+    scaled = [name for name in outputs if name in scaling]
+    if not scaled:
+        return model
+    last = model.layers[-1]
+    if not isinstance(last, FloatDense) or last.activation != "linear":
+        raise ConversionError(
+            f'output "{scaled[0]}" is a forecast of a scaled channel, but the last layer "{last.name}" is not linear '
+            "and cannot be unscaled; name the outputs otherwise with --outputs, or end the network with a linear layer"
+        )
+    mean = np.array([scaling[name]["mean"] if name in scaling else 0.0 for name in outputs])
+    std = np.array([scaling[name]["std"] if name in scaling else 1.0 for name in outputs])
+    weights, bias = last.weights * std[:, None], last.bias * std + mean
+    unscaled = replace(last, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
+    return FloatModel(model.inputs, (*model.layers[:-1], unscaled))

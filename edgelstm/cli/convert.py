@@ -1,0 +1,90 @@
+"""`edgelstm convert`: a trained model in, one int8 model file out, and what that cost."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from edgelstm.errors import ConversionError
+
+if TYPE_CHECKING:
+    from edgelstm_converters import Conversion
+
+SUMMARY = "Turn a trained PyTorch or ONNX model into one int8 model file; its scales come from calibration samples."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", help="a state_dict (.pt, .pth, .safetensors) or an .onnx file")
+    parser.add_argument("--calibrate", required=True, metavar="RECORDING", help="CSV or NPZ of typical samples")
+    parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="the model file to write, MODEL.elstm")
+    parser.add_argument("--channels", metavar="A,B", help="columns of the recording, in the order of the model's inputs")
+    parser.add_argument(
+        "--outputs", metavar="A,B",
+        help="names of the outputs; one named like a channel is its forecast (default: the channels, if as many)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scaling", metavar="JSON", help='{"channel": {"mean": 1.0, "std": 2.0}, ...}: the network saw (x - mean) / std'
+    )
+    parser.add_argument("--units", metavar="A=UNIT,..", help="units of channels, such as flow=l/min,pressure=bar")
+    parser.add_argument("--name", help="name of the model; default: that of the source")
+    parser.add_argument("--activations", metavar="A,B", help="of the linear modules of a state_dict, if there are several")
+    parser.add_argument("--order", metavar="A,B", help="modules of a state_dict, first to last, if it does not say")
+
+
+def run(args: argparse.Namespace) -> int:
+    from edgelstm import model_file
+    from edgelstm_converters import convert_with_report
+
+    conversion = convert_with_report(
+        args.source,
+        calibration=args.calibrate,
+        channels=_names(args.channels),
+        outputs=_names(args.outputs),
+        units=_units(args.units),
+        scaling=args.scaling,
+        name=args.name,
+        activations=_names(args.activations),
+        order=_names(args.order),
+    )
+    model_file.save(conversion.model, args.output)
+    _print_report(conversion, args.output)
+    return 0
+
+
+def _print_report(conversion: Conversion, output: str) -> None:
+    from edgelstm_converters import report
+
+    model, provenance = conversion.model, conversion.model.provenance
+    print(f"{provenance.source}: {', '.join(channel.name for channel in model.channels)}"
+          f" -> {', '.join(y.name for y in model.outputs)}")  # fmt: skip
+    print(f"  read and proved against {conversion.proof}" if "not proved" not in conversion.proof
+          else f"  {conversion.proof}")  # fmt: skip
+    print(f"  int8 against float32 on {provenance.calibration_samples} samples of {provenance.calibration}:")
+    print()
+    for line in report.table(model):
+        print(line)
+    print()
+    print(f"output SNR {provenance.output_snr_db:.1f} dB, {conversion.clipped_inputs} input values clipped")
+    print(f"wrote {output}, {os.path.getsize(output):,} bytes")
+    if provenance.output_snr_db is not None and provenance.output_snr_db < 30.0:
+        print(
+            f"edgelstm: {output}: the int8 model is {provenance.output_snr_db:.1f} dB from its float original, which is "
+            "little: check on recordings of yours that it still decides the same",
+            file=sys.stderr,
+        )
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",")] if text else None
+
+
+def _units(text: str | None) -> dict[str, str]:
+    units = {}
+    for pair in text.split(",") if text else []:
+        name, separator, unit = pair.partition("=")
+        if not separator:
+            raise ConversionError(f'--units: "{pair}" is not CHANNEL=UNIT')
+        units[name.strip()] = unit.strip()
+    return units

@@ -1,0 +1,110 @@
+"""`edgelstm inspect`: what a model file holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgelstm.model import Layer, Model
+
+SUMMARY = "Show what a model file holds: channels, layers, bytes, errors measured at conversion, detector."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a model file, such as pump.elstm")
+    parser.add_argument("--json", action="store_true", help="everything, for a program to read")
+
+
+def run(args: argparse.Namespace) -> int:
+    import os
+
+    from edgelstm import model_file
+
+    model = model_file.load(args.model)
+    facts = _facts(model) | {"file_bytes": os.path.getsize(args.model)}
+    if args.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        _print(args.model, facts)
+    return 0
+
+
+def _facts(model: Model) -> dict[str, Any]:
+    import msgspec
+
+    from edgelstm import model_file
+
+    errors = {found.layer: found for found in model.provenance.layers}
+    return {
+        "name": model.name,
+        "digest": model_file.digest(model),
+        "format_version": model_file.FORMAT_VERSION,
+        "arithmetic_version": model_file.ARITHMETIC_VERSION,
+        "channels": [msgspec.to_builtins(channel) for channel in model.channels],
+        "outputs": [msgspec.to_builtins(output) for output in model.outputs],
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "units": layer.units,
+                "macs": _macs(layer),
+                "snr_db": errors[layer.name].snr_db if layer.name in errors else None,
+                "max_error": errors[layer.name].max_error if layer.name in errors else None,
+            }
+            for layer in model.layers
+        ],
+        "macs": sum(_macs(layer) for layer in model.layers),
+        "provenance": msgspec.to_builtins(model.provenance),
+        "detector": msgspec.to_builtins(model.detector_settings) if model.detector_settings else None,
+    }
+
+
+def _macs(layer: Layer) -> int:
+    """Return the multiply-adds of a step, which is also the bytes of int8 weights."""
+    from edgelstm.model import Dense
+
+    products = [layer.product] if isinstance(layer, Dense) else [layer.inputs, layer.hidden]
+    return sum(product.weights.size for product in products)
+
+
+def _print(path: str, facts: dict[str, Any]) -> None:
+    provenance = facts["provenance"]
+    print(f"{path}: {facts['name']}, {facts['file_bytes']:,} bytes, {facts['macs']:,} multiply-adds a step")
+    print(f"digest       {facts['digest']}")
+    print(f"source       {provenance['source'] or 'unknown'}, by {provenance['converter'] or 'unknown'}")
+    print(f"format {facts['format_version']}, arithmetic {facts['arithmetic_version']}")
+    print()
+    width = max(8, *(len(channel["name"]) for channel in facts["channels"]))
+    print(f"  {'channel':{width}}  {'unit':8}  range before it saturates")
+    for channel in facts["channels"]:
+        reach = 32767.0 / channel["gain"]
+        low, high = channel["offset"] - reach, channel["offset"] + reach
+        print(f"  {channel['name']:{width}}  {channel['unit']:8}  {low:.4g} to {high:.4g}")
+    print(f"  outputs: {', '.join(output['name'] for output in facts['outputs'])}")
+    print()
+    width = max(5, *(len(layer["name"]) for layer in facts["layers"]))
+    print(f"  {'layer':{width}}  {'kind':5}  {'units':>5}  {'weights':>8}  {'SNR':>8}  {'max error':>9}")
+    for layer in facts["layers"]:
+        measured = "unknown"
+        if layer["snr_db"] is not None:
+            measured = f"{layer['snr_db']:5.1f} dB  {layer['max_error']:9.2g}"
+        print(f"  {layer['name']:{width}}  {layer['kind']:5}  {layer['units']:5d}  {layer['macs']:8d}  {measured:>8}")
+    if provenance["output_snr_db"] is not None:
+        print(
+            f"  output SNR {provenance['output_snr_db']:.1f} dB against float32, "
+            f"on {provenance['calibration_samples']} samples of {provenance['calibration']}"
+        )
+    print()
+    _print_detector(facts["detector"])
+
+
+def _print_detector(detector: dict[str, Any] | None) -> None:
+    if detector is None:
+        print("detector     none; make it one with: edgelstm calibrate MODEL HISTORY.csv -o DETECTOR.elstm")
+        return
+    print("detector")
+    for key, value in detector.items():
+        if not isinstance(value, list | dict):
+            print(f"  {key:24s}{value}")

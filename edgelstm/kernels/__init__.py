@@ -86,6 +86,8 @@ if CACHE.directory is not None:
     _callers_directory = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(CACHE.directory)
     try:
-        from edgelstm.kernels import step  # every kernel file is imported here, while the directory is set
+        # every kernel file is imported here, while the directory is set
+        from edgelstm.kernels import step
+        from edgelstm.kernels.detection import chain
     finally:
         numba.config.CACHE_DIR = _callers_directory

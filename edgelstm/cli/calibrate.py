@@ -1,0 +1,116 @@
+"""edgelstm calibrate: make any converted model that forecasts its channels a detector."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from edgelstm.errors import EdgeLstmError, UsageError
+
+if TYPE_CHECKING:
+    from edgelstm.calibration import Calibration
+
+SUMMARY = "make a converted model a detector, from normal history"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument("model", metavar="MODEL", help="a converted model (*.elstm)")
+    parser.add_argument("history", metavar="HISTORY", help="normal running: CSV or NPZ, .gz too")
+    parser.add_argument("-o", "--out", required=True, metavar="OUT", help="the model file to write")
+    parser.add_argument("--budget", default="1 per week", help='false alerts allowed (default: "1 per week")')
+    parser.add_argument(
+        "--on-missing", choices=("hold", "skip", "reset"), help="what a missing value does (hold)"
+    )
+    parser.add_argument(
+        "--gap-reset", type=float, metavar="S", help="a gap this long starts anew (100 periods)"
+    )
+    parser.add_argument("--raise-after", metavar="K/N", help="scores above the threshold that raise (3/5)")
+    parser.add_argument("--clear-after", type=int, metavar="N", help="calm scores in a row that clear (10)")
+    parser.add_argument("--cooldown", type=float, metavar="S", help="quiet time after an alert (30 periods)")
+    parser.add_argument(
+        "--freeze-timeout", type=float, metavar="S", help="an alert open this long is adopted"
+    )
+    parser.add_argument("--period", type=float, metavar="S", help="time between samples (from the history)")
+    parser.add_argument("--time-column", metavar="NAME", help="column of times (found by name)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Calibrate, write the model, print what was found."""
+    import dataclasses
+
+    from edgelstm import model_file
+    from edgelstm.calibration import examine
+    from edgelstm.sources.recording import read
+    from edgelstm.stream import load
+
+    choices = _choices(args)
+    loaded = load(args.model)
+    history = read(args.history, loaded.channel_names, period_s=args.period, time_column=args.time_column)
+    for note in history.notes:
+        print(f"edgelstm: {note}", file=sys.stderr)
+    try:
+        found = examine(loaded, history.times_ns, history.values, args.budget, **choices)
+    except UsageError:
+        raise
+    except EdgeLstmError as exc:
+        raise type(exc)(f"{args.history}: {exc}") from None
+    model_file.save(dataclasses.replace(loaded.model, detector_settings=found.settings), args.out)
+    print("\n".join(_report(found)))
+    print(f"written: {args.out}")
+    return 0
+
+
+def _choices(args: argparse.Namespace) -> dict[str, object]:
+    choices: dict[str, object] = {"on_missing": args.on_missing, "clear_after": args.clear_after}
+    for name in ("gap_reset", "cooldown", "freeze_timeout", "period"):
+        seconds = getattr(args, name)
+        if seconds is not None and not 0.0 <= seconds < 1e9:
+            raise UsageError(f"--{name.replace('_', '-')} is {seconds}, expected seconds from 0 to 1e9")
+        choices[f"{name}_ns"] = None if seconds is None else round(seconds * 1e9)
+    if args.raise_after is not None:
+        match = re.fullmatch(r"(\d+)/(\d+)", args.raise_after)
+        if match is None:
+            raise UsageError(f'--raise-after is "{args.raise_after}", expected K/N such as 3/5')
+        choices["raise_after"], choices["raise_window"] = int(match[1]), int(match[2])
+    return choices
+
+
+def _report(found: Calibration) -> list[str]:
+    settings, counters = found.settings, found.counters
+    missing = ", ".join(f"{name} {count}" for name, count in found.missing.items() if count) or "none"
+    lines = [
+        f"rows         {found.rows}, {found.scored} of them scored, over {span(found.span_s)}",
+        f"period       {settings.period_ns / 1e9:g} s",
+        f"gaps         {counters['gaps']}, {counters['resets']} of them so long that the stream began anew",
+        f"late         {counters['late']} late, {counters['duplicates']} duplicate times: left out",
+        f"missing      {missing}; policy {settings.on_missing}",
+    ]
+    if found.constant:
+        lines.append(f"constant     {', '.join(found.constant)}: never moved in this history")
+    lines += [
+        f"budget       {settings.budget}: one in {settings.budget_samples:.0f} samples",
+        f"threshold    {settings.threshold:.2f} (largest score of this history: {found.largest_score:.2f})",
+        f"alerts       this history itself raises {settings.history_alerts}; "
+        f"the budget allows {found.rows / settings.budget_samples:.2g}",
+    ]
+    if found.extrapolated:
+        lines.append(
+            f"note         {span(found.span_s)} of history cannot show what happens {settings.budget}: the threshold "
+            "follows from the tail of its scores; a longer history makes it surer"
+        )
+    if found.capped:
+        lines.append(
+            "note         so rare an alert is beyond what scores can tell: expect more than the budget"
+        )
+    return lines
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as a person says it."""
+    for name, unit in (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2.0 * unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds:.1f} seconds"

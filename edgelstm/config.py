@@ -1,0 +1,318 @@
+"""The daemon's configuration: frozen records read from TOML; a wrong key or value is an error that names itself.
+
+Only keys that do something are accepted. `EDGELSTM__MQTT__URL=...` in the environment overrides `mqtt.url`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import platform
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from edgelstm.errors import ConfigError
+
+_DURATIONS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+class Duration(float):
+    """Seconds; written as "15s", "500ms", "2h", "7d"."""
+
+
+class Size(int):
+    """Bytes; written as "256KiB", "32MiB"."""
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class NodeConfig(_Record):
+    """Who we are, and where state is kept."""
+
+    name: str = ""  # default: the host's name
+    state_dir: str = ""  # default: $STATE_DIRECTORY, else the platform's directory for state
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class MqttConfig(_Record):
+    """The broker that samples come from and alerts go to."""
+
+    url: str = "mqtt://127.0.0.1:1883"  # mqtt, mqtts
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"  # auto: 5, then 3.1.1
+    client_id: str = ""  # default: edgelstm-<node>; "-in" and "-out" are appended
+    username: str = ""
+    password_file: str = ""  # or $EDGELSTM_MQTT_PASSWORD
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    keepalive: Duration = Duration(15.0)
+    session_expiry: Duration = Duration(86400.0)
+    receive_maximum: int = 1000
+    max_payload: Size = Size(256 << 10)
+    reconnect_min: Duration = Duration(1.0)
+    reconnect_max: Duration = Duration(30.0)
+    startup: Literal["retry", "exit"] = "retry"  # where no broker answers at the start
+
+
+class PublishConfig(_Record):
+    """What is published, and how often."""
+
+    base_topic: str = "edgelstm"
+    scores: Literal["off", "all", "on_change"] = "on_change"
+    score_interval: Duration = Duration(1.0)
+    state_interval: Duration = Duration(60.0)
+    health_interval: Duration = Duration(60.0)
+
+
+class DurabilityConfig(_Record):
+    """What survives a crash; see docs/daemon.md."""
+
+    mode: Literal["none", "alerts", "strict"] = "alerts"
+    snapshot_interval: Duration = Duration(30.0)
+    outbox_max_bytes: Size = Size(32 << 20)
+    outbox_max_age: Duration = Duration(7 * 86400.0)
+
+
+class LimitsConfig(_Record):
+    """What is bounded."""
+
+    max_streams: int = 2000
+    queue: int = 10_000  # messages received and not yet scored
+
+
+class ModelConfig(_Record):
+    """A model file, by the name that inputs call it."""
+
+    name: str
+    path: str
+    sha256: str = ""  # of the file, checked when given
+
+
+class InputConfig(_Record):
+    """Topics whose payloads are samples of streams."""
+
+    name: str
+    topics: tuple[str, ...]
+    model: str
+    stream: str = "{topic}"  # {topic}, or levels {0}, {1}, ... of the topic
+    qos: int = 1
+    format: Literal["json", "raw"] = "json"
+    channels: tuple[str, ...] = ()  # dotted paths in the payload, in the order of the model's channels
+    timestamp: str = "arrival"  # a dotted path, or "arrival"
+    timestamp_format: Literal["unix_s", "unix_ms", "unix_ns", "rfc3339"] = "unix_s"
+    sequence: str = ""  # dotted path of the sender's own counter
+    detector: dict[str, Any] = {}  # settings that override those of the model file
+
+
+class Config(_Record):
+    """The whole file."""
+
+    config_version: int = 1
+    node: NodeConfig = NodeConfig()
+    mqtt: MqttConfig = MqttConfig()
+    publish: PublishConfig = PublishConfig()
+    durability: DurabilityConfig = DurabilityConfig()
+    limits: LimitsConfig = LimitsConfig()
+    model: tuple[ModelConfig, ...] = ()
+    input: tuple[InputConfig, ...] = ()
+
+    @property
+    def node_name(self) -> str:
+        return slug(self.node.name or platform.node() or "node")
+
+    @property
+    def broker(self) -> SplitResult:
+        return urlsplit(self.mqtt.url)
+
+    @property
+    def client_id(self) -> str:
+        return self.mqtt.client_id or f"edgelstm-{self.node_name}"
+
+    @property
+    def state_dir(self) -> Path:
+        """Return the directory of database and snapshots: configured, systemd's, or the platform's."""
+        chosen = self.node.state_dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+        if chosen:
+            return Path(chosen)
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "edgelstm"
+
+
+def slug(text: str) -> str:
+    """Return `text` with whatever has no place in a topic level or a file name replaced by "_"."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_.") or "_"
+
+
+def load(path: str | os.PathLike[str], environment: Mapping[str, str] = os.environ) -> Config:
+    """Read a configuration; relative paths in it are relative to its own folder.
+
+    Raises ConfigError: one line with file, key, what was found, and what to do.
+    """
+    source = Path(path)
+    try:
+        document = tomllib.loads(source.read_text())
+    except OSError as exc:
+        raise ConfigError(f"{source}: cannot be read: {exc.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{source}: is no TOML: {exc}") from None
+    try:
+        _override(document, environment)
+        config = msgspec.convert(document, Config, dec_hook=_convert)
+        _check(config)
+    except msgspec.ValidationError as exc:
+        raise ConfigError(f"{source}: {_explain(str(exc))}") from None
+    except ConfigError as exc:
+        raise ConfigError(f"{source}: {exc}") from None
+    return _absolute(config, source.parent)
+
+
+def _override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for variable, value in environment.items():
+        if not variable.startswith("EDGELSTM__"):
+            continue
+        parts = variable[len("EDGELSTM__") :].lower().split("__")
+        if len(parts) != 2 or parts[0] not in ("node", "mqtt", "publish", "durability", "limits"):
+            raise ConfigError(f"${variable}: expected EDGELSTM__SECTION__KEY, such as EDGELSTM__MQTT__URL")
+        number = re.fullmatch(r"-?\d+", value)
+        document.setdefault(parts[0], {})[parts[1]] = int(value) if number else value
+
+
+def _convert(kind: type, value: Any) -> Any:
+    for wanted, units, example in ((Duration, _DURATIONS, "15s"), (Size, _SIZES, "256KiB")):
+        if kind is wanted:
+            found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", value) if isinstance(value, str) else None
+            if found is None or found[2] not in units:
+                raise ValueError(f'is {value!r}, expected a number and one of {", ".join(units)}, such as "{example}"')
+            return wanted(float(found[1]) * units[found[2]])
+    raise NotImplementedError(kind)
+
+
+def _explain(message: str) -> str:
+    """Return msgspec's message with the key in front, and what may have been meant."""
+    text, _, where = message.partition(" - at `$")
+    key = re.sub(r"\[\.\.\.\]|\[(\d+)\]", lambda m: m[0], where.rstrip("`").lstrip("."))
+    unknown = re.match(r"Object contains unknown field `(.+)`", text)
+    if unknown:
+        known = _fields_at(key)
+        close = difflib.get_close_matches(unknown[1], known, 1)
+        hint = f'did you mean "{close[0]}"?' if close else f"known here: {', '.join(known)}"
+        return f"{'.'.join(filter(None, (key, unknown[1])))}: unknown key; {hint}"
+    missing = re.match(r"Object missing required field `(.+)`", text)
+    if missing:
+        return f"{'.'.join(filter(None, (key, missing[1])))}: is missing"
+    return f"{key}: {text[0].lower() + text[1:]}" if key else text
+
+
+def _fields_at(key: str) -> list[str]:
+    kind: Any = Config
+    for part in re.findall(r"[a-z_]+", key):
+        hint = get_type_hints(kind).get(part)
+        kind = get_args(hint)[0] if get_origin(hint) is tuple else hint
+    return [field.encode_name for field in msgspec.structs.fields(kind)]
+
+
+def _check(config: Config) -> None:
+    if config.config_version != 1:
+        raise ConfigError(f"config_version: is {config.config_version}; this edgelstm knows 1")
+    url = config.broker
+    if url.scheme not in DEFAULT_PORTS or not url.hostname:
+        raise ConfigError(f'mqtt.url: is "{config.mqtt.url}", expected mqtt://HOST:PORT or mqtts://HOST:PORT')
+    if not config.model:
+        raise ConfigError("model: no [[model]] is configured")
+    if not config.input:
+        raise ConfigError("input: no [[input]] is configured, so no topic would be listened to")
+    for what, names in (("model", [m.name for m in config.model]), ("input", [i.name for i in config.input])):
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f'{what}: two are named "{name}"')
+    for name in ("receive_maximum",):
+        _range(f"mqtt.{name}", getattr(config.mqtt, name), 1, 65_535)
+    _range("limits.max_streams", config.limits.max_streams, 1, 1_000_000)
+    _range("limits.queue", config.limits.queue, 1, 10_000_000)
+    if config.limits.queue < config.mqtt.receive_maximum:
+        raise ConfigError(
+            f"limits.queue: is {config.limits.queue}, less than mqtt.receive_maximum ({config.mqtt.receive_maximum}): "
+            "the broker could send more than fits"
+        )
+    base = config.publish.base_topic
+    if not base or any(character in base for character in "+#") or base.startswith(("/", "$")):
+        raise ConfigError(f'publish.base_topic: is "{base}", expected a topic without wildcards')
+    for number, entry in enumerate(config.input):
+        _check_input(config, f"input[{number}]", entry)
+
+
+def _check_input(config: Config, where: str, entry: InputConfig) -> None:
+    models = [model.name for model in config.model]
+    if entry.model not in models:
+        close = difflib.get_close_matches(entry.model, models, 1)
+        hint = f'did you mean "{close[0]}"?' if close else f"configured: {', '.join(models)}"
+        raise ConfigError(f'{where}.model: no [[model]] is named "{entry.model}"; {hint}')
+    _range(f"{where}.qos", entry.qos, 0, 1)
+    if not entry.topics:
+        raise ConfigError(f"{where}.topics: is empty")
+    for topic in entry.topics:
+        if not valid_filter(topic):
+            raise ConfigError(f'{where}.topics: "{topic}" is no topic filter')
+        if filters_overlap(topic, f"{config.publish.base_topic}/#"):
+            raise ConfigError(
+                f'{where}.topics: "{topic}" would feed our own output below "{config.publish.base_topic}" back to us'
+            )
+    try:
+        entry.stream.format(*["x"] * 32, topic="x")
+    except (KeyError, IndexError, ValueError):
+        raise ConfigError(f'{where}.stream: is "{entry.stream}", expected text with {{topic}} or levels {{0}}, {{1}}') from None
+    if config.durability.mode == "strict" and entry.timestamp == "arrival" and not entry.sequence:
+        raise ConfigError(
+            f"{where}.timestamp: without a timestamp or a sequence a redelivered sample cannot be recognised, "
+            'which durability.mode = "strict" needs'
+        )
+
+
+def _range(key: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{key}: is {value}, expected {low} to {high}")
+
+
+def valid_filter(topic: str) -> bool:
+    """Whether `topic` is a topic filter as MQTT defines it."""
+    levels = topic.split("/")
+    well_placed = all(level == "#" or "#" not in level for level in levels)
+    return bool(topic) and well_placed and "#" not in levels[:-1] and all(
+        level == "+" or "+" not in level for level in levels
+    )
+
+
+def filters_overlap(one: str, other: str) -> bool:
+    """Whether some topic matches both filters."""
+    for a, b in zip(one.split("/"), other.split("/"), strict=False):
+        if "#" in (a, b):
+            return True
+        if a != b and "+" not in (a, b):
+            return False
+    longer = max((one.split("/"), other.split("/")), key=len)
+    shorter = min(len(one.split("/")), len(other.split("/")))
+    return len(longer) == shorter or longer[shorter] == "#"
+
+
+def _absolute(config: Config, folder: Path) -> Config:
+    """Return the configuration with every path made absolute."""
+
+    def resolve(path: str) -> str:
+        return str(folder.resolve() / path) if path else path
+
+    mqtt = {name: resolve(getattr(config.mqtt, name)) for name in ("password_file", "ca_file", "cert_file", "key_file")}
+    return msgspec.structs.replace(
+        config,
+        node=msgspec.structs.replace(config.node, state_dir=resolve(config.node.state_dir)),
+        mqtt=msgspec.structs.replace(config.mqtt, **mqtt),
+        model=tuple(msgspec.structs.replace(model, path=resolve(model.path)) for model in config.model),
+    )

@@ -1,0 +1,70 @@
+"""The topics we publish to, and the payloads that are not alerts; docs/topics.md is their description."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from edgelstm.alert_payload import PAYLOAD_VERSION, timestamp
+from edgelstm.config import Config
+
+ONLINE, OFFLINE = b"online", b"offline"
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names of topics below `<base>/<node>`."""
+
+    base: str
+    node: str
+
+    @classmethod
+    def of(cls, config: Config) -> Topics:
+        return cls(config.publish.base_topic, config.node_name)
+
+    @property
+    def status(self) -> str:
+        return f"{self.base}/{self.node}/status"
+
+    @property
+    def info(self) -> str:
+        return f"{self.base}/{self.node}/info"
+
+    @property
+    def health(self) -> str:
+        return f"{self.base}/{self.node}/health"
+
+    def stream(self, name: str, leaf: str) -> str:
+        """Return the topic of a stream's `alert`, `state` or `score`."""
+        return f"{self.base}/{self.node}/stream/{name}/{leaf}"
+
+
+def encode(payload: dict[str, Any]) -> bytes:
+    """Return JSON; floats are written so that they read back as the same bits."""
+    return msgspec.json.encode(payload)
+
+
+def score_payload(time_ns: int, score: float, threshold: float, state: str) -> bytes:
+    return encode(
+        {"v": PAYLOAD_VERSION, "ts": timestamp(time_ns), "score": score, "threshold": threshold, "state": state}
+    )
+
+
+def info_payload(config: Config, models: dict[str, str], streams: int) -> bytes:
+    """Describe the daemon; `models` are digests by name."""
+    from edgelstm import __version__
+
+    return encode(
+        {
+            "v": PAYLOAD_VERSION,
+            "version": __version__,
+            "started": timestamp(time.time_ns()),
+            "broker": f"{config.broker.hostname}:{config.broker.port or ''}".rstrip(":"),
+            "durability": config.durability.mode,
+            "models": models,
+            "streams": streams,
+        }
+    )

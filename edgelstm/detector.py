@@ -1,0 +1,343 @@
+"""The anomaly detector of one stream: samples in, verdicts out; everything it knows is in its snapshot."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelstm.alert import Alert, ChannelReason, OpenAlert
+from edgelstm.backend import engine
+from edgelstm.detector_arrays import constants_of, initial_floats, initial_ints, policies_of
+from edgelstm.detector_settings import DetectorSettings
+from edgelstm.errors import SampleError, SnapshotError, UsageError
+from edgelstm.kernels.detection import chain
+from edgelstm.kernels.detection import layout as at
+from edgelstm.sample import Sample
+from edgelstm.snapshot import seal, unseal
+from edgelstm.verdict import Verdict, Verdicts
+
+if TYPE_CHECKING:
+    from edgelstm.stream import LoadedModel
+
+DETECTOR_MAGIC = b"ELSTMDET"
+SEVERITIES = ("warning", "critical")
+EVENTS = ("", "raised", "updated", "cleared")
+ADOPTED_NOTE = "still so when the freeze timed out: the new level was adopted as normal"
+LATEST_NS = 2**62
+_LENGTHS = struct.Struct("<III")
+
+
+class Detector:
+    """Watches one stream; owns its state, not to be shared between threads."""
+
+    def __init__(self, loaded: LoadedModel, settings: DetectorSettings) -> None:
+        """Make a detector in its initial state.
+
+        Raises UsageError where the settings are for other channels, or the model forecasts none of its channels.
+        """
+        names = tuple(channel.name for channel in settings.channels)
+        if names != loaded.channel_names:
+            raise UsageError(
+                f"the detector settings are for channels {', '.join(names)}, but model "
+                f'"{loaded.model.name}" has {", ".join(loaded.channel_names)}: calibrate it with: edgelstm calibrate'
+            )
+        self.model, self.settings = loaded, settings
+        self._channels = len(names)
+        self._policies = policies_of(settings, forecasts_of(loaded))
+        self._constants = constants_of(settings)
+        self._floats, self._ints = initial_floats(settings), initial_ints(settings)
+        self._network = loaded.program.initial_state(1)
+        self._context, self._owner = engine().bind(
+            loaded.program.words, self._network, loaded.program.new_scratch()
+        )
+        self._reasons = np.zeros((self._channels, at.REASON_WORDS))
+        self._feed = np.zeros(loaded.inputs, np.float32)
+        self._forecast = np.zeros(loaded.outputs, np.float32)
+        self._one_time = np.zeros(1, np.int64)
+        self._one_score, self._one_threshold = np.zeros(1), np.zeros(1)
+        self._one_state = np.zeros(1, np.int8)
+
+    def push(self, sample: Sample) -> Verdict | None:
+        """Take in one sample; None in warm-up, and where policy says that it is not to be judged.
+
+        A value that is not finite is missing. Raises SampleError, with nothing changed, for a wrong shape or type.
+        """
+        values = sample.values
+        if type(values) is not np.ndarray or values.dtype != np.float32 or values.shape != (self._channels,):
+            raise SampleError(_mismatch("the sample", values, (self._channels,)))
+        if not -LATEST_NS < sample.time_ns < LATEST_NS:
+            raise SampleError(f"time_ns is {sample.time_ns}, expected nanoseconds since 1970")
+        self._one_time[0] = sample.time_ns
+        block = np.ascontiguousarray(values).reshape(1, -1)
+        self._run(self._one_time, block, self._one_score, self._one_threshold, self._one_state, 0)
+        state = int(self._one_state[0])
+        if state == at.STATE_NONE:
+            return None
+        event = int(self._ints[at.EVENT])
+        reasons = self._explain() if state == at.STATE_ANOMALY or event != at.NO_EVENT else ()
+        return Verdict(
+            time_ns=sample.time_ns,
+            score=float(self._one_score[0]),
+            threshold=float(self._one_threshold[0]),
+            state="anomaly" if state == at.STATE_ANOMALY else "ok",
+            channels=reasons,
+            alert=self._alert(sample.time_ns, float(self._one_threshold[0]), reasons) if event else None,
+        )
+
+    def push_block(self, times_ns: NDArray[np.int64], values: NDArray[np.float32]) -> Verdicts:
+        """Take in a block of samples: the same bits as `push` one by one.
+
+        times_ns  int64   (samples,)
+        values    float32 (samples, channels), not finite where missing
+
+        Raises SampleError, with nothing changed, for a wrong shape or type.
+        """
+        if not isinstance(values, np.ndarray) or values.dtype != np.float32 or values.ndim != 2:
+            raise SampleError(_mismatch("the block", values, ("samples", self._channels)))
+        count = values.shape[0]
+        if values.shape[1] != self._channels:
+            raise SampleError(_mismatch("the block", values, ("samples", self._channels)))
+        if not isinstance(times_ns, np.ndarray) or times_ns.dtype != np.int64 or times_ns.shape != (count,):
+            raise SampleError(f"times_ns has to be an int64 array of shape ({count},)")
+        if count and not (int(times_ns.min()) > -LATEST_NS and int(times_ns.max()) < LATEST_NS):
+            raise SampleError("times_ns has to hold nanoseconds since 1970")
+        times_ns, values = np.array(times_ns, order="C"), np.array(values, order="C")
+        scores, thresholds, states = np.empty(count), np.empty(count), np.empty(count, np.int8)
+        alerts: list[Alert] = []
+        row = 0
+        while row < count:
+            row = self._run(times_ns, values, scores, thresholds, states, row)
+            if self._ints[at.EVENT] != at.NO_EVENT:
+                alerts.append(
+                    self._alert(int(times_ns[row - 1]), float(thresholds[row - 1]), self._explain())
+                )
+        return Verdicts(scores, thresholds, states, alerts)
+
+    def trace(
+        self,
+        times_ns: NDArray[np.int64],
+        values: NDArray[np.float32],
+        words: Sequence[int],
+        out: NDArray[np.float64],
+    ) -> None:
+        """Take in a block and write words of every channel's state, after each scored sample, to `out`.
+
+        out  float64 (words, samples, channels); what has no value, or no forecast, is left as it is
+        """
+        chain.trace(
+            self._context,
+            self._network,
+            self._constants,
+            self._policies,
+            self._floats,
+            self._ints,
+            self._reasons,
+            self._feed,
+            self._forecast,
+            times_ns,
+            values,
+            np.empty(len(values)),
+            np.empty(len(values)),
+            np.empty(len(values), np.int8),
+            np.array(words, np.int64),
+            out,
+        )
+
+    def reset(self) -> None:
+        """Return to the initial state, counters included."""
+        self._network[:] = 0
+        self._floats[:], self._ints[:] = initial_floats(self.settings), initial_ints(self.settings)
+
+    def snapshot(self) -> bytes:
+        """Return the whole state: the same bytes on every machine, for this model and these settings only."""
+        network = self.model.program.pack_state(self._network[0])
+        body = (
+            self._settings_digest()
+            + _LENGTHS.pack(len(network), self._floats.size, self._ints.size)
+            + network
+        )
+        return seal(
+            DETECTOR_MAGIC,
+            self.model.digest,
+            body + self._floats.astype("<f8").tobytes() + self._ints.astype("<i8").tobytes(),
+        )
+
+    def restore(self, snapshot: bytes) -> None:
+        """Go to the state that `snapshot` holds; raises SnapshotError with the state untouched."""
+        body = unseal(DETECTOR_MAGIC, self.model.digest, snapshot)
+        packed = self.model.program.snapshot_bytes
+        start = 32 + _LENGTHS.size
+        lengths = _LENGTHS.pack(packed, self._floats.size, self._ints.size)
+        if body[:32] != self._settings_digest():
+            raise SnapshotError("the snapshot belongs to other detector settings of the same model")
+        if body[32:start] != lengths or len(body) != start + packed + 8 * (
+            self._floats.size + self._ints.size
+        ):
+            raise SnapshotError(
+                f"the snapshot of a detector has {len(body)} bytes, which is not what this one holds"
+            )
+        middle = start + packed
+        self._network[0] = self.model.program.unpack_state(body[start:middle])
+        self._floats[:] = np.frombuffer(body, "<f8", self._floats.size, middle)
+        self._ints[:] = np.frombuffer(body, "<i8", self._ints.size, middle + 8 * self._floats.size)
+
+    def adopt(self, open_alert: OpenAlert | None, last_time_ns: int | None) -> None:
+        """Let what a database knows override the state after a restart.
+
+        Samples at or before `last_time_ns` become duplicates; `open_alert` goes on living under its id, and an
+        alert that is open here but not there is forgotten.
+        """
+        ints = self._ints
+        if last_time_ns is not None:
+            ints[at.HAS_LAST], ints[at.LAST_NS] = 1, last_time_ns
+        if open_alert is None:
+            ints[at.OPEN] = 0
+            return
+        if ints[at.OPEN] and ints[at.OPENED_NS] == open_alert.opened_ns:
+            ints[at.OPEN_SAMPLES] = open_alert.samples
+            self._floats[at.PEAK] = open_alert.peak_score
+            ints[at.SEVERITY] = SEVERITIES.index(open_alert.severity)
+            return
+        ints[at.OPEN], ints[at.CALM], ints[at.OPENED_NS] = 1, 0, open_alert.opened_ns
+        ints[at.OPEN_SAMPLES] = open_alert.samples
+        ints[at.SEVERITY] = ints[at.ANNOUNCED_SEVERITY] = SEVERITIES.index(open_alert.severity)
+        ints[at.ANNOUNCED_NS] = open_alert.opened_ns if last_time_ns is None else last_time_ns
+        self._floats[at.PEAK] = self._floats[at.ANNOUNCED_PEAK] = open_alert.peak_score
+        own = ints[at.FIRST_CHANNEL_INT :].reshape(self._channels, at.CHANNEL_INTS)
+        own[:, at.ADOPTED_COUNT_OF_CHANNEL] = 0
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What happened to the samples so far, by name."""
+        values = self._ints[at.FIRST_COUNTER : at.FIRST_COUNTER + len(at.COUNTERS)].tolist()
+        return dict(zip(at.COUNTERS, values, strict=True))
+
+    @property
+    def last_time_ns(self) -> int | None:
+        """The time of the newest sample, None before the first."""
+        return int(self._ints[at.LAST_NS]) if self._ints[at.HAS_LAST] else None
+
+    @property
+    def samples_until_ready(self) -> int:
+        """How many more samples the warm-up takes."""
+        return int(self._ints[at.WARM_LEFT])
+
+    @property
+    def threshold(self) -> float:
+        """The threshold that the next score is held against."""
+        return float(self._floats[at.THRESHOLD])
+
+    @property
+    def open_alert(self) -> OpenAlert | None:
+        """The alert that is open, None if none is."""
+        if not self._ints[at.OPEN]:
+            return None
+        return OpenAlert(
+            opened_ns=int(self._ints[at.OPENED_NS]),
+            peak_score=float(self._floats[at.PEAK]),
+            samples=int(self._ints[at.OPEN_SAMPLES]),
+            severity=SEVERITIES[self._ints[at.SEVERITY]],
+        )
+
+    def _run(
+        self,
+        times_ns: NDArray[np.int64],
+        values: NDArray[np.float32],
+        scores: NDArray[np.float64],
+        thresholds: NDArray[np.float64],
+        states: NDArray[np.int8],
+        row: int,
+    ) -> int:
+        return int(
+            chain.run(
+                self._context,
+                self._network,
+                self._constants,
+                self._policies,
+                self._floats,
+                self._ints,
+                self._reasons,
+                self._feed,
+                self._forecast,
+                times_ns,
+                values,
+                scores,
+                thresholds,
+                states,
+                row,
+            )
+        )
+
+    def _explain(self) -> tuple[ChannelReason, ...]:
+        reasons = [
+            ChannelReason(
+                name=name,
+                value=value if np.isfinite(value) else None,
+                expected=expected,
+                low=expected - band,
+                high=expected + band,
+                share=share,
+            )
+            for name, (value, expected, band, share) in zip(
+                self.model.channel_names, self._reasons.tolist(), strict=True
+            )
+        ]
+        return tuple(sorted(reasons, key=lambda reason: -reason.share))
+
+    def _alert(self, time_ns: int, threshold: float, reasons: tuple[ChannelReason, ...]) -> Alert:
+        return Alert(
+            event_type=EVENTS[self._ints[at.EVENT]],
+            time_ns=time_ns,
+            opened_ns=int(self._ints[at.OPENED_NS]),
+            severity=SEVERITIES[self._ints[at.SEVERITY]],
+            score=float(self._floats[at.SCORE]),
+            peak_score=float(self._floats[at.PEAK]),
+            threshold=threshold,
+            samples=int(self._ints[at.OPEN_SAMPLES]),
+            channels=reasons,
+            note=ADOPTED_NOTE if self._ints[at.ADOPTED] else "",
+        )
+
+    def _settings_digest(self) -> bytes:
+        return hashlib.sha256(msgspec.json.encode(self.settings)).digest()
+
+
+def warm_up() -> None:
+    """Compile the stages, or load them from the cache, before the first sample needs them."""
+    words, state = np.zeros(8, np.int32), np.zeros((1, 1), np.int32)
+    context, _owner = engine().bind(words, state, np.zeros(1, np.int32))
+    floats, ints, reasons = (
+        np.zeros(1),
+        np.zeros(at.FIRST_CHANNEL_INT, np.int64),
+        np.zeros((1, at.REASON_WORDS)),
+    )
+    vector, no_times = np.zeros(1, np.float32), np.zeros(0, np.int64)
+    no_values, nothing, no_states = np.zeros((0, 1), np.float32), np.zeros(0), np.zeros(0, np.int8)
+    shared = (context, state, floats, ints, floats, ints, reasons, vector, vector, no_times, no_values)
+    chain.run(*shared, nothing, nothing, no_states, 0)
+    chain.trace(*shared, nothing, nothing, no_states, np.zeros(1, np.int64), np.zeros((1, 0, 1)))
+
+
+def forecasts_of(loaded: LoadedModel) -> list[int]:
+    """Return, for each channel, which output forecasts it (-1: none does); raises UsageError where none is forecast."""
+    outputs = list(loaded.output_names)
+    forecasts = [outputs.index(name) if name in outputs else -1 for name in loaded.channel_names]
+    if max(forecasts) < 0:
+        raise UsageError(
+            f'model "{loaded.model.name}" forecasts none of its channels: no output ({", ".join(outputs)}) is named '
+            f"like a channel ({', '.join(loaded.channel_names)}); name them with: edgelstm convert --outputs"
+        )
+    return forecasts
+
+
+def _mismatch(what: str, found: object, shape: tuple[object, ...]) -> str:
+    described = (
+        f"{found.dtype} of shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
+    )
+    return f"{what} is {described}, expected float32 of shape ({', '.join(map(str, shape))})"

@@ -1,0 +1,96 @@
+"""Settings as the flat arrays that the compiled stages read, and the state they begin from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelstm.detector_settings import MISSING_POLICIES, DetectorSettings
+from edgelstm.kernels.detection import layout as at
+from edgelstm.kernels.detection.logarithm import log10
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+FEWEST_RUNS = 20.0
+"""A tail remembers at least this many runs."""
+
+EARLY_RATIO = 0.5
+"""Samples nearer than this many periods to the one before are counted as early."""
+
+
+def constants_of(settings: DetectorSettings) -> Floats:
+    """Return the constants, float64, as laid out in `kernels/detection/layout.py`."""
+    count = len(settings.channels)
+    constants = np.zeros(at.FIRST_CHANNEL_CONSTANT + count * at.CHANNEL_CONSTANTS)
+    fraction, memory = settings.tail_fraction, float(settings.tail_memory)
+    constants[at.TAIL_FRACTION] = fraction
+    constants[at.TAIL_SURPRISE] = log10(1.0 / fraction)
+    constants[at.TAIL_GAIN] = 1.0 / max(memory * fraction, FEWEST_RUNS)
+    constants[at.TAIL_DRIFT] = fraction / memory
+    constants[at.TAIL_RISE] = (1.0 - fraction) / memory
+    constants[at.ERROR_GAIN] = 1.0 / settings.error_memory
+    constants[at.ERROR_MEAN_GAIN] = 1.0 / settings.error_mean_memory
+    constants[at.SHORT_GAIN] = 1.0 / settings.level_short
+    constants[at.LONG_GAIN] = 1.0 / settings.level_long
+    constants[at.THRESHOLD_LOW] = settings.threshold_low
+    constants[at.THRESHOLD_HIGH] = settings.threshold_high
+    constants[at.THRESHOLD_STEP] = settings.threshold_step
+    constants[at.THRESHOLD_DECAY] = settings.threshold_step / settings.budget_samples
+    constants[at.CLEAR_RATIO] = settings.clear_ratio
+    constants[at.CRITICAL_RATIO] = settings.critical_ratio
+    for c, channel in enumerate(settings.channels):
+        own = constants[at.FIRST_CHANNEL_CONSTANT + c * at.CHANNEL_CONSTANTS :]
+        own[at.MEAN] = channel.mean
+        own[at.ERROR_FLOOR], own[at.LEVEL_FLOOR] = channel.error_floor, channel.level_floor
+        own[at.ERROR_WEIGHT], own[at.ERROR_MEAN_WEIGHT] = channel.error_weight, channel.error_mean_weight
+        own[at.LEVEL_WEIGHT] = channel.level_weight
+    return constants
+
+
+def policies_of(settings: DetectorSettings, forecasts: Sequence[int]) -> Ints:
+    """Return the policies, int64, as laid out in `kernels/detection/layout.py`.
+
+    forecasts  for each channel, which output of the model forecasts it, or -1
+    """
+    policies = np.zeros(at.FIRST_OUTPUT + len(forecasts), np.int64)
+    policies[at.ON_MISSING] = MISSING_POLICIES.index(settings.on_missing)
+    policies[at.GAP_NS] = int(settings.gap_ratio * settings.period_ns)
+    policies[at.EARLY_NS] = int(EARLY_RATIO * settings.period_ns)
+    policies[at.GAP_RESET_NS] = settings.gap_reset_ns
+    policies[at.WARM_UP] = settings.warm_up
+    policies[at.RAISE_AFTER] = settings.raise_after
+    policies[at.RAISE_MASK] = (1 << settings.raise_window) - 1
+    policies[at.CLEAR_AFTER] = settings.clear_after
+    policies[at.UPDATE_INTERVAL_NS] = settings.update_interval_ns
+    policies[at.COOLDOWN_NS] = settings.cooldown_ns
+    policies[at.FREEZE_TIMEOUT_NS] = settings.freeze_timeout_ns
+    policies[at.FIRST_OUTPUT :] = forecasts
+    return policies
+
+
+def initial_floats(settings: DetectorSettings) -> Floats:
+    """Return the float64 half of a state before its first sample."""
+    floats = np.zeros(at.FIRST_CHANNEL_WORD + len(settings.channels) * at.CHANNEL_WORDS)
+    floats[at.THRESHOLD] = settings.threshold
+    for c, channel in enumerate(settings.channels):
+        own = floats[at.FIRST_CHANNEL_WORD + c * at.CHANNEL_WORDS :]
+        own[at.ERROR_SPREAD], own[at.ERROR_MEAN] = channel.error_spread, at.MEAN_OF_SCALED_ERROR
+        own[at.SHORT_MEAN], own[at.LONG_MEAN] = channel.mean, channel.mean
+        own[at.VARIANCE] = channel.level_spread * channel.level_spread
+        for word, tail in (
+            (at.ERROR_TAIL, channel.error_tail),
+            (at.ERROR_MEAN_TAIL, channel.error_mean_tail),
+            (at.LEVEL_TAIL, channel.level_tail),
+        ):
+            own[word : word + 3] = tail.threshold, tail.mean_excess, tail.mean_square
+    return floats
+
+
+def initial_ints(settings: DetectorSettings) -> Ints:
+    """Return the int64 half of a state before its first sample."""
+    ints = np.zeros(at.FIRST_CHANNEL_INT + len(settings.channels) * at.CHANNEL_INTS, np.int64)
+    ints[at.WARM_LEFT] = settings.warm_up
+    return ints

@@ -1,0 +1,158 @@
+"""Where the words of a detector stand: constants, policies, and its state in one float64 and one int64 array.
+
+`floats` and `constants` begin with the words of the whole detector; from FIRST_CHANNEL_WORD and
+FIRST_CHANNEL_CONSTANT on follow CHANNEL_WORDS and CHANNEL_CONSTANTS for every channel in order. In `ints` and
+`policies` follow two words, and one word, for every channel.
+"""
+
+# constants, float64: of the detector
+(
+    TAIL_FRACTION,
+    TAIL_SURPRISE,  # -log10 of the tail fraction: the surprise where the tail begins
+    TAIL_GAIN,  # weight of a new run's peak
+    TAIL_DRIFT,  # how far, in mean excesses, a sample below the tail lowers it
+    TAIL_RISE,  # how far, in mean excesses, a sample in the tail raises it
+    ERROR_GAIN,
+    ERROR_MEAN_GAIN,
+    SHORT_GAIN,
+    LONG_GAIN,
+    THRESHOLD_LOW,
+    THRESHOLD_HIGH,
+    THRESHOLD_STEP,
+    THRESHOLD_DECAY,
+    CLEAR_RATIO,
+    CRITICAL_RATIO,
+) = range(15)
+FIRST_CHANNEL_CONSTANT = 16
+
+# constants, float64: of a channel
+(MEAN, ERROR_FLOOR, LEVEL_FLOOR, ERROR_WEIGHT, ERROR_MEAN_WEIGHT, LEVEL_WEIGHT) = range(6)
+CHANNEL_CONSTANTS = 8
+
+# state, float64: of the detector
+THRESHOLD, PEAK, ANNOUNCED_PEAK, SCORE = range(4)
+FIRST_CHANNEL_WORD = 4
+
+# state, float64: of a channel; three tails of TAIL_WORDS follow
+(
+    LAST_VALUE,
+    FORECAST,
+    ERROR_SPREAD,
+    SHORT_MEAN,
+    LONG_MEAN,
+    VARIANCE,
+    ERROR_MEAN,
+    ABSOLUTE_ERROR,  # of this sample
+    SCALED_ERROR,
+    LEVEL,
+    ADOPTED_SPREAD,  # what is learned aside while an alert is open
+    ADOPTED_MEAN,
+    ADOPTED_VARIANCE,
+    ERROR_TAIL,
+) = range(14)
+(TAIL_THRESHOLD, TAIL_MEAN, TAIL_SQUARE, TAIL_PEAK, TAIL_RUN) = range(5)
+TAIL_WORDS = 5
+ERROR_MEAN_TAIL = ERROR_TAIL + TAIL_WORDS
+LEVEL_TAIL = ERROR_MEAN_TAIL + TAIL_WORDS
+CHANNEL_WORDS = LEVEL_TAIL + TAIL_WORDS
+
+# policies, int64
+(
+    ON_MISSING,
+    GAP_NS,
+    EARLY_NS,
+    GAP_RESET_NS,
+    WARM_UP,
+    RAISE_AFTER,
+    RAISE_MASK,  # one bit for each sample of the window
+    CLEAR_AFTER,
+    UPDATE_INTERVAL_NS,
+    COOLDOWN_NS,
+    FREEZE_TIMEOUT_NS,
+) = range(11)
+FIRST_OUTPUT = 12
+"""From here on, for each channel, which output of the model forecasts it; -1: none does."""
+
+HOLD, SKIP, RESET = range(3)
+
+# state, int64: of the detector
+(
+    HAS_LAST,
+    LAST_NS,  # position: samples at or before it are duplicates or late
+    HAS_USED,
+    USED_NS,  # time of the last sample that the network saw
+    WARM_LEFT,
+    HAS_FORECAST,
+    RECENT,  # one bit for each of the last scores: was it above the threshold
+    CALM,
+    OPEN,
+    OPENED_NS,
+    OPEN_SAMPLES,
+    SEVERITY,
+    ANNOUNCED_SEVERITY,
+    ANNOUNCED_NS,
+    HAS_CLEARED,
+    CLEARED_NS,
+    EVENT,  # what the last sample decided
+    ADOPTED,  # whether it cleared because the new level was adopted
+    FIRST_COUNTER,
+) = range(19)
+
+COUNTERS = (
+    "samples",
+    "scored",
+    "warming",
+    "missing_values",
+    "held",
+    "skipped",
+    "unscored",
+    "late",
+    "duplicates",
+    "gaps",
+    "early",
+    "resets",
+    "raised",
+    "updated",
+    "cleared",
+    "adopted",
+)
+(
+    SAMPLES,
+    SCORED,
+    WARMING,
+    MISSING_VALUES,
+    HELD,
+    SKIPPED,
+    UNSCORED,
+    LATE,
+    DUPLICATES,
+    GAPS,
+    EARLY,
+    RESETS,
+    RAISED_COUNT,
+    UPDATED_COUNT,
+    CLEARED_COUNT,
+    ADOPTED_COUNT,
+) = range(FIRST_COUNTER, FIRST_COUNTER + 16)
+FIRST_CHANNEL_INT = FIRST_COUNTER + 16
+
+# state, int64: of a channel
+(
+    SEEN,  # 0: never; 1: it has a last value
+    PRESENT,  # whether the last sample had a value, so that the forecast made from it counts
+    SHORT_COUNT,
+    LONG_COUNT,
+    ADOPTED_COUNT_OF_CHANNEL,
+) = range(5)
+CHANNEL_INTS = 5
+
+NO_EVENT, RAISED, UPDATED, CLEARED = range(4)
+WARNING, CRITICAL = range(2)
+STATE_NONE, STATE_OK, STATE_ANOMALY = -1, 0, 1
+
+# reasons, float64 (channels, REASON_WORDS): overwritten by every scored sample
+VALUE, EXPECTED, BAND, SHARE = range(4)
+REASON_WORDS = 4
+SIGMAS_OF_BAND = 3.0
+MEAN_OF_SCALED_ERROR = 0.8
+"""Mean of |x| over the standard deviation, for normal errors; what the mean error starts from."""

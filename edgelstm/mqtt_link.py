@@ -1,0 +1,319 @@
+"""One MQTT connection that looks after itself: the only file that knows paho-mqtt, and the owner of its traps.
+
+- An exception in a callback would end paho's thread while `is_connected()` stays true: every callback is guarded, and
+  the thread's life is watched.
+- A message id means nothing on the next connection: what is acknowledged carries the generation it came with.
+- PUBACKs are handed over through a queue, never handled under paho's lock, and may come before `publish` returns.
+- A refused subscription is a reason code in SUBACK, not an error.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import random
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import paho.mqtt.client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edgelstm.config import DEFAULT_PORTS, Config
+from edgelstm.errors import ConfigError
+
+_log = logging.getLogger(__name__)
+CONNECT_TIMEOUT_S = 5.0
+USER_TIMEOUT_MS = 10_000
+
+
+class Message(NamedTuple):
+    """A message received, and what it takes to acknowledge it."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    qos: int
+    generation: int
+    retained: bool
+    arrival_ns: int
+
+
+class Link:
+    """Connects, and connects again with a growing, jittered pause, until it is stopped.
+
+    on_message    called on the link's thread with each Message; it has to be quick
+    on_connected  called on the link's thread after each connect, with whether the broker kept the session
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        role: str,
+        *,
+        on_message: Callable[[Message], None] | None = None,
+        on_connected: Callable[[bool], None] | None = None,
+        last_will: tuple[str, bytes] | None = None,
+        subscriptions: Sequence[tuple[str, int]] = (),
+        forget: Sequence[str] = (),
+    ) -> None:
+        self.role = role
+        self.generation = 0
+        self.reconnects = 0
+        self.last_error = ""
+        self.refused: list[str] = []
+        self.published: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.on_published: Callable[[], None] = lambda: None
+        self._config, self._mqtt = config, config.mqtt
+        self._on_message, self._on_connected = on_message, on_connected
+        self._last_will, self._subscriptions, self._forget = last_will, subscriptions, forget
+        self._five = self._mqtt.protocol != "3.1.1"
+        self._tls = _tls_context(config)
+        self._stopping, self._up, self._down = threading.Event(), threading.Event(), threading.Event()
+        self._client = self._make_client()
+        self._thread = threading.Thread(target=self._keep_connected, name=f"mqtt-{role}", daemon=True)
+
+    @property
+    def connected(self) -> bool:
+        return self._up.is_set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that keeps the connection still runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        return self._up.wait(timeout_s)
+
+    def stop(self, goodbye: tuple[str, bytes] | None = None) -> None:
+        """Disconnect cleanly, after a retained `goodbye` if one is given."""
+        if goodbye and self.connected:
+            info = self._client.publish(*goodbye, qos=1, retain=True)
+            try:
+                info.wait_for_publish(2.0)
+            except (ValueError, RuntimeError):
+                pass  # the connection went away just now: the broker publishes the last will
+        self._stopping.set()
+        self._client.disconnect()
+        self._down.set()
+        if self._thread.is_alive():
+            self._thread.join(3.0)
+
+    def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> int | None:
+        """Hand a message to the connection; return its id, or None where there is none (and it was not kept)."""
+        if not self.connected:
+            return None
+        info = self._client.publish(topic, payload, qos=qos, retain=retain)
+        return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
+
+    def acknowledge(self, message: Message) -> None:
+        """Acknowledge a message, unless it came over a connection that is gone: that one is sent again."""
+        if message.qos and message.generation == self.generation and self.connected:
+            self._client.ack(message.mid, message.qos)
+
+    def _make_client(self) -> paho.Client:
+        version = paho.MQTTv5 if self._five else paho.MQTTv311
+        persistent = self.role == "in"
+        client = paho.Client(
+            paho.CallbackAPIVersion.VERSION2,
+            client_id=f"{self._config.client_id}-{self.role}",
+            clean_session=None if self._five else not persistent,
+            protocol=version,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(1000)
+        if self._mqtt.username:
+            client.username_pw_set(self._mqtt.username, _password(self._config))
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
+        if self._last_will:
+            client.will_set(*self._last_will, qos=1, retain=True)
+        client.on_socket_open = self._guarded(_tune_socket)
+        client.on_connect = self._guarded(self._connected_now)
+        client.on_disconnect = self._guarded(self._disconnected_now)
+        client.on_message = self._guarded(self._received)
+        client.on_publish = self._guarded(self._published_now)
+        client.on_subscribe = self._guarded(self._subscribed)
+        return client
+
+    def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except Exception:  # whatever it is, it must not end paho's thread
+                _log.exception("link=%s event=callback-failed", self.role)
+
+        return call
+
+    def _keep_connected(self) -> None:
+        pause_s = self._mqtt.reconnect_min
+        while not self._stopping.is_set():
+            before = self.generation
+            self._connect_once()
+            if self.generation > before:
+                pause_s = self._mqtt.reconnect_min
+            elif self._mqtt.protocol == "auto":
+                self._switch_protocol()
+            if self._stopping.wait(pause_s * random.uniform(0.5, 1.5)):
+                return
+            pause_s = min(pause_s * 2, self._mqtt.reconnect_max)
+            self.reconnects += 1
+
+    def _connect_once(self) -> None:
+        """Connect and stay until the connection ends, for whatever reason."""
+        self._down.clear()
+        url = self._config.broker
+        try:
+            if self._tls is not None:
+                _reload_tls(self._tls, self._config)
+            self._client.connect(
+                url.hostname or "",
+                url.port or DEFAULT_PORTS[url.scheme],
+                keepalive=int(self._mqtt.keepalive),
+                clean_start=(self.role == "out") if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY,
+                properties=self._connect_properties(),
+            )
+        except (OSError, ValueError) as exc:
+            self._note_error(f"{exc.strerror or exc}" if isinstance(exc, OSError) else str(exc))
+            return
+        self._client.loop_start()
+        started = time.monotonic()
+        while not self._down.wait(0.5):
+            if not self.connected and time.monotonic() - started > CONNECT_TIMEOUT_S:
+                self._note_error("the broker accepts connections but does not answer")
+                break
+            if not _loop_lives(self._client):
+                self._note_error("the connection's thread ended")
+                break
+        self._up.clear()
+        if not self._stopping.is_set():
+            _close(self._client)
+        self._client.loop_stop()
+
+    def _switch_protocol(self) -> None:
+        """Try the other protocol next, as long as none has been accepted on this machine yet."""
+        if self.generation == 0 and self.last_error and "refused" not in self.last_error.lower():
+            self._five = not self._five
+            self._client = self._make_client()
+
+    def _connect_properties(self) -> Properties | None:
+        if not self._five:
+            return None
+        properties = Properties(PacketTypes.CONNECT)
+        if self.role == "in":
+            properties.SessionExpiryInterval = int(self._mqtt.session_expiry)
+            properties.ReceiveMaximum = self._mqtt.receive_maximum
+            properties.MaximumPacketSize = self._mqtt.max_payload + 1024
+        return properties
+
+    def _connected_now(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if reason.is_failure:
+            self._note_error(f"the broker refused: {reason}")
+            self._down.set()
+            return
+        self.generation += 1
+        self.last_error = ""
+        self._up.set()
+        if self._forget:
+            client.unsubscribe(list(self._forget))
+        if self._subscriptions:
+            options = [
+                (topic, SubscribeOptions(qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND) if self._five else qos)
+                for topic, qos in self._subscriptions
+            ]
+            client.subscribe(options)
+        _log.info("link=%s event=connected protocol=%s", self.role, "5" if self._five else "3.1.1")
+        if self._on_connected:
+            self._on_connected(flags.session_present)
+
+    def _disconnected_now(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if self._up.is_set() and not self._stopping.is_set():
+            self._note_error(f"connection lost: {reason}")
+        self._up.clear()
+        self._down.set()
+
+    def _received(self, client: Any, data: Any, message: paho.MQTTMessage) -> None:
+        if self._on_message is None:
+            return
+        self._on_message(
+            Message(
+                message.topic, message.payload, message.mid, message.qos, self.generation, message.retain, time.time_ns()
+            )
+        )
+
+    def _published_now(self, client: Any, data: Any, mid: int, reason: Any, properties: Any) -> None:
+        self.published.put(mid)
+        self.on_published()
+
+    def _subscribed(self, client: Any, data: Any, mid: int, reasons: Any, properties: Any) -> None:
+        self.refused = [
+            topic for (topic, _), reason in zip(self._subscriptions, reasons, strict=False) if reason.is_failure
+        ]
+        for topic in self.refused:
+            _log.error("link=%s event=subscription-refused topic=%s: check the broker's access rules", self.role, topic)
+
+    def _note_error(self, text: str) -> None:
+        if text != self.last_error and not self._stopping.is_set():
+            _log.warning("link=%s event=disconnected broker=%s reason=%s", self.role, self._config.mqtt.url, text)
+        self.last_error = text
+
+
+def _tune_socket(client: Any, data: Any, sock: Any) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+
+def _loop_lives(client: paho.Client) -> bool:
+    thread = client._thread
+    return thread is not None and thread.is_alive()
+
+
+def _close(client: paho.Client) -> None:
+    sock = client.socket()
+    if sock is not None:
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is closed already
+
+
+def _password(config: Config) -> str | None:
+    path = config.mqtt.password_file
+    if path:
+        try:
+            return Path(path).read_text().rstrip("\n")
+        except OSError as exc:
+            raise ConfigError(f"mqtt.password_file: {path}: cannot be read: {exc.strerror}") from None
+    return os.environ.get("EDGELSTM_MQTT_PASSWORD")
+
+
+def _tls_context(config: Config) -> ssl.SSLContext | None:
+    if config.broker.scheme != "mqtts":
+        return None
+    context = ssl.create_default_context()
+    try:
+        _reload_tls(context, config)
+    except OSError as exc:  # SSLError is one
+        raise ConfigError(f"mqtt: the certificate files cannot be used: {exc}") from None
+    return context
+
+
+def _reload_tls(context: ssl.SSLContext, config: Config) -> None:
+    """Read the files again in place: certificates are rotated while we run."""
+    if config.mqtt.ca_file:
+        context.load_verify_locations(config.mqtt.ca_file)
+    if config.mqtt.cert_file:
+        context.load_cert_chain(config.mqtt.cert_file, config.mqtt.key_file or None)

@@ -1,0 +1,137 @@
+"""One by one = block = cut by a snapshot anywhere = uncompiled: the same verdicts, to the bit."""
+
+import hashlib
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detector_cases import eventful, noise, plain_model, settings_for, times
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgelstm.detector import Detector
+from edgelstm.errors import SnapshotError
+from edgelstm.sample import Sample
+from edgelstm.stream import LoadedModel
+from factories import random_model
+
+MODELS = [
+    LoadedModel(random_model(5, inputs=3, layers=(("lstm", 7), ("linear", 3)))),
+    LoadedModel(random_model(6, inputs=3, layers=(("gru", 5), ("linear", 2)))),
+    plain_model(),
+]
+POLICIES = ("hold", "skip", "reset")
+
+
+def detector_of(model: LoadedModel, **changes: object) -> Detector:
+    return Detector(model, settings_for(model.channel_names, **changes))
+
+
+def fingerprint(detector: Detector, verdicts) -> str:
+    """Every bit that a detector says and keeps, as one word."""
+    digest = hashlib.sha256()
+    for array in (verdicts.scores, verdicts.thresholds, verdicts.states):
+        digest.update(array.tobytes())
+    digest.update(repr(verdicts.alerts).encode() + detector.snapshot())
+    return digest.hexdigest()
+
+
+def uncompiled_case(model: int, policy: str) -> str:
+    detector = detector_of(MODELS[model], on_missing=policy, freeze_timeout_ns=60 * 10**9)
+    return fingerprint(detector, detector.push_block(*eventful(model, 500)))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("model", range(len(MODELS)))
+def test_one_by_one_is_a_block(model, policy):
+    times_ns, values = eventful(model, 1500)
+    block, single = (
+        detector_of(MODELS[model], on_missing=policy, freeze_timeout_ns=10**11) for _ in range(2)
+    )
+    verdicts = block.push_block(times_ns, values)
+    alerts = []
+    for row, (time_ns, sample) in enumerate(zip(times_ns.tolist(), values, strict=True)):
+        verdict = single.push(Sample(sample, time_ns))
+        if verdict is None:
+            assert np.isnan(verdicts.scores[row])
+            assert verdicts.states[row] == -1
+            continue
+        assert (verdict.score, verdict.threshold) == (verdicts.scores[row], verdicts.thresholds[row])
+        assert verdict.state == ("ok", "anomaly")[verdicts.states[row]]
+        assert bool(verdict.channels) == (verdict.state == "anomaly" or verdict.alert is not None)
+        alerts += [verdict.alert] if verdict.alert else []
+    assert alerts == verdicts.alerts
+    assert alerts, "a recording with faults that raises nothing tests little"
+    assert single.snapshot() == block.snapshot()
+    assert single.counters == block.counters
+
+
+@given(model=st.integers(0, 2), seed=st.integers(0, 50), cuts=st.lists(st.integers(0, 400), max_size=4))
+@settings(max_examples=40, deadline=None)
+def test_cut_by_a_snapshot_anywhere(model, seed, cuts):
+    """Blocks of any size, each continued by a new detector from the last one's snapshot."""
+    times_ns, values = eventful(seed, 400)
+    whole = detector_of(MODELS[model])
+    expected = whole.push_block(times_ns, values)
+    edges = [0, *sorted(cuts), 400]
+    current, scores, alerts = detector_of(MODELS[model]), [], []
+    for start, end in itertools.pairwise(edges):
+        snapshot, current = current.snapshot(), detector_of(MODELS[model])
+        current.restore(snapshot)
+        verdicts = current.push_block(times_ns[start:end], values[start:end])
+        scores.append(verdicts.scores)
+        alerts += verdicts.alerts
+    np.testing.assert_array_equal(np.concatenate(scores), expected.scores)
+    assert alerts == expected.alerts
+    assert current.snapshot() == whole.snapshot()
+
+
+def test_compiled_is_uncompiled():
+    """The stages and the network as plain Python give the same bits as machine code."""
+    compiled = [uncompiled_case(model, policy) for model in range(len(MODELS)) for policy in POLICIES]
+    tests = Path(__file__).parent.parent
+    code = (
+        f"import sys; sys.path.insert(0, {str(tests / 'streaming')!r})\n"
+        "from test_detector import MODELS, POLICIES, uncompiled_case\n"
+        "from edgelstm.kernels.compiled import COMPILES; assert not COMPILES\n"
+        "print(*[uncompiled_case(model, policy) for model in range(len(MODELS)) for policy in POLICIES])"
+    )
+    paths = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == compiled
+
+
+def test_snapshot_of_another_model_or_other_settings_is_refused():
+    detector = detector_of(MODELS[0])
+    detector.push_block(times(50), noise(1, 50))
+    before = detector.snapshot()
+    with pytest.raises(SnapshotError):
+        detector.restore(detector_of(MODELS[2]).snapshot())
+    with pytest.raises(SnapshotError, match="other detector settings"):
+        detector.restore(detector_of(MODELS[0], clear_after=11).snapshot())
+    with pytest.raises(SnapshotError):
+        detector.restore(MODELS[0].stream().snapshot())
+    damaged = bytearray(before)
+    damaged[60] ^= 1
+    with pytest.raises(SnapshotError, match="damaged"):
+        detector.restore(bytes(damaged))
+    assert detector.snapshot() == before
+
+
+def test_reset_is_a_new_detector():
+    detector = detector_of(MODELS[0])
+    fresh = detector.snapshot()
+    detector.push_block(*eventful(3, 300))
+    detector.reset()
+    assert detector.snapshot() == fresh

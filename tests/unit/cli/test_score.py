@@ -1,0 +1,151 @@
+"""`edgelstm calibrate` and `edgelstm score`, from files to printed events."""
+
+import argparse
+import importlib
+import json
+
+import numpy as np
+import pytest
+from detector_cases import START_NS, noise, persistence_model
+
+from edgelstm import model_file
+from edgelstm.errors import EdgeLstmError, RecordingError, UsageError
+from edgelstm.sources.time_text import to_ns
+from edgelstm.stream import load
+
+NAMES = ["flow", "pressure", "current"]
+
+
+def call(verb: str, *arguments: object) -> int:
+    module = importlib.import_module(f"edgelstm.cli.{verb}")
+    parser = argparse.ArgumentParser()
+    module.configure(parser)
+    return module.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def write_csv(path, values, start_ns=START_NS):
+    rows = [f"{start_ns / 1e9 + n:.0f}," + ",".join(f"{x:.6g}" for x in row) for n, row in enumerate(values)]
+    path.write_text("\n".join(["ts," + ",".join(NAMES), *rows]) + "\n")
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A model, a history, and a recording with a fault in rows 400 to 499."""
+    model = tmp_path / "m.elstm"
+    model_file.save(persistence_model(NAMES, [10, 10, 10], [1, 2, 3]), model)
+    history = write_csv(tmp_path / "history.csv", noise(1, 3000))
+    values = noise(2, 800)
+    values[400:500, 0] += 15.0
+    return tmp_path, model, history, write_csv(tmp_path / "pump 7.csv", values, START_NS + 3000 * 10**9)
+
+
+@pytest.fixture
+def detector(files, capsys):
+    folder, model, history, _ = files
+    out = folder / "d.elstm"
+    assert call("calibrate", model, history, "-o", out) == 0
+    capsys.readouterr()
+    return out
+
+
+def test_calibrate_says_what_it_found(files, capsys):
+    folder, model, history, _ = files
+    out = folder / "d.elstm"
+    assert call("calibrate", model, history, "-o", out, "--budget", "1 per day", "--on-missing", "skip") == 0
+    printed = capsys.readouterr().out
+    for words in (
+        "3000, 2970 of them scored",
+        "period       1 s",
+        "none; policy skip",
+        "one in 86400 samples",
+    ):
+        assert words in printed
+    assert "50.0 minutes of history cannot show what happens 1 per day" in printed
+    settings = load(out).model.detector_settings
+    assert settings is not None
+    assert settings.on_missing == "skip"
+    assert settings.budget == "1 per day"
+
+
+def test_score_prints_events_and_a_summary(files, detector, capsys):
+    assert call("score", detector, files[3], "--node", "gw1") == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert " raised " in lines[0]
+    assert " cleared " in lines[-1]
+    assert "flow " in lines[0]
+    assert "expected" in lines[0]
+    assert len({line.split()[2] for line in lines}) == 1
+    assert "800 samples" in err
+    assert "1 alert raised" in err
+    assert "1 per week" in err
+
+
+def test_score_as_json_has_the_fields_of_the_daemon(files, detector, capsys):
+    call("score", detector, files[3], "--json", "--node", "gw1", "--stream", "p7")
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [events[0]["event_type"], events[-1]["event_type"]] == ["raised", "cleared"]
+    first = events[0]
+    assert next(iter(first)) == "event_type"
+    assert (first["v"], first["node"], first["stream"], first["model"]) == (1, "gw1", "p7", "persistence")
+    assert len(first["id"]) == 26
+    assert first["ts"].endswith("Z")
+    assert sum(first["channels"].values()) == pytest.approx(1.0)
+    assert first["reasons"][0]["name"] == "flow"
+    opened = to_ns(first["ts"])
+    assert events[-1]["duration_s"] == (to_ns(events[-1]["ts"]) - opened) / 1e9
+    call("score", detector, files[3], "--json", "--node", "gw1")
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["stream"] == "pump 7"
+
+
+def test_scores_are_exact(files, detector, capsys):
+    from edgelstm.sources.recording import read
+
+    call("score", detector, files[3], "--scores", "-")
+    rows = [row.split(",") for row in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["time_ns", "score", "threshold", "state"]
+    loaded = load(detector)
+    recording = read(files[3], loaded.channel_names)
+    verdicts = loaded.detector().push_block(recording.times_ns, recording.values)
+    scores = np.array([float(row[1] or "nan") for row in rows[1:]])
+    np.testing.assert_array_equal(scores, verdicts.scores)
+    assert [int(row[0]) for row in rows[1:]] == recording.times_ns.tolist()
+    assert {row[3] for row in rows[1:]} == {"", "ok", "anomaly"}
+
+
+def test_plot(files, detector, capsys):
+    pytest.importorskip("matplotlib")
+    picture = files[0] / "p.png"
+    call("score", detector, files[3], "--plot", picture)
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert picture.stat().st_size > 20_000
+    with pytest.raises(UsageError, match="cannot be written"):
+        call("score", detector, files[3], "--plot", files[0] / "absent" / "p.png")
+
+
+def test_mistakes_are_one_line(files, detector):
+    folder, model, history, data = files
+    cases = [
+        (("score", model, data), EdgeLstmError, "carries no detector"),
+        (("score", folder / "absent.elstm", data), EdgeLstmError, "no such file"),
+        (("score", detector, folder / "absent.csv"), RecordingError, "no such file"),
+        (("calibrate", model, history, "-o", folder / "x", "--budget", "often"), UsageError, "budget"),
+        (("calibrate", model, history, "-o", folder / "x", "--raise-after", "3"), UsageError, "K/N"),
+        (
+            ("calibrate", model, history, "-o", folder / "x", "--raise-after", "6/5"),
+            EdgeLstmError,
+            "raise_after",
+        ),
+        (("calibrate", model, history, "-o", folder / "x", "--gap-reset", "-1"), UsageError, "--gap-reset"),
+    ]
+    short = write_csv(folder / "short.csv", noise(1, 20))
+    cases.append(
+        (("calibrate", model, short, "-o", folder / "x"), EdgeLstmError, "short.csv: the history has 20")
+    )
+    for arguments, error, says in cases:
+        with pytest.raises(error) as caught:
+            call(*arguments)
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert not (folder / "x").exists()

@@ -1,0 +1,133 @@
+"""From history to settings: budget, floors, short and broken histories."""
+
+import msgspec
+import numpy as np
+import pytest
+from detector_cases import SECOND, START_NS, noise, persistence_model, plain_model, times
+
+from edgelstm.calibration import CalibrationError, calibrate, examine
+from edgelstm.detector import Detector
+from edgelstm.detector_settings import DetectorSettings
+from edgelstm.errors import UsageError
+from edgelstm.stream import LoadedModel
+
+MODEL = plain_model()
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+@pytest.mark.parametrize(("budget", "allowed"), [("1 per hour", 83.3), ("1 per day", 3.47)])
+def test_the_budget_is_held_within_reason(heavy, budget, allowed):
+    """A history of ten hours, then 300,000 samples never seen: at most twice the alerts asked for, and not none
+    at all where many are allowed."""
+    settings = calibrate(MODEL, times(36_000), noise(1, 36_000, heavy=heavy), budget)
+    detector = Detector(MODEL, settings)
+    detector.push_block(times(300_000, start_ns=START_NS + 36_000 * SECOND), noise(2, 300_000, heavy=heavy))
+    assert detector.counters["raised"] <= 2.0 * allowed + 2
+    if allowed > 50:
+        assert detector.counters["raised"] >= allowed / 2.0
+
+
+def test_the_threshold_follows_the_budget():
+    history = times(5000), noise(3, 5000)
+    found = [examine(MODEL, *history, budget) for budget in ("1 per hour", "1 per day", "1 per week")]
+    thresholds = [one.settings.threshold for one in found]
+    assert thresholds == sorted(thresholds)
+    assert thresholds[0] < thresholds[2]
+    assert found[2].extrapolated
+    assert not found[2].capped
+
+
+def test_settings_survive_json():
+    settings = calibrate(MODEL, times(500), noise(3, 500))
+    assert msgspec.json.decode(msgspec.json.encode(settings), type=DetectorSettings) == settings
+    assert settings.period_ns == SECOND
+    assert settings.history_rows == 500
+
+
+@pytest.mark.parametrize("step", [0.1, 0.25])
+def test_a_constant_signal_does_not_alarm_at_its_first_movement(step):
+    """One channel never moved in the history, one moved now and then by one step of its quantisation."""
+    values = noise(4, 2000)
+    values[:, 1] = 21.5
+    values[:, 2] = 30.0
+    values[700:900, 2] += step
+    settings = calibrate(MODEL, times(2000), values)
+    detector = Detector(MODEL, settings)
+    after = noise(5, 3000)
+    after[:, 1] = 21.5
+    after[1000:, 1] += step
+    after[:, 2] = 30.0
+    after[2000:, 2] += step
+    alerts = detector.push_block(times(3000, start_ns=START_NS + 2000 * SECOND), after).alerts
+    assert alerts == []
+
+
+def test_a_constant_signal_that_moves_far_alarms():
+    values = noise(4, 2000)
+    values[:, 1] = 21.5
+    detector = Detector(MODEL, calibrate(MODEL, times(2000), values))
+    after = noise(5, 300)
+    after[:, 1] = 21.5
+    after[200:, 1] = 35.0
+    alerts = detector.push_block(times(300, start_ns=START_NS + 2000 * SECOND), after).alerts
+    assert alerts
+    assert alerts[0].channels[0].name == "c1"
+
+
+def test_history_with_holes_gaps_and_an_empty_channel():
+    values = noise(6, 2000)
+    values[300:600, 0] = np.nan
+    values[:, 1] = np.nan
+    values[1000] = np.nan
+    times_ns = times(2000)
+    times_ns[1500:] += 10_000 * SECOND
+    found = examine(MODEL, times_ns, values)
+    assert found.missing == {"c0": 301, "c1": 2000, "c2": 1}
+    assert found.constant == ("c1",)
+    assert found.counters["resets"] == 1
+    assert found.settings.history_alerts == 0
+    for baseline in found.settings.channels:
+        assert all(
+            np.isfinite(value) for value in (baseline.mean, baseline.error_spread, baseline.level_spread)
+        )
+
+
+def test_too_little_history_says_how_much_is_needed():
+    with pytest.raises(CalibrationError, match="has 50 usable rows, at least 300"):
+        calibrate(MODEL, times(50), noise(0, 50))
+    gaps = times(400) * 1
+    gaps += np.arange(400) // 20 * 1000 * SECOND
+    with pytest.raises(CalibrationError, match="can be scored"):
+        calibrate(MODEL, gaps, noise(0, 400))
+    with pytest.raises(CalibrationError, match="do not increase"):
+        calibrate(MODEL, np.zeros(400, np.int64), noise(0, 400))
+
+
+def test_choices_are_kept():
+    found = examine(
+        MODEL, times(500), noise(0, 500), on_missing="skip", gap_reset_ns=7 * SECOND, cooldown_ns=None
+    )
+    assert found.settings.on_missing == "skip"
+    assert found.settings.gap_reset_ns == 7 * SECOND
+    assert found.settings.cooldown_ns == 30 * SECOND
+
+
+def test_a_model_that_forecasts_one_channel_judges_the_other_by_its_level():
+    import dataclasses
+
+    model = persistence_model(["a", "b"], [10, 10], [1, 2])
+    outputs = (model.outputs[0], dataclasses.replace(model, outputs=()).layers and model.outputs[1])
+    renamed = msgspec.structs.replace(outputs[1], name="other")
+    loaded = LoadedModel(dataclasses.replace(model, outputs=(outputs[0], renamed)))
+    detector = Detector(loaded, calibrate(loaded, times(2000), noise(0, 2000, 2)))
+    values = noise(1, 400, 2)
+    values[200:, 1] += 12.0
+    alerts = detector.push_block(times(400, start_ns=START_NS + 2000 * SECOND), values).alerts
+    assert alerts
+    assert alerts[0].channels[0].name == "b"
+
+
+@pytest.mark.parametrize("budget", ["weekly", "1 per fortnite", "0 per day", "", "-1 per day"])
+def test_a_budget_that_is_not_understood(budget):
+    with pytest.raises(UsageError, match="write for example"):
+        calibrate(MODEL, times(500), noise(0, 500), budget)

@@ -1,0 +1,182 @@
+"""Recordings as people have them, and the one line each mistake gets."""
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgelstm.errors import RecordingError
+from edgelstm.sources import RECORDINGS
+from edgelstm.sources.recording import read
+from edgelstm.sources.time_text import to_ns
+
+SECOND = 10**9
+START = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
+
+
+def written(tmp_path: Path, text: str, name: str = "data.csv") -> Path:
+    path = tmp_path / name
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.csv.gz", "data.tsv"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_separators_and_compression(tmp_path, name, separator):
+    rows = [
+        ["time", "flow", "note", "pressure"],
+        ["2026-01-01T00:00:00Z", "1.5", "ok", "2"],
+        ["2026-01-01T00:00:01Z", "-3e2", "ok", "4"],
+    ]
+    path = written(tmp_path, "\n".join(separator.join(row) for row in rows) + "\n", name)
+    recording = read(path, ["pressure", "flow"])
+    np.testing.assert_array_equal(recording.values, np.array([[2, 1.5], [4, -300]], np.float32))
+    assert recording.names == ("pressure", "flow")
+    assert recording.times_ns.tolist() == [START, START + SECOND]
+    assert (recording.period_ns, recording.time_column, recording.notes) == (SECOND, "time", ())
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5Z"),
+        ("2026-01-01 00:00:00", "2026-01-01 00:00:00.500"),
+        ("2026-01-01T01:00:00+01:00", "2026-01-01T01:00:00.5+01:00"),
+        ("2025-12-31T19:00:00-05:00", "2025-12-31T19:00:00.500-05:00"),
+        ("1767225600", "1767225600.5"),
+        ("1767225600.0", "1767225600.5"),
+        ("1767225600000", "1767225600500"),
+        ("1767225600000000", "1767225600500000"),
+        ("1767225600000000000", "1767225600500000000"),
+    ],
+)
+@pytest.mark.parametrize("column", ["timestamp", "Datetime", "when"])
+def test_times(tmp_path, first, second, column):
+    path = written(tmp_path, f"a,{column}\n1,{first}\n2,{second}\n")
+    recording = read(path, ["a"], time_column="when" if column == "when" else None)
+    assert recording.times_ns.tolist() == [START, START + SECOND // 2]
+    assert [to_ns(first), to_ns(second)] == recording.times_ns.tolist()
+
+
+def test_a_time_column_is_found_by_what_is_in_it(tmp_path):
+    recording = read(written(tmp_path, "a,logged at\n1,2026-01-01 00:00:00\n"), None)
+    assert recording.time_column == "logged at"
+    assert recording.names == ("a",)
+
+
+def test_without_times_rows_are_a_period_apart_and_it_is_said(tmp_path):
+    path = written(tmp_path, "a,b\n1,2\n3,4\n")
+    plain = read(path, ["a"])
+    assert plain.times_ns.tolist() == [0, SECOND]
+    assert "1 s apart" in plain.notes[0]
+    given = read(path, ["a"], period_s=0.1)
+    assert given.times_ns.tolist() == [0, SECOND // 10]
+    assert given.notes == ()
+    assert given.time_column is None
+
+
+def test_missing_values_are_nan(tmp_path):
+    path = written(tmp_path, "time,a,b\n1,,1\n2,nan,2\n3,NaN,3\n4,  ,4\n5,null,5\n6,7,6\n")
+    values = read(path, ["a", "b"]).values
+    assert np.isnan(values[:5, 0]).all()
+    assert values[5, 0] == 7
+    assert np.isfinite(values[:, 1]).all()
+
+
+def test_columns_of_text_are_left_out_when_none_are_asked_for(tmp_path):
+    recording = read(written(tmp_path, "time,a,note,b\n1,,ok,1\n2,2,ok,2\n"))
+    assert recording.names == ("a", "b")
+    assert "note" in recording.notes[0]
+
+
+def test_times_that_go_back_are_told_with_their_row(tmp_path):
+    recording = read(written(tmp_path, "time,a\n1,1\n2,2\n2,3\n1,4\n5,5\n"))
+    assert "row 4: its time is not after" in recording.notes[0]
+    assert "2 such rows" in recording.notes[0]
+    assert recording.period_ns == 2.5 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("time,flow\n1,2\n2,abc\n", 'row 3, column "flow": "abc" is not a number; leave the cell empty'),
+        (
+            "time;flow\n1;2\n2;1,5\n",
+            'row 3, column "flow": "1,5" is not a number; write decimals with a point',
+        ),
+        ("time,flow\n1,2\n\n\n2,abc\n", 'row 5, column "flow"'),
+        ("time,flow\n1,2\nyesterday,2\n", 'row 3, column "time": "yesterday" is not a time'),
+        ("time,flow\n1,2\n,2\n", 'row 3, column "time": "" is not a time'),
+        ("time,flwo\n1,2\n", 'no column "flow"; did you mean "flwo"? (columns: time, flwo)'),
+        ("time,Flow\n1,2\n", 'did you mean "Flow"?'),
+        ("time,flow,flow\n1,2,3\n", 'two columns are named "flow"'),
+        ("time,flow\n1,2,3\n", "row 2 has 3 cells, the first row names 2 columns"),
+        ("1,2\n3,4\n", 'row 1 begins with "1", a number; expected names of columns'),
+        ("", "is empty"),
+        ("time,flow\n", "holds no samples"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_place(tmp_path, text, says):
+    path = written(tmp_path, text)
+    with pytest.raises(RecordingError) as caught:
+        read(path, ["flow"])
+    assert says in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_none(tmp_path):
+    with pytest.raises(RecordingError, match="no such file"):
+        read(tmp_path / "absent.csv")
+    with pytest.raises(RecordingError, match="unknown kind"):
+        read(written(tmp_path, "x", "data.xlsx"))
+    broken = tmp_path / "broken.csv.gz"
+    broken.write_bytes(gzip.compress(b"time,a\n1,2\n" * 500)[:40])
+    with pytest.raises(RecordingError, match="cannot be read"):
+        read(broken)
+    (tmp_path / "broken.npz").write_bytes(b"no archive")
+    with pytest.raises(RecordingError, match=r"broken\.npz"):
+        read(tmp_path / "broken.npz")
+
+
+def test_archives(tmp_path):
+    values = np.arange(6.0).reshape(3, 2)
+    path = tmp_path / "data.npz"
+    np.savez(path, values=values, times=np.array([0.0, 0.1, 0.2]), names=np.array(["a", "b"]))
+    recording = read(path, ["b"])
+    np.testing.assert_array_equal(recording.values, values[:, 1:].astype(np.float32))
+    assert recording.times_ns.tolist() == [0, 10**8, 2 * 10**8]
+    with pytest.raises(RecordingError, match='no column "c"'):
+        read(path, ["c"])
+    np.savez(path, values=values, times_ns=np.array([5, 6, 7]))
+    assert read(path).names == ("c0", "c1")
+    assert read(path).period_ns == 1
+    np.savez(path, other=values)
+    with pytest.raises(RecordingError, match='expected an array "values"'):
+        read(path)
+
+
+def test_every_kind_of_recording_has_its_reader():
+    import importlib
+
+    for module in RECORDINGS.values():
+        assert callable(importlib.import_module(module).read)
+
+
+def test_real_recordings():
+    folder = os.environ.get("EDGELSTM_DATA")
+    if not folder:
+        pytest.skip("EDGELSTM_DATA is not set: reading the real recordings is skipped")
+    skab = read(Path(folder) / "skab" / "anomaly-free" / "anomaly-free.csv.gz")
+    assert skab.values.shape == (9405, 8)
+    assert skab.time_column == "datetime"
+    assert skab.period_ns == SECOND
+    nab = read(Path(folder) / "nab" / "realKnownCause" / "nyc_taxi.csv.gz", ["value"])
+    assert nab.values.shape == (10320, 1)
+    assert nab.period_ns == 1800 * SECOND
+    assert np.isfinite(nab.values).all()

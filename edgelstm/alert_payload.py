@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,6 +53,25 @@ def alert_payload(
         "resumed": resumed,
         "note": alert.note,
     }
+
+
+def event_line(payload: Mapping[str, Any]) -> str:
+    """Return one event for a reader: the channels that make up most of it, each with what was expected."""
+    parts: list[str] = []
+    covered = 0.0
+    for reason in payload["reasons"]:
+        if covered >= 0.8 or len(parts) == 3:
+            break
+        covered += reason["share"]
+        value = "missing" if reason["value"] is None else f"{reason['value']:.4g}"
+        parts.append(
+            f"{reason['name']} {reason['share']:.0%} ({value}, expected {reason['low']:.4g}..{reason['high']:.4g})"
+        )
+    note = f"  [{payload['note']}]" if payload["note"] else ""
+    return (
+        f"{payload['ts']}  {payload['event_type']:<7}  {payload['id']}  {payload['severity']:<8}  "
+        f"score {payload['score']:.2f} / {payload['threshold']:.2f}  {', '.join(parts)}{note}"
+    )
 
 
 def _reason(reason: ChannelReason) -> dict[str, Any]:

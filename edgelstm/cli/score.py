@@ -35,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score the recording; events to stdout, a summary to stderr."""
+    from edgelstm.alert_payload import event_line
     from edgelstm.sources.recording import read
     from edgelstm.stream import load
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     payloads = _payloads(args, detector, verdicts.alerts)
     to_stdout = args.scores == "-"
     for payload in [] if to_stdout and not args.json else payloads:
-        print(_json_line(payload) if args.json else _event_line(payload))
+        print(_json_line(payload) if args.json else event_line(payload))
     if to_stdout:
         _write_scores(sys.stdout, recording, verdicts)
     elif args.scores:
@@ -88,25 +89,6 @@ def _json_line(payload: dict[str, object]) -> str:
     import msgspec
 
     return msgspec.json.encode(payload).decode()
-
-
-def _event_line(payload: dict[str, object]) -> str:
-    """Return one event for a reader: the channels that make up most of it, each with what was expected."""
-    parts: list[str] = []
-    covered = 0.0
-    for reason in payload["reasons"]:  # type: ignore[attr-defined]
-        if covered >= 0.8 or len(parts) == 3:
-            break
-        covered += reason["share"]
-        value = "missing" if reason["value"] is None else f"{reason['value']:.4g}"
-        parts.append(
-            f"{reason['name']} {reason['share']:.0%} ({value}, expected {reason['low']:.4g}..{reason['high']:.4g})"
-        )
-    note = f"  [{payload['note']}]" if payload["note"] else ""
-    return (
-        f"{payload['ts']}  {payload['event_type']:<7}  {payload['id']}  {payload['severity']:<8}  "
-        f"score {payload['score']:.2f} / {payload['threshold']:.2f}  {', '.join(parts)}{note}"
-    )
 
 
 def _write_scores(file: TextIO, recording: Recording, verdicts: Verdicts) -> None:

@@ -15,10 +15,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     del args
     start = time.perf_counter()
-    from edgelstm.backend import engine, kernels
+    from edgelstm import detector
+    from edgelstm.backend import kernels
 
     package = kernels()
-    engine()
+    detector.warm_up()
     took_s = time.perf_counter() - start
     if not package.compiled.COMPILES:
         print("nothing to compile: the NumPy twin runs here (Numba is switched off or has no build)")

@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from edgelstm import stream
+from edgelstm import detector, stream
 from edgelstm.config import Config
 from edgelstm.daemon.counters import Counters
 from edgelstm.daemon.publisher import Publisher
@@ -30,8 +30,9 @@ _FILTERS = "filters"
 
 
 def load_models(config: Config) -> dict[str, LoadedModel]:
-    """Load and warm every model; raises ModelFileError or ConfigError naming what is wrong."""
+    """Load every model and compile the kernels; raises ModelFileError or ConfigError naming what is wrong."""
     models = {}
+    detector.warm_up()
     for entry in config.model:
         loaded = stream.load(entry.path)
         if entry.sha256 and hashlib.sha256(Path(entry.path).read_bytes()).hexdigest() != entry.sha256.lower():

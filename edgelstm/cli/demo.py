@@ -1,0 +1,179 @@
+"""`edgelstm demo`: see a simulated pump fail and the daemon raise an alert over a real broker."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgelstm.errors import EdgeLstmError, UsageError
+
+if TYPE_CHECKING:
+    from edgelstm.demo.broker import DemoBroker
+    from edgelstm.demo.children import Children
+    from edgelstm.demo.screen import Screen
+    from edgelstm.demo.watcher import Seen, Watcher
+
+SUMMARY = "See a simulated pump fail and the daemon raise an alert over a real broker, all on this machine."
+HEALTHY, FAILING = "pump1", "pump2"
+RAMP_S = 10.0
+NORMAL_S = 4.0
+AFTER_S = 2.5
+
+CONFIG = """\
+[node]
+name = "demo"
+state_dir = "state"
+
+[mqtt]
+url = "{url}"
+protocol = "{protocol}"
+
+[publish]
+scores = "all"
+
+[[model]]
+name = "pump"
+path = "{model}"
+
+[[input]]
+name = "pumps"
+topics = ["plant/+/telemetry"]
+stream = "{{1}}"
+model = "pump"
+timestamp = "ts"
+sequence = "seq"
+"""
+
+NEXT = """
+What to do next, with a recording of your own machine when it was well (a CSV: a column of times, a column per sensor)
+and an LSTM that forecasts its next sample (docs/quickstart.md trains one):
+
+  edgelstm convert lstm.pt --scaling scaling.json --calibrate history.csv -o lstm.elstm   to int8, one file
+  edgelstm calibrate lstm.elstm history.csv --budget "1 per week" -o machine.elstm       what is normal here
+  edgelstm score machine.elstm another.csv --plot score.png                              what would have alarmed
+  edgelstm run gateway.toml                                                              the daemon: see docs/daemon.md"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=60.0, help="give up after so long (default: %(default)g)")
+    parser.add_argument("--plain", action="store_true", help="lines for a log instead of a table that is redrawn")
+    parser.add_argument("--fault", default="cavitation", help="what goes wrong with pump2 (default: %(default)s)")
+    parser.add_argument("--keep", metavar="DIR", help="keep configuration, logs and state in this new directory")
+
+
+def run(args: argparse.Namespace) -> int:
+    from edgelstm_firmware_sim.signals import NODES
+
+    if args.fault not in NODES["pump"].faults:
+        raise UsageError(f"--fault {args.fault}: expected one of {', '.join(NODES['pump'].faults)}")
+    signal.signal(signal.SIGTERM, _stop)
+    if args.keep:
+        folder = Path(args.keep)
+        try:
+            folder.mkdir(parents=True)
+        except OSError as exc:
+            raise UsageError(f"--keep {folder}: cannot be made: {exc.strerror}") from None
+        return _demonstrate(args, folder.resolve())
+    with tempfile.TemporaryDirectory(prefix="edgelstm-demo-") as name:
+        return _demonstrate(args, Path(name))
+
+
+def _stop(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _demonstrate(args: argparse.Namespace, folder: Path) -> int:
+    from edgelstm.demo import broker as brokers
+    from edgelstm.demo.children import Children
+    from edgelstm.demo.screen import Screen
+    from edgelstm.demo.watcher import Watcher
+
+    screen = Screen(plain=args.plain or not sys.stdout.isatty())
+    children, watcher = Children(folder), Watcher([HEALTHY, FAILING])
+    try:
+        broker = brokers.start(children, folder)
+        screen.say(f"{broker.name} at {broker.url}")
+        watcher.connect(broker)
+        _start(children, broker, folder)
+        screen.say("two pumps publish 10 samples/s each; the daemon loads the int8 model and compiles its kernels")
+        code = _watch(args, children, watcher, screen)
+    finally:
+        watcher.disconnect()
+        children.stop()
+    if code == 0:
+        print(NEXT)
+    return code
+
+
+def _start(children: Children, broker: DemoBroker, folder: Path) -> None:
+    from importlib.resources import files
+
+    model = files("edgelstm") / "models" / "pump.elstm"
+    config = folder / "demo.toml"
+    config.write_text(CONFIG.format(url=broker.url, protocol=broker.protocol, model=Path(str(model)).as_posix()))
+    children.edgelstm("daemon", "run", str(config))
+    for seed, node in enumerate((HEALTHY, FAILING), start=100):
+        children.edgelstm(node, "simulate", "pump", "--id", node, "--seed", str(seed), "--broker", broker.url)
+
+
+def _watch(args: argparse.Namespace, children: Children, watcher: Watcher, screen: Screen) -> int:
+    """Follow the nodes; break pump2 once both have been normal for a while; return 0 when its alert came."""
+    healthy, failing = watcher.nodes[HEALTHY], watcher.nodes[FAILING]
+    deadline = time.monotonic() + args.seconds
+    normal_since = injected = told = None
+    while time.monotonic() < deadline:
+        watcher.changed.wait(0.2)
+        watcher.changed.clear()
+        now = time.monotonic()
+        if (ended := children.ended()) is not None:
+            raise EdgeLstmError(f"{ended} ended: {_last_line(children, ended)}")
+        if injected is None and healthy.state == failing.state == "ok":
+            normal_since = normal_since or now
+            if now - normal_since >= NORMAL_S:
+                watcher.inject(FAILING, args.fault, RAMP_S)
+                injected = now
+                screen.say(f"{FAILING}: {args.fault} begins, to grow over {RAMP_S:g} s; {HEALTHY} stays well")
+        if failing.alert is not None and told is None:
+            told = now
+            _tell(screen, failing)
+        screen.show(watcher.nodes.values())
+        if told is not None and now - told >= AFTER_S:
+            screen.leave()
+            return _verdict(healthy, failing)
+        time.sleep(0.05)
+    screen.leave()
+    print(f"edgelstm: no alert for {FAILING} within {args.seconds:g} s "
+          f"(state {failing.state}); the daemon said: {_last_line(children, 'daemon')}", file=sys.stderr)  # fmt: skip
+    return 1
+
+
+def _tell(screen: Screen, failing: Seen) -> None:
+    from edgelstm.alert_payload import event_line
+
+    assert failing.alert is not None
+    screen.say("ALERT over MQTT, edgelstm/demo/stream/pump2/alert:")
+    screen.say(f"  {event_line(failing.alert)}")
+    if failing.fault_to_alert_s is not None:
+        screen.say(f"  fault to alert   {failing.fault_to_alert_s:6.1f} s")
+    if failing.sample_to_alert_ms is not None:
+        screen.say(f"  sample to alert  {failing.sample_to_alert_ms:6.1f} ms")
+
+
+def _verdict(healthy: Seen, failing: Seen) -> int:
+    if failing.fault_s is None or (failing.alert_s or 0.0) < failing.fault_s:
+        print(f"edgelstm: {FAILING} alarmed before its fault began", file=sys.stderr)
+        return 1
+    if healthy.alert is not None:
+        print(f"edgelstm: {HEALTHY} alarmed, and there was nothing wrong with it", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _last_line(children: Children, name: str) -> str:
+    lines = children.log(name).read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "nothing"

@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.fault not in NODES["pump"].faults:
         raise UsageError(f"--fault {args.fault}: expected one of {', '.join(NODES['pump'].faults)}")
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
     if args.keep:
         folder = Path(args.keep)
         try:

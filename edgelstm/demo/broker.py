@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sys
@@ -37,7 +38,10 @@ def start(children: Children, folder: Path) -> DemoBroker:
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
     if program:
         settings = folder / "mosquitto.conf"
-        settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
+        lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "persistence false"]
+        if os.geteuid() == 0:
+            lines.append("user root")  # a change of user would undo that it dies with us
+        settings.write_text("\n".join(lines) + "\n")
         child = children.start("broker", [program, "-c", str(settings)])
         broker = DemoBroker("mosquitto", port, "auto")
     elif _embedded_is_installed():

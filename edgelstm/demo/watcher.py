@@ -57,27 +57,32 @@ class Watcher:
     def __init__(self, names: list[str]) -> None:
         self.nodes = {name: Seen(name) for name in names}
         self.changed = threading.Event()
-        self._client: Any = None
+        self._clients: list[Any] = []
 
     def connect(self, broker: DemoBroker) -> None:
+        """Subscribe; alerts come over a connection of their own, so that they never wait behind samples."""
+        self._subscribe(broker, "samples", [("plant/+/telemetry", 0), ("plant/+/truth", 1)])
+        self._subscribe(broker, "scores", [("edgelstm/+/stream/+/score", 0), ("edgelstm/+/stream/+/state", 1)])
+        self._subscribe(broker, "alerts", [("edgelstm/+/stream/+/alert", 1)])
+
+    def _subscribe(self, broker: DemoBroker, name: str, filters: list[tuple[str, int]]) -> None:
         import paho.mqtt.client as paho
 
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="demo-watcher")
-        self._client.on_connect = lambda client, *_: client.subscribe(
-            [("plant/+/telemetry", 0), ("plant/+/truth", 1), ("edgelstm/+/stream/+/+", 1)]
-        )
-        self._client.on_message = lambda client, data, message: self._take(message.topic, message.payload)
-        self._client.connect("127.0.0.1", broker.port)
-        self._client.loop_start()
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=f"demo-{name}")
+        client.on_connect = lambda client, *_: client.subscribe(filters)
+        client.on_message = lambda client, data, message: self._take(message.topic, message.payload)
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        self._clients.append(client)
 
     def inject(self, node: str, fault: str, ramp_s: float) -> None:
         """Tell a node to develop a fault."""
-        self._client.publish(f"plant/{node}/command", msgspec.json.encode({"fault": fault, "ramp_s": ramp_s}), 1)
+        self._clients[0].publish(f"plant/{node}/command", msgspec.json.encode({"fault": fault, "ramp_s": ramp_s}), 1)
 
     def disconnect(self) -> None:
-        if self._client is not None:
-            self._client.disconnect()
-            self._client.loop_stop()
+        for client in self._clients:
+            client.disconnect()
+            client.loop_stop()
 
     def _take(self, topic: str, payload: bytes) -> None:
         now, levels = time.monotonic(), topic.split("/")

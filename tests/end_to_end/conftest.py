@@ -34,13 +34,13 @@ def wait_for(condition, timeout_s=15.0, what="it"):
 class Broker:
     """An untouched mosquitto on a free loopback port."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, settings=""):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.folder, self.process = folder, None
         self.settings = folder / "mosquitto.conf"
-        self.settings.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
+        self.settings.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n{settings}\n")
 
     def start(self):
         log = open(self.folder / "mosquitto.log", "ab")  # noqa: SIM115
@@ -150,10 +150,16 @@ class Daemon:
 
 
 @pytest.fixture
-def broker(tmp_path):
+def broker_settings():
+    """More lines for mosquitto.conf; a module that needs some overrides this."""
+    return ""
+
+
+@pytest.fixture
+def broker(tmp_path, broker_settings):
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed (Debian, Ubuntu: apt install mosquitto)")
-    started = Broker(tmp_path).start()
+    started = Broker(tmp_path, broker_settings).start()
     yield started
     if started.process.poll() is None:
         started.kill()

@@ -56,5 +56,7 @@ def describe(*packages: str) -> dict[str, object]:
 def print_header(title: str, machine: dict[str, object]) -> None:
     versions = "  ".join(f"{name} {number}" for name, number in machine["versions"].items())
     print(title)
-    print(f"  {machine['processor']}, {machine['cores']} cores, governor {machine['governor']}, {machine['system']}")
+    print(
+        f"  {machine['processor']}, {machine['cores']} cores, governor {machine['governor']}, {machine['system']}"
+    )
     print(f"  python {machine['python']}  {versions}  commit {machine['commit']}")

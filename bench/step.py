@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parent)]
-import machine
-from factories import random_model
+import machine  # noqa: E402
 
-from edgelstm.stream import LoadedModel
+from edgelstm.stream import LoadedModel  # noqa: E402
+from factories import random_model  # noqa: E402
 
 
 def onnx_step(inputs, hidden, outputs, rng):
@@ -35,7 +35,9 @@ def onnx_step(inputs, hidden, outputs, rng):
 
     graph = helper.make_graph(
         [
-            helper.make_node("LSTM", ["x", "W", "R", "B", "", "h", "c"], ["all", "h2", "c2"], hidden_size=hidden),
+            helper.make_node(
+                "LSTM", ["x", "W", "R", "B", "", "h", "c"], ["all", "h2", "c2"], hidden_size=hidden
+            ),
             helper.make_node("Reshape", ["h2", "flat"], ["last"]),
             helper.make_node("Gemm", ["last", "G"], ["y"]),
         ],
@@ -92,7 +94,11 @@ def main() -> None:
         "edgelstm run, per sample": (lambda: blocks.run(block), 20, 1000),
     }
     try:
-        contenders["onnxruntime float32 step"] = (onnx_step(args.inputs, args.hidden, args.inputs, rng), 500, 1)
+        contenders["onnxruntime float32 step"] = (
+            onnx_step(args.inputs, args.hidden, args.inputs, rng),
+            500,
+            1,
+        )
     except ImportError as exc:
         print(f"no peer: {exc.name} is not installed", file=sys.stderr)
     medians = {name: [] for name in contenders}
@@ -104,18 +110,30 @@ def main() -> None:
             tails[name].append(np.percentile(times, 99))
     clock = min(medians.pop("empty call"))
     results = {
-        name: {"p50_us": (min(medians[name]) - clock * (repeat > 20)) / 1000, "p99_us": min(tails[name]) / 1000}
+        name: {
+            "p50_us": (min(medians[name]) - clock * (repeat > 20)) / 1000,
+            "p99_us": min(tails[name]) / 1000,
+        }
         for name, (_, repeat, _) in contenders.items()
         if name in medians
     }
-    report = {"machine": machine.describe("onnxruntime"), "hidden": args.hidden, "inputs": args.inputs, "results": results}
+    report = {
+        "machine": machine.describe("onnxruntime"),
+        "hidden": args.hidden,
+        "inputs": args.inputs,
+        "results": results,
+    }
     if args.json:
         print(json.dumps(report, indent=2))
         return
-    machine.print_header(f"step: LSTM {args.hidden} units, {args.inputs} inputs, dense head, one core", report["machine"])
+    machine.print_header(
+        f"step: LSTM {args.hidden} units, {args.inputs} inputs, dense head, one core", report["machine"]
+    )
     base = results["edgelstm step"]["p50_us"]
     for name, found in results.items():
-        print(f"  {name:28s} p50 {found['p50_us']:7.3f} us  p99 {found['p99_us']:7.3f} us  {found['p50_us'] / base:6.2f}x")
+        print(
+            f"  {name:28s} p50 {found['p50_us']:7.3f} us  p99 {found['p99_us']:7.3f} us  {found['p50_us'] / base:6.2f}x"
+        )
     print(f"  (the clock and an empty call, {clock:.0f} ns, are taken off the p50 of single steps)")
 
 

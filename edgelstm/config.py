@@ -32,11 +32,7 @@ class Size(int):
     """Bytes; written as "256KiB", "32MiB"."""
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class NodeConfig(_Record):
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who we are, and where state is kept."""
 
     name: str = ""  # default: the host's name
@@ -44,7 +40,7 @@ class NodeConfig(_Record):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class MqttConfig(_Record):
+class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The broker that samples come from and alerts go to."""
 
     url: str = "mqtt://127.0.0.1:1883"  # mqtt, mqtts
@@ -64,7 +60,7 @@ class MqttConfig(_Record):
     startup: Literal["retry", "exit"] = "retry"  # where no broker answers at the start
 
 
-class PublishConfig(_Record):
+class PublishConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is published, and how often."""
 
     base_topic: str = "edgelstm"
@@ -74,7 +70,7 @@ class PublishConfig(_Record):
     health_interval: Duration = Duration(60.0)
 
 
-class DurabilityConfig(_Record):
+class DurabilityConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What survives a crash; see docs/daemon.md."""
 
     mode: Literal["none", "alerts", "strict"] = "alerts"
@@ -83,14 +79,14 @@ class DurabilityConfig(_Record):
     outbox_max_age: Duration = Duration(7 * 86400.0)
 
 
-class LimitsConfig(_Record):
+class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is bounded."""
 
     max_streams: int = 2000
     queue: int = 10_000  # messages received and not yet scored
 
 
-class ModelConfig(_Record):
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model file, by the name that inputs call it."""
 
     name: str
@@ -98,7 +94,7 @@ class ModelConfig(_Record):
     sha256: str = ""  # of the file, checked when given
 
 
-class InputConfig(_Record):
+class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Topics whose payloads are samples of streams."""
 
     name: str
@@ -114,7 +110,7 @@ class InputConfig(_Record):
     detector: dict[str, Any] = {}  # settings that override those of the model file
 
 
-class Config(_Record):
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
     config_version: int = 1
@@ -191,7 +187,9 @@ def _convert(kind: type, value: Any) -> Any:
         if kind is wanted:
             found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", value) if isinstance(value, str) else None
             if found is None or found[2] not in units:
-                raise ValueError(f'is {value!r}, expected a number and one of {", ".join(units)}, such as "{example}"')
+                raise ValueError(
+                    f'is {value!r}, expected a number and one of {", ".join(units)}, such as "{example}"'
+                )
             return wanted(float(found[1]) * units[found[2]])
     raise NotImplementedError(kind)
 
@@ -269,7 +267,9 @@ def _check_input(config: Config, where: str, entry: InputConfig) -> None:
     try:
         entry.stream.format(*["x"] * 32, topic="x")
     except (KeyError, IndexError, ValueError):
-        raise ConfigError(f'{where}.stream: is "{entry.stream}", expected text with {{topic}} or levels {{0}}, {{1}}') from None
+        raise ConfigError(
+            f'{where}.stream: is "{entry.stream}", expected text with {{topic}} or levels {{0}}, {{1}}'
+        ) from None
     if config.durability.mode == "strict" and entry.timestamp == "arrival" and not entry.sequence:
         raise ConfigError(
             f"{where}.timestamp: without a timestamp or a sequence a redelivered sample cannot be recognised, "
@@ -286,8 +286,11 @@ def valid_filter(topic: str) -> bool:
     """Whether `topic` is a topic filter as MQTT defines it."""
     levels = topic.split("/")
     well_placed = all(level == "#" or "#" not in level for level in levels)
-    return bool(topic) and well_placed and "#" not in levels[:-1] and all(
-        level == "+" or "+" not in level for level in levels
+    return (
+        bool(topic)
+        and well_placed
+        and "#" not in levels[:-1]
+        and all(level == "+" or "+" not in level for level in levels)
     )
 
 
@@ -309,7 +312,10 @@ def _absolute(config: Config, folder: Path) -> Config:
     def resolve(path: str) -> str:
         return str(folder.resolve() / path) if path else path
 
-    mqtt = {name: resolve(getattr(config.mqtt, name)) for name in ("password_file", "ca_file", "cert_file", "key_file")}
+    mqtt = {
+        name: resolve(getattr(config.mqtt, name))
+        for name in ("password_file", "ca_file", "cert_file", "key_file")
+    }
     return msgspec.structs.replace(
         config,
         node=msgspec.structs.replace(config.node, state_dir=resolve(config.node.state_dir)),

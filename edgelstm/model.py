@@ -18,6 +18,9 @@ from edgelstm.detector_settings import DetectorSettings
 COLUMN_BLOCK = 512
 """Columns that share one scale and one accumulator once a row has to be split."""
 
+ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+"""Of dense layers, in the order of their codes in a program."""
+
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An input: `x_q = sat16(rint((x - offset) * gain))`, in IEEE float32, each step rounded."""

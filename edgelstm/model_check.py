@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ModelFileError
-from edgelstm.model import COLUMN_BLOCK, Channel, Dense, Gru, Layer, Lstm, Model, RowProduct
-from edgelstm.reference.dense import ACTIVATIONS
+from edgelstm.model import ACTIVATIONS, COLUMN_BLOCK, Channel, Dense, Gru, Layer, Lstm, Model, RowProduct
 
 MAX_WEIGHT_SUM = 65_535
 """Sum of |weight| of a row and block: 65,535 * 32,768 is the largest sum of products that fits in int32."""
@@ -26,7 +25,10 @@ GAIN_RANGE = (2.0**-64, 2.0**64)
 
 def check(model: Model) -> None:
     """Raise ModelFileError, naming layer and value, for the first thing that is out of bounds."""
-    _require(1 <= len(model.channels) <= MAX_CHANNELS, f"{len(model.channels)} channels, expected 1 to {MAX_CHANNELS}")
+    _require(
+        1 <= len(model.channels) <= MAX_CHANNELS,
+        f"{len(model.channels)} channels, expected 1 to {MAX_CHANNELS}",
+    )
     _require(1 <= len(model.layers) <= MAX_LAYERS, f"{len(model.layers)} layers, expected 1 to {MAX_LAYERS}")
     _unique("channel", [channel.name for channel in model.channels])
     _unique("output", [output.name for output in model.outputs])
@@ -59,7 +61,10 @@ def _unique(what: str, names: Sequence[str]) -> None:
 
 def _check_channel(channel: Channel) -> None:
     where = f'channel "{channel.name}"'
-    _require(math.isfinite(channel.offset) and abs(channel.offset) < 2.0**127, f"{where}: offset is {channel.offset}")
+    _require(
+        math.isfinite(channel.offset) and abs(channel.offset) < 2.0**127,
+        f"{where}: offset is {channel.offset}",
+    )
     low, high = GAIN_RANGE
     _require(low <= channel.gain <= high, f"{where}: gain is {channel.gain}, expected 2**-64 to 2**64")
 
@@ -105,7 +110,10 @@ def _check_product(product: RowProduct, where: str, rows: int | None, columns: i
     _require(1 <= expected[0] <= 4 * MAX_UNITS, f"{where}.weights have {expected[0]} rows")
     blocks = multipliers.shape[0] if multipliers.ndim == 2 else 0
     most = max(1, -(-columns // COLUMN_BLOCK))
-    _require(blocks in (1, most), f"{where}.multipliers have shape {multipliers.shape}, expected 1 or {most} blocks")
+    _require(
+        blocks in (1, most),
+        f"{where}.multipliers have shape {multipliers.shape}, expected 1 or {most} blocks",
+    )
     for name, values in (("multipliers", multipliers), ("shifts", shifts)):
         shape = (blocks, expected[0])
         _require(values.shape == shape, f"{where}.{name} have shape {values.shape}, expected {shape}")

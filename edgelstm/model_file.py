@@ -115,11 +115,13 @@ def _read(path: Path) -> Model:
     if not path.exists():
         raise ModelFileError("no such file")
     if path.stat().st_size > MAX_FILE_BYTES:
-        raise ModelFileError(f"is {path.stat().st_size} bytes, more than the {MAX_FILE_BYTES} a model may have")
+        raise ModelFileError(
+            f"is {path.stat().st_size} bytes, more than the {MAX_FILE_BYTES} a model may have"
+        )
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
     except (SafetensorError, ValueError, TypeError) as exc:
         raise ModelFileError(f"is damaged or no model file: {exc}") from None
     if METADATA_KEY not in metadata:
@@ -140,7 +142,9 @@ def _decode(text: str) -> _Document:
             ("arithmetic", versions.arithmetic_version, ARITHMETIC_VERSION),
         ):
             if found != known:
-                raise ModelFileError(f"has {what} version {found}; this edgelstm knows {known}: update edgelstm")
+                raise ModelFileError(
+                    f"has {what} version {found}; this edgelstm knows {known}: update edgelstm"
+                )
         return msgspec.json.decode(text, type=_Document)
     except (msgspec.DecodeError, RecursionError) as exc:
         raise ModelFileError(f"its document is wrong: {exc}") from None

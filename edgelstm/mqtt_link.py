@@ -158,7 +158,7 @@ class Link:
         return call
 
     def _keep_connected(self) -> None:
-        pause_s = self._mqtt.reconnect_min
+        pause_s = float(self._mqtt.reconnect_min)
         while not self._stopping.is_set():
             before = self.generation
             self._connect_once()
@@ -230,7 +230,12 @@ class Link:
             client.unsubscribe(list(self._forget))
         if self._subscriptions:
             options = [
-                (topic, SubscribeOptions(qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND) if self._five else qos)
+                (
+                    topic,
+                    SubscribeOptions(qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+                    if self._five
+                    else qos,
+                )
                 for topic, qos in self._subscriptions
             ]
             client.subscribe(options)
@@ -249,7 +254,13 @@ class Link:
             return
         self._on_message(
             Message(
-                message.topic, message.payload, message.mid, message.qos, self.generation, message.retain, time.time_ns()
+                message.topic,
+                message.payload,
+                message.mid,
+                message.qos,
+                self.generation,
+                message.retain,
+                time.time_ns(),
             )
         )
 
@@ -259,14 +270,22 @@ class Link:
 
     def _subscribed(self, client: Any, data: Any, mid: int, reasons: Any, properties: Any) -> None:
         self.refused = [
-            topic for (topic, _), reason in zip(self._subscriptions, reasons, strict=False) if reason.is_failure
+            topic
+            for (topic, _), reason in zip(self._subscriptions, reasons, strict=False)
+            if reason.is_failure
         ]
         for topic in self.refused:
-            _log.error("link=%s event=subscription-refused topic=%s: check the broker's access rules", self.role, topic)
+            _log.error(
+                "link=%s event=subscription-refused topic=%s: check the broker's access rules",
+                self.role,
+                topic,
+            )
 
     def _note_error(self, text: str) -> None:
         if text != self.last_error and not self._stopping.is_set():
-            _log.warning("link=%s event=disconnected broker=%s reason=%s", self.role, self._config.mqtt.url, text)
+            _log.warning(
+                "link=%s event=disconnected broker=%s reason=%s", self.role, self._config.mqtt.url, text
+            )
         self.last_error = text
 
 

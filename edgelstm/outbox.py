@@ -71,10 +71,14 @@ class Outbox:
             self._db.execute("PRAGMA synchronous = NORMAL")
             found = self._db.execute("PRAGMA user_version").fetchone()[0]
             if found not in (0, SCHEMA_VERSION):
-                raise UnavailableError(f"{path}: was written by another edgelstm (schema {found}): move it away")
+                raise UnavailableError(
+                    f"{path}: was written by another edgelstm (schema {found}): move it away"
+                )
             self._db.executescript(f"{_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
         except sqlite3.Error as exc:
-            raise UnavailableError(f"{path}: cannot be used as database: {exc}; move it away or fix its rights") from None
+            raise UnavailableError(
+                f"{path}: cannot be used as database: {exc}; move it away or fix its rights"
+            ) from None
         self._bytes, self._oldest_ns = self._measure()
 
     def close(self) -> None:
@@ -92,7 +96,7 @@ class Outbox:
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO stream VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [position._replace(open_alert=_pack(position.open_alert)) for position in positions],
+                [(*position[:5], _pack(position.open_alert), position.state) for position in positions],
             )
             if messages:
                 self._bytes += sum(len(message.payload) for message in messages)
@@ -119,7 +123,9 @@ class Outbox:
 
     def size(self) -> tuple[int, int]:
         """Return how many messages wait, and their bytes."""
-        count, size = self._db.execute("SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM outbox").fetchone()
+        count, size = self._db.execute(
+            "SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM outbox"
+        ).fetchone()
         return count, size
 
     def positions(self) -> dict[str, Position]:
@@ -156,7 +162,9 @@ class Outbox:
                     break
 
     def _drop(self, event: str, condition: str, value: object) -> int:
-        dropped = self._db.execute(f"DELETE FROM outbox WHERE event = ? AND {condition}", (event, value)).rowcount
+        dropped = self._db.execute(
+            f"DELETE FROM outbox WHERE event = ? AND {condition}", (event, value)
+        ).rowcount
         self.dropped[event] += dropped
         if dropped:
             self._bytes, self._oldest_ns = self._measure()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import SnapshotError
-from edgelstm.model import COLUMN_BLOCK, Dense, Gru, Layer, Lstm, Model, RowProduct
+from edgelstm.model import ACTIVATIONS, COLUMN_BLOCK, Dense, Gru, Layer, Lstm, Model, RowProduct
 from edgelstm.reference import operations as op
-from edgelstm.reference.dense import ACTIVATIONS
 from edgelstm.reference.fixed_point import rshift, saturate16
 from edgelstm.reference.row_product import LANES
 
@@ -69,7 +69,7 @@ class Program:
 
         Raises SnapshotError where a gated unit's state is beyond 1.
         """
-        state = self.initial_state()[0]
+        state: NDArray[np.int32] = self.initial_state()[0]
         position = 0
         for field in self._saved_fields:
             kind = np.dtype(field.dtype).newbyteorder("<")
@@ -84,7 +84,7 @@ class Program:
         return state
 
 
-def _field_of(state: NDArray[np.int32], field: StateField) -> NDArray[np.int16] | NDArray[np.int32]:
+def _field_of(state: NDArray[np.int32], field: StateField) -> NDArray[Any]:
     per_word = 4 // np.dtype(field.dtype).itemsize
     return state.view(field.dtype)[field.word * per_word : field.word * per_word + field.count]
 
@@ -269,7 +269,7 @@ def _rows(product: RowProduct, first: int, end: int) -> RowProduct:
     )
 
 
-def _pad_rows(rows: NDArray[np.int8] | NDArray[np.int32], gates: int) -> NDArray[np.int8] | NDArray[np.int32]:
+def _pad_rows(rows: NDArray[Any], gates: int) -> NDArray[Any]:
     """Pad every gate's rows with zeros to a multiple of LANES."""
     units = rows.shape[0] // gates
     by_gate = rows.reshape(gates, units, *rows.shape[1:])

@@ -1,13 +1,13 @@
 """The sealed bytes of a state: whose it is, how long, and a checksum; the same on every machine and in C.
 
-    offset  bytes
-    0       8      magic
-    8       2      format version, little-endian like all that follows
-    10      2      arithmetic version
-    12      32     SHA-256 digest of the model
-    44      4      length of the body
-    48      n      the body
-    48 + n  4      CRC-32 of everything before it
+offset  bytes
+0       8      magic
+8       2      format version, little-endian like all that follows
+10      2      arithmetic version
+12      32     SHA-256 digest of the model
+44      4      length of the body
+48      n      the body
+48 + n  4      CRC-32 of everything before it
 """
 
 import struct
@@ -35,7 +35,9 @@ def unseal(magic: bytes, model_digest: str, snapshot: bytes, body_bytes: int | N
     Raises SnapshotError where it is damaged, of another kind, version, model or length.
     """
     if len(snapshot) < _HEADER.size + _CRC.size or snapshot[:8] != magic:
-        raise SnapshotError(f"no snapshot of this kind: {len(snapshot)} bytes that begin {bytes(snapshot[:8])!r}")
+        raise SnapshotError(
+            f"no snapshot of this kind: {len(snapshot)} bytes that begin {bytes(snapshot[:8])!r}"
+        )
     if _CRC.unpack(snapshot[-_CRC.size :])[0] != zlib.crc32(snapshot[: -_CRC.size]):
         raise SnapshotError("the snapshot is damaged: its checksum does not match")
     _, format_version, arithmetic, digest, length = _HEADER.unpack_from(snapshot)

@@ -59,11 +59,15 @@ def main() -> None:
     print(f"  output SNR of int8 against float32  {report.snr_db(found, exact, each_alone=True):.1f} dB")
     for n, name in enumerate(names):
         errors = [np.sqrt(np.square(y[:-1, n] - test[1:, n]).mean()) for y in (exact, found, test)]
-        print(f"  {name:10s} forecast error: float32 {errors[0]:.4g}  int8 {errors[1]:.4g}  last value {errors[2]:.4g}")
+        print(
+            f"  {name:10s} forecast error: float32 {errors[0]:.4g}  int8 {errors[1]:.4g}  last value {errors[2]:.4g}"
+        )
     normal = record("pump", HOURS_CALIBRATED * 3600, seed=2)
     settings = calibrate(loaded, normal.times_ns, normal.values, budget=BUDGET)
     model_file.save(dataclasses.replace(conversion.model, detector_settings=settings), args.output)
-    print(f"{args.output}: {args.output.stat().st_size:,} bytes, threshold {settings.threshold:.2f} for {BUDGET}")
+    print(
+        f"{args.output}: {args.output.stat().st_size:,} bytes, threshold {settings.threshold:.2f} for {BUDGET}"
+    )
 
 
 if __name__ == "__main__":

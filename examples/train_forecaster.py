@@ -56,7 +56,9 @@ def train(values, *, hidden, layers, epochs, batch, bptt, noise, seed, say):
         state, losses = None, []
         for first in range(0, training.shape[1] - 1, bptt):
             x = training[:, first : first + bptt + 1]
-            seen = x[:, :-1] + noise * torch.randn_like(x[:, :-1])  # so that a forecast does not copy sensor noise
+            seen = x[:, :-1] + noise * torch.randn_like(
+                x[:, :-1]
+            )  # so that a forecast does not copy sensor noise
             predicted, state = model(seen, state)
             loss = loss_of(predicted, x[:, 1:])
             optimizer.zero_grad()
@@ -92,14 +94,25 @@ def fill(values):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recording", type=Path, help="CSV or NPZ of normal running")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="NAME", help="writes NAME.pt and NAME.scaling.json")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="NAME",
+        help="writes NAME.pt and NAME.scaling.json",
+    )
     parser.add_argument("--channels", help="columns to use, a,b,c; default: all")
     parser.add_argument("--hidden", type=int, default=32)
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=16, help="strips of the recording that are trained side by side")
+    parser.add_argument(
+        "--batch", type=int, default=16, help="strips of the recording that are trained side by side"
+    )
     parser.add_argument("--bptt", type=int, default=64, help="samples between two updates")
-    parser.add_argument("--noise", type=float, default=0.02, help="standard deviation of the noise added to inputs")
+    parser.add_argument(
+        "--noise", type=float, default=0.02, help="standard deviation of the noise added to inputs"
+    )
     parser.add_argument("--rows", type=int, help="use only the first ROWS rows")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -126,7 +139,10 @@ def main() -> None:
         name: {"mean": float(m), "std": float(s)} for name, m, s in zip(data.names, mean, std, strict=True)
     }
     args.output.with_suffix(".scaling.json").write_text(json.dumps(scaling, indent=2) + "\n")
-    print(f"wrote {args.output.with_suffix('.pt')} and {args.output.with_suffix('.scaling.json')}", file=sys.stderr)
+    print(
+        f"wrote {args.output.with_suffix('.pt')} and {args.output.with_suffix('.scaling.json')}",
+        file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from edgelstm.model_check import MAX_WEIGHT_SUM
 Generator = np.random.Generator
 
 
-def random_product(rng: Generator, rows: int, columns: int, *, spread: float = 1.0, extreme: bool = False) -> RowProduct:
+def random_product(
+    rng: Generator, rows: int, columns: int, *, spread: float = 1.0, extreme: bool = False
+) -> RowProduct:
     """A product whose rows reach about `spread` in Q15.16; `extreme` takes the largest values that are allowed."""
     blocks = 1 if columns <= 516 else -(-columns // COLUMN_BLOCK)
     if extreme:
@@ -48,7 +50,11 @@ def random_layer(
 
 
 def random_model(
-    seed: int, inputs: int = 4, layers: Sequence[tuple[str, int]] = (("lstm", 32), ("linear", 4)), *, extreme: bool = False
+    seed: int,
+    inputs: int = 4,
+    layers: Sequence[tuple[str, int]] = (("lstm", 32), ("linear", 4)),
+    *,
+    extreme: bool = False,
 ) -> Model:
     """A model of `layers`, each (kind, units), on `inputs` channels."""
     rng = np.random.default_rng(seed)
@@ -59,7 +65,9 @@ def random_model(
         columns = units
     return Model(
         channels=tuple(
-            Channel(name=f"c{n}", offset=float(np.float32(rng.normal())), gain=2.0 ** int(rng.integers(10, 15)))
+            Channel(
+                name=f"c{n}", offset=float(np.float32(rng.normal())), gain=2.0 ** int(rng.integers(10, 15))
+            )
             for n in range(inputs)
         ),
         outputs=tuple(Output(name=f"c{n}", scale=2.0**-16) for n in range(columns)),

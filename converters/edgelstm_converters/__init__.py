@@ -1,7 +1,7 @@
 """Trained model in, int8 model file out.
 
-    model = edgelstm_converters.convert(network, calibration=history)
-    edgelstm.model_file.save(model, "pump.elstm")
+model = edgelstm_converters.convert(network, calibration=history)
+edgelstm.model_file.save(model, "pump.elstm")
 """
 
 from edgelstm_converters.conversion import Conversion, convert, convert_with_report

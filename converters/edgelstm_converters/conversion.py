@@ -88,7 +88,9 @@ def convert_with_report(
     return Conversion(model, float_model, found.proof, report.clipped_inputs(model, x))
 
 
-def _calibration(source: str | Path | Floats, channels: Sequence[str] | None, inputs: int) -> tuple[Floats, tuple[str, ...], str]:
+def _calibration(
+    source: str | Path | Floats, channels: Sequence[str] | None, inputs: int
+) -> tuple[Floats, tuple[str, ...], str]:
     if isinstance(source, str | Path):
         rows = recording.read(source, channels)
         x, names, where = rows.values, rows.names, str(source)
@@ -112,18 +114,26 @@ def _output_names(outputs: Sequence[str] | None, channels: tuple[str, ...], coun
     if outputs is None:
         return channels if len(channels) == count else tuple(f"y{n}" for n in range(count))
     if len(outputs) != count:
-        raise ConversionError(f"the model has {count} outputs but {len(outputs)} are named: {', '.join(outputs)}")
+        raise ConversionError(
+            f"the model has {count} outputs but {len(outputs)} are named: {', '.join(outputs)}"
+        )
     return tuple(outputs)
 
 
 def _quantize(
-    float_model: FloatModel, x: Floats, names: tuple[str, ...], outputs: tuple[str, ...], units: Mapping[str, str]
+    float_model: FloatModel,
+    x: Floats,
+    names: tuple[str, ...],
+    outputs: tuple[str, ...],
+    units: Mapping[str, str],
 ) -> tuple[Model, list[Floats], list[float]]:
     """Return the int8 model, what every float layer gave for `x`, and the scale of every layer's outputs."""
     expected = float_model.run_layers(x)
     for layer, y in zip(float_model.layers, expected, strict=True):
         if not np.isfinite(y).all():
-            raise ConversionError(f'layer "{layer.name}" gives numbers that are not finite for the calibration samples')
+            raise ConversionError(
+                f'layer "{layer.name}" gives numbers that are not finite for the calibration samples'
+            )
     channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), x)
     vector, layers, scales, scale = quantize.vector_of(channels), [], [], 1.0
     for number, (layer, y) in enumerate(zip(float_model.layers, expected, strict=True)):

@@ -27,7 +27,7 @@ class FloatLstm:
 
     @property
     def units(self) -> int:
-        return self.hidden_weights.shape[1]
+        return int(self.hidden_weights.shape[1])
 
     def initial(self) -> tuple[Floats, ...]:
         return np.zeros(self.units, np.float32), np.zeros(self.units, np.float32)
@@ -59,7 +59,7 @@ class FloatGru:
 
     @property
     def units(self) -> int:
-        return self.hidden_weights.shape[1]
+        return int(self.hidden_weights.shape[1])
 
     def initial(self) -> tuple[Floats, ...]:
         return (np.zeros(self.units, np.float32),)
@@ -95,7 +95,7 @@ class FloatDense:
 
     @property
     def units(self) -> int:
-        return self.weights.shape[0]
+        return int(self.weights.shape[0])
 
     def initial(self) -> tuple[Floats, ...]:
         return ()

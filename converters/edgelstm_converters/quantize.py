@@ -31,13 +31,17 @@ class Vector:
     offset: Doubles
 
 
-def quantize_channels(names: tuple[str, ...], units: tuple[str, ...], x: NDArray[np.float32]) -> tuple[Channel, ...]:
+def quantize_channels(
+    names: tuple[str, ...], units: tuple[str, ...], x: NDArray[np.float32]
+) -> tuple[Channel, ...]:
     """Choose offset and power-of-two gain of every channel from calibration samples (samples, channels)."""
     channels = []
     for name, unit, column in zip(names, units, x.astype(np.float64).T, strict=True):
         low, high = float(column.min()), float(column.max())
         offset = float(np.float32((low + high) / 2.0))
-        reach = max(high - offset, offset - low) or max(abs(offset), 1.0)  # a constant channel may move one day
+        reach = max(high - offset, offset - low) or max(
+            abs(offset), 1.0
+        )  # a constant channel may move one day
         gain = _power_of_two(FULL_SCALE / (HEADROOM * reach))
         channels.append(Channel(name=name, unit=unit, offset=offset, gain=gain))
     return tuple(channels)
@@ -46,11 +50,14 @@ def quantize_channels(names: tuple[str, ...], units: tuple[str, ...], x: NDArray
 def vector_of(channels: tuple[Channel, ...]) -> Vector:
     """Return how the quantised channels are read by the first layer."""
     return Vector(
-        np.array([1.0 / channel.gain for channel in channels]), np.array([channel.offset for channel in channels])
+        np.array([1.0 / channel.gain for channel in channels]),
+        np.array([channel.offset for channel in channels]),
     )
 
 
-def quantize_layer(layer: FloatLayer, source: Vector, reach: float, *, last: bool) -> tuple[Layer, Vector, float]:
+def quantize_layer(
+    layer: FloatLayer, source: Vector, reach: float, *, last: bool
+) -> tuple[Layer, Vector, float]:
     """Quantise one layer; return it, how its output reads as int16, and, for the last one, the scale of its outputs.
 
     reach  the largest |output| that calibration saw
@@ -156,7 +163,9 @@ def _quantize_rows(
                 multipliers[row], shifts[row] = multiplier, shift
                 break
         else:
-            raise ConversionError(f'layer "{name}": the weights of row {row} reach {scale[row] * 127:.3g}, too large')
+            raise ConversionError(
+                f'layer "{name}": the weights of row {row} reach {scale[row] * 127:.3g}, too large'
+            )
     return weights, multipliers, shifts
 
 

@@ -25,7 +25,11 @@ def measure(model: Model, x: Floats, expected: list[Floats], scales: list[float]
     for number, (reference, scale) in enumerate(zip(expected, scales, strict=True)):
         layers = model.layers[: number + 1]
         outputs = tuple(Output(name=f"y{n}", scale=scale) for n in range(layers[-1].units))
-        found = LoadedModel(replace(model, layers=layers, outputs=outputs, detector_settings=None)).stream().run(x)
+        found = (
+            LoadedModel(replace(model, layers=layers, outputs=outputs, detector_settings=None))
+            .stream()
+            .run(x)
+        )
         errors.append(
             LayerErrors(
                 layer=layers[-1].name,

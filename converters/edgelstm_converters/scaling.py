@@ -28,9 +28,11 @@ def read_scaling(path: Path) -> Scaling:
     for name, entry in found.items():
         numbers = [entry.get(key) for key in ("mean", "std")] if isinstance(entry, dict) else [None]
         if not all(isinstance(number, int | float) and np.isfinite(number) for number in numbers):
-            raise ConversionError(f'{path}: channel "{name}": expected {{"mean": number, "std": number}}, found {entry}')
-        if numbers[1] <= 0:
-            raise ConversionError(f'{path}: channel "{name}": std is {numbers[1]}, expected more than 0')
+            raise ConversionError(
+                f'{path}: channel "{name}": expected {{"mean": number, "std": number}}, found {entry}'
+            )
+        if entry["std"] <= 0:
+            raise ConversionError(f'{path}: channel "{name}": std is {entry["std"]}, expected more than 0')
     return found
 
 
@@ -42,10 +44,14 @@ def fold(model: FloatModel, scaling: Scaling, channels: Sequence[str], outputs: 
     """
     for name in channels:
         if name not in scaling:
-            raise ConversionError(f'the scaling has no entry for channel "{name}"; it has: {", ".join(scaling)}')
+            raise ConversionError(
+                f'the scaling has no entry for channel "{name}"; it has: {", ".join(scaling)}'
+            )
     unknown = [name for name in scaling if name not in (*channels, *outputs)]
     if unknown:
-        raise ConversionError(f'the scaling has an entry "{unknown[0]}", which is no channel: {", ".join(channels)}')
+        raise ConversionError(
+            f'the scaling has an entry "{unknown[0]}", which is no channel: {", ".join(channels)}'
+        )
     mean = np.array([scaling[name]["mean"] for name in channels])
     std = np.array([scaling[name]["std"] for name in channels])
     first, *others = model.layers

@@ -72,7 +72,9 @@ def _dispatch(arguments: list[str]) -> int:
             f"which has: {', '.join(other for other in VERBS if sys.platform in VERBS[other].platforms)}"
         )
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        raise UnavailableError("this is a free-threaded build of Python, which is not supported: use the regular one")
+        raise UnavailableError(
+            "this is a free-threaded build of Python, which is not supported: use the regular one"
+        )
     module = importlib.import_module(verb.module(name))
     parser = argparse.ArgumentParser(prog=f"edgelstm {name}", description=module.SUMMARY, add_help=False)
     parser.add_argument("--help", action="help", help="show this and exit")

@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-h", "--host", help="the broker's host")
     parser.add_argument("-p", "--port", type=int, help="the broker's port")
     parser.add_argument("-u", "--username")
-    parser.add_argument("-P", "--password", help="better: $EDGELSTM_MQTT_PASSWORD, which other users cannot see")
+    parser.add_argument(
+        "-P", "--password", help="better: $EDGELSTM_MQTT_PASSWORD, which other users cannot see"
+    )
 
 
 def broker(args: argparse.Namespace) -> Broker:

@@ -42,9 +42,13 @@ def _describe(config: Config, models: dict[str, LoadedModel]) -> None:
         loaded = models[entry.name]
         settings = loaded.model.detector_settings
         budget = settings.budget if settings else "no detector"
-        print(f"model       {entry.name}: {', '.join(loaded.channel_names)}; {budget}; digest {loaded.digest[:12]}")
+        print(
+            f"model       {entry.name}: {', '.join(loaded.channel_names)}; {budget}; digest {loaded.digest[:12]}"
+        )
     for wanted in config.input:
-        print(f"input       {wanted.name}: {', '.join(wanted.topics)} -> model {wanted.model}, {wanted.format}")
+        print(
+            f"input       {wanted.name}: {', '.join(wanted.topics)} -> model {wanted.model}, {wanted.format}"
+        )
         if wanted.timestamp == "arrival" and not wanted.sequence:
             print(
                 "            note: payloads have neither timestamp nor sequence here, so a sample that the broker "

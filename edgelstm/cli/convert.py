@@ -12,25 +12,41 @@ from edgelstm.errors import ConversionError
 if TYPE_CHECKING:
     from edgelstm_converters import Conversion
 
-SUMMARY = "Turn a trained PyTorch or ONNX model into one int8 model file; its scales come from calibration samples."
+SUMMARY = (
+    "Turn a trained PyTorch or ONNX model into one int8 model file; its scales come from calibration samples."
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="a state_dict (.pt, .pth, .safetensors) or an .onnx file")
-    parser.add_argument("--calibrate", required=True, metavar="RECORDING", help="CSV or NPZ of typical samples")
-    parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="the model file to write, MODEL.elstm")
-    parser.add_argument("--channels", metavar="A,B", help="columns of the recording, in the order of the model's inputs")
+    parser.add_argument(
+        "--calibrate", required=True, metavar="RECORDING", help="CSV or NPZ of typical samples"
+    )
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="MODEL", help="the model file to write, MODEL.elstm"
+    )
+    parser.add_argument(
+        "--channels", metavar="A,B", help="columns of the recording, in the order of the model's inputs"
+    )
     parser.add_argument(
         "--outputs", metavar="A,B",
         help="names of the outputs; one named like a channel is its forecast (default: the channels, if as many)",
     )  # fmt: skip
     parser.add_argument(
-        "--scaling", metavar="JSON", help='{"channel": {"mean": 1.0, "std": 2.0}, ...}: the network saw (x - mean) / std'
+        "--scaling",
+        metavar="JSON",
+        help='{"channel": {"mean": 1.0, "std": 2.0}, ...}: the network saw (x - mean) / std',
     )
-    parser.add_argument("--units", metavar="A=UNIT,..", help="units of channels, such as flow=l/min,pressure=bar")
+    parser.add_argument(
+        "--units", metavar="A=UNIT,..", help="units of channels, such as flow=l/min,pressure=bar"
+    )
     parser.add_argument("--name", help="name of the model; default: that of the source")
-    parser.add_argument("--activations", metavar="A,B", help="of the linear modules of a state_dict, if there are several")
-    parser.add_argument("--order", metavar="A,B", help="modules of a state_dict, first to last, if it does not say")
+    parser.add_argument(
+        "--activations", metavar="A,B", help="of the linear modules of a state_dict, if there are several"
+    )
+    parser.add_argument(
+        "--order", metavar="A,B", help="modules of a state_dict, first to last, if it does not say"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -60,10 +60,18 @@ and an LSTM that forecasts its next sample (docs/quickstart.md trains one):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=60.0, help="give up after so long (default: %(default)g)")
-    parser.add_argument("--plain", action="store_true", help="lines for a log instead of a table that is redrawn")
-    parser.add_argument("--fault", default="cavitation", help="what goes wrong with pump2 (default: %(default)s)")
-    parser.add_argument("--keep", metavar="DIR", help="keep configuration, logs and state in this new directory")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="give up after so long (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--plain", action="store_true", help="lines for a log instead of a table that is redrawn"
+    )
+    parser.add_argument(
+        "--fault", default="cavitation", help="what goes wrong with pump2 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--keep", metavar="DIR", help="keep configuration, logs and state in this new directory"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -101,7 +109,9 @@ def _demonstrate(args: argparse.Namespace, folder: Path) -> int:
         screen.say(f"{broker.name} at {broker.url}")
         watcher.connect(broker)
         _start(children, broker, folder)
-        screen.say("two pumps publish 10 samples/s each; the daemon loads the int8 model and compiles its kernels")
+        screen.say(
+            "two pumps publish 10 samples/s each; the daemon loads the int8 model and compiles its kernels"
+        )
         code = _watch(args, children, watcher, screen)
     finally:
         watcher.disconnect()
@@ -116,7 +126,9 @@ def _start(children: Children, broker: DemoBroker, folder: Path) -> None:
 
     model = files("edgelstm") / "models" / "pump.elstm"
     config = folder / "demo.toml"
-    config.write_text(CONFIG.format(url=broker.url, protocol=broker.protocol, model=Path(str(model)).as_posix()))
+    config.write_text(
+        CONFIG.format(url=broker.url, protocol=broker.protocol, model=Path(str(model)).as_posix())
+    )
     children.edgelstm("daemon", "run", str(config))
     for seed, node in enumerate((HEALTHY, FAILING), start=100):
         children.edgelstm(node, "simulate", "pump", "--id", node, "--seed", str(seed), "--broker", broker.url)

@@ -90,7 +90,9 @@ def _print(path: str, facts: dict[str, Any]) -> None:
         measured = "unknown"
         if layer["snr_db"] is not None:
             measured = f"{layer['snr_db']:5.1f} dB  {layer['max_error']:9.2g}"
-        print(f"  {layer['name']:{width}}  {layer['kind']:5}  {layer['units']:5d}  {layer['macs']:8d}  {measured:>8}")
+        print(
+            f"  {layer['name']:{width}}  {layer['kind']:5}  {layer['units']:5d}  {layer['macs']:8d}  {measured:>8}"
+        )
     if provenance["output_snr_db"] is not None:
         print(
             f"  output SNR {provenance['output_snr_db']:.1f} dB against float32, "

@@ -6,7 +6,9 @@ import argparse
 import logging
 import sys
 
-SUMMARY = "Take samples from MQTT, step a detector per stream, publish alerts over MQTT. Runs until it is stopped."
+SUMMARY = (
+    "Take samples from MQTT, step a detector per stream, publish alerts over MQTT. Runs until it is stopped."
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -14,25 +14,37 @@ if TYPE_CHECKING:
     from edgelstm_firmware_sim import Fault
     from edgelstm_firmware_sim.signals import Signal
 
-SUMMARY = "Pretend to be a sensor node: publish its samples over MQTT in real time, or record them to a CSV file."
+SUMMARY = (
+    "Pretend to be a sensor node: publish its samples over MQTT in real time, or record them to a CSV file."
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("node", nargs="?", help="pump or bearing; --list shows their channels and faults")
     parser.add_argument("--list", action="store_true", help="show every node, its channels and its faults")
-    parser.add_argument("--broker", default="mqtt://127.0.0.1:1883", metavar="URL", help="default: %(default)s")
+    parser.add_argument(
+        "--broker", default="mqtt://127.0.0.1:1883", metavar="URL", help="default: %(default)s"
+    )
     parser.add_argument("--id", help="name of the node; topics are plant/ID/...; default: the node's kind")
-    parser.add_argument("--rate", type=float, metavar="HZ", help="samples per second; default: the node's own")
+    parser.add_argument(
+        "--rate", type=float, metavar="HZ", help="samples per second; default: the node's own"
+    )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same samples")
     parser.add_argument("--seconds", type=float, help="stop after this long; default: run until stopped")
     parser.add_argument(
         "--fault", action="append", default=[], metavar="NAME@START[:RAMP]",
         help="start a fault after START seconds, grown after RAMP (20) seconds; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--record", metavar="CSV", help="write --seconds of samples to a file, as fast as possible")
-    parser.add_argument("--format", choices=("json", "raw"), default="json", help="payload; raw: float32 waveform")
+    parser.add_argument(
+        "--record", metavar="CSV", help="write --seconds of samples to a file, as fast as possible"
+    )
+    parser.add_argument(
+        "--format", choices=("json", "raw"), default="json", help="payload; raw: float32 waveform"
+    )
     parser.add_argument("--duplicates", type=float, default=0.0, metavar="P", help="probability of a repeat")
-    parser.add_argument("--outage", metavar="EVERY,FOR", help="lose the link FOR seconds in every EVERY seconds")
+    parser.add_argument(
+        "--outage", metavar="EVERY,FOR", help="lose the link FOR seconds in every EVERY seconds"
+    )
     parser.add_argument("--drift-ppm", type=float, default=0.0, help="how fast the device's clock runs away")
     parser.add_argument("--jitter", type=float, default=0.0, metavar="SECONDS", help="lateness of a sample")
 
@@ -42,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.list:
         for name, kind in NODES.items():
-            print(f"{name}  {kind.rate_hz:g} samples/s: {', '.join(f'{n} {u}'.strip() for n, u in kind.channels)}")
+            print(
+                f"{name}  {kind.rate_hz:g} samples/s: {', '.join(f'{n} {u}'.strip() for n, u in kind.channels)}"
+            )
             for fault, shows in kind.faults.items():
                 print(f"  {fault:14s}{shows}")
         return 0
@@ -140,4 +154,8 @@ def _outage(text: str | None) -> tuple[float, float]:
 def _unknown(what: str, name: str | None, known: list[str]) -> str:
     close = difflib.get_close_matches(name or "", known, 1)
     hint = f'did you mean "{close[0]}"?' if close else f"expected one of: {', '.join(known)}"
-    return f'no {what} is named "{name}"; {hint}' if name else f"which {what}? expected one of: {', '.join(known)}"
+    return (
+        f'no {what} is named "{name}"; {hint}'
+        if name
+        else f"which {what}? expected one of: {', '.join(known)}"
+    )

@@ -25,7 +25,9 @@ def run(args: argparse.Namespace) -> int:
         print("nothing to compile: the NumPy twin runs here (Numba is switched off or has no build)")
         return 0
     processor, features = package.target()
-    vector = next((name for name in ("avx512f", "avx2", "sse2", "neon") if f"+{name}" in features), "none known")
+    vector = next(
+        (name for name in ("avx512f", "avx2", "sse2", "neon") if f"+{name}" in features), "none known"
+    )
     print(f"processor  {processor} ({vector})")
     print(f"cache      {package.CACHE.directory or 'none: ' + package.CACHE.reason}")
     print(f"ready      {took_s:.1f} s")

@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
         client.connect(broker.host, broker.port)
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
-        raise UnavailableError(f"no broker at {broker} ({reason}); say where it is with --broker or -h and -p") from None
+        raise UnavailableError(
+            f"no broker at {broker} ({reason}); say where it is with --broker or -h and -p"
+        ) from None
     client.loop_start()
     print(f"watching {args.topic} at {broker}; Ctrl-C stops", file=sys.stderr)
     try:

@@ -148,7 +148,9 @@ class Publisher:
         for score in scores:
             self._send(score.topic, score.payload, 0, False, on_the_way, 0)
 
-    def _send(self, topic: str, payload: bytes, qos: int, retain: bool, on_the_way: dict[int, int], sequence: int) -> bool:
+    def _send(
+        self, topic: str, payload: bytes, qos: int, retain: bool, on_the_way: dict[int, int], sequence: int
+    ) -> bool:
         assert self.link is not None
         mid = self.link.publish(topic, payload, qos=qos, retain=retain)
         if mid is None:

@@ -26,7 +26,8 @@ class Routes:
 
     def __init__(self, config: Config, models: Mapping[str, LoadedModel]) -> None:
         self._inputs = [
-            (entry, models[entry.model], codecs.make(entry, models[entry.model].channel_names)) for entry in config.input
+            (entry, models[entry.model], codecs.make(entry, models[entry.model].channel_names))
+            for entry in config.input
         ]
         self._known: dict[str, Route | None] = {}
         self._most_known = 4 * config.limits.max_streams

@@ -69,7 +69,11 @@ class Service:
         )
         filters = [(topic, entry.qos) for entry in config.input for topic in entry.topics]
         self.in_link = Link(
-            config, "in", on_message=self.worker.inbox.put, subscriptions=filters, forget=self._replaced(database, filters)
+            config,
+            "in",
+            on_message=self.worker.inbox.put,
+            subscriptions=filters,
+            forget=self._replaced(database, filters),
         )
         self.publisher.link, self.worker.link = self.out_link, self.in_link
 
@@ -82,7 +86,12 @@ class Service:
         self.worker.start()
         self.in_link.start()
         self._first_connect()
-        _log.info("event=started node=%s broker=%s models=%d", self.config.node_name, self.config.mqtt.url, len(self.models))
+        _log.info(
+            "event=started node=%s broker=%s models=%d",
+            self.config.node_name,
+            self.config.mqtt.url,
+            len(self.models),
+        )
         failed = None
         while not self._stop.wait(0.5) and failed is None:
             failed = self._failed_part()
@@ -110,8 +119,13 @@ class Service:
             _log.warning("event=waiting broker=%s: trying again until it answers", self.config.mqtt.url)
 
     def _failed_part(self) -> str | None:
-        parts = {"worker": self.worker, "publisher": self.publisher, "in-link": self.in_link, "out-link": self.out_link}
-        return next((name for name, part in parts.items() if not part.alive), None)
+        alive = {
+            "worker": self.worker.alive,
+            "publisher": self.publisher.alive,
+            "in-link": self.in_link.alive,
+            "out-link": self.out_link.alive,
+        }
+        return next((name for name, lives in alive.items() if not lives), None)
 
     def _shut_down(self) -> None:
         """Finish the batch, write states, deliver alerts, say that we are gone."""
@@ -120,7 +134,10 @@ class Service:
         self.in_link.stop()
         self.publisher.stop(FLUSH_S)
         self.out_link.stop((Topics.of(self.config).status, OFFLINE))
-        _log.info("event=stopped %s", " ".join(f"{name}={count}" for name, count in self.counters.snapshot().items()))
+        _log.info(
+            "event=stopped %s",
+            " ".join(f"{name}={count}" for name, count in self.counters.snapshot().items()),
+        )
 
     def _replaced(self, database: Path, filters: list[tuple[str, int]]) -> list[str]:
         """Return topic filters of an earlier configuration, which the broker's session for us may still hold."""
@@ -142,7 +159,9 @@ class Service:
                 "v": 1,
                 "uptime_s": round(time.monotonic() - self._started_s, 1),
                 "streams": len(self.worker.streams),
-                "open_alerts": sum(1 for s in list(self.worker.streams.values()) if s.detector.open_alert is not None),
+                "open_alerts": sum(
+                    1 for s in list(self.worker.streams.values()) if s.detector.open_alert is not None
+                ),
                 "queue": len(self.worker.inbox),
                 "outbox": self.publisher.waiting,
                 "connected": {"in": self.in_link.connected, "out": self.out_link.connected},

@@ -49,7 +49,13 @@ def encode(payload: dict[str, Any]) -> bytes:
 
 def score_payload(time_ns: int, score: float, threshold: float, state: str) -> bytes:
     return encode(
-        {"v": PAYLOAD_VERSION, "ts": timestamp(time_ns), "score": score, "threshold": threshold, "state": state}
+        {
+            "v": PAYLOAD_VERSION,
+            "ts": timestamp(time_ns),
+            "score": score,
+            "threshold": threshold,
+            "state": state,
+        }
     )
 
 

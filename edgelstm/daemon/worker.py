@@ -181,7 +181,11 @@ class Worker:
         if skipped:
             self._counters.add("samples_skipped_by_restart", skipped)
         _log.info(
-            "stream=%s event=opened topic=%s samples=%d skipped=%d", stream.name, stream.topic, stream.samples, skipped
+            "stream=%s event=opened topic=%s samples=%d skipped=%d",
+            stream.name,
+            stream.topic,
+            stream.samples,
+            skipped,
         )
         self.streams[stream.name] = stream
         return stream
@@ -189,7 +193,9 @@ class Worker:
     def _commit(self, outbox: Outbox, alerts: list[Outgoing], touched: Mapping[str, Watched]) -> None:
         """Write until it is written: nothing is acknowledged before, so the broker keeps what we cannot."""
         remember = self._config.durability.mode != "none"
-        positions = [stream.position(with_state=self._strict) for stream in touched.values()] if remember else []
+        positions = (
+            [stream.position(with_state=self._strict) for stream in touched.values()] if remember else []
+        )
         if not alerts and not positions:
             return
         while True:
@@ -199,7 +205,9 @@ class Worker:
             except sqlite3.Error as exc:
                 self._counters.complain("commit_failed", str(self._database), str(exc))
                 if self._stopping.wait(RETRY_S):
-                    raise EdgeLstmError(f"{self._database}: could not be written before the stop: {exc}") from exc
+                    raise EdgeLstmError(
+                        f"{self._database}: could not be written before the stop: {exc}"
+                    ) from exc
 
     def _save_snapshots(self) -> None:
         if self._config.durability.mode == "none":

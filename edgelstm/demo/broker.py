@@ -35,7 +35,9 @@ class DemoBroker(NamedTuple):
 def start(children: Children, folder: Path) -> DemoBroker:
     """Start a broker on a free loopback port; raises UnavailableError where none is installed."""
     port = _free_port()
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
+    program = shutil.which("mosquitto") or shutil.which(
+        "mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
+    )
     if program:
         settings = folder / "mosquitto.conf"
         lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "persistence false"]

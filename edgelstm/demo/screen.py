@@ -33,7 +33,12 @@ class Screen:
                 self._last_s = time.monotonic()
                 self.say("   ".join(_short(node) for node in nodes))
             return
-        lines = ["", f"  {'node':8}{'samples/s':>10}  {'score / threshold':<{BAR + 16}}state", *map(_row, nodes), ""]
+        lines = [
+            "",
+            f"  {'node':8}{'samples/s':>10}  {'score / threshold':<{BAR + 16}}state",
+            *map(_row, nodes),
+            "",
+        ]
         self._erase()
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()

@@ -62,7 +62,9 @@ class Watcher:
     def connect(self, broker: DemoBroker) -> None:
         """Subscribe; alerts come over a connection of their own, so that they never wait behind samples."""
         self._subscribe(broker, "samples", [("plant/+/telemetry", 0), ("plant/+/truth", 1)])
-        self._subscribe(broker, "scores", [("edgelstm/+/stream/+/score", 0), ("edgelstm/+/stream/+/state", 1)])
+        self._subscribe(
+            broker, "scores", [("edgelstm/+/stream/+/score", 0), ("edgelstm/+/stream/+/state", 1)]
+        )
         self._subscribe(broker, "alerts", [("edgelstm/+/stream/+/alert", 1)])
 
     def _subscribe(self, broker: DemoBroker, name: str, filters: list[tuple[str, int]]) -> None:
@@ -77,7 +79,9 @@ class Watcher:
 
     def inject(self, node: str, fault: str, ramp_s: float) -> None:
         """Tell a node to develop a fault."""
-        self._clients[0].publish(f"plant/{node}/command", msgspec.json.encode({"fault": fault, "ramp_s": ramp_s}), 1)
+        self._clients[0].publish(
+            f"plant/{node}/command", msgspec.json.encode({"fault": fault, "ramp_s": ramp_s}), 1
+        )
 
     def disconnect(self) -> None:
         for client in self._clients:

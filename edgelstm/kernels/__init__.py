@@ -9,6 +9,7 @@ processor that is compiled for: Numba itself notices only edits in the file of t
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import sys
 import tempfile
@@ -63,7 +64,9 @@ def _digest() -> str:
 
 def _find_cache() -> KernelCache:
     if not compiled.COMPILES:
-        return KernelCache(None, "kernels are not compiled: Numba is switched off or has no build for this machine")
+        return KernelCache(
+            None, "kernels are not compiled: Numba is switched off or has no build for this machine"
+        )
     try:
         directory = _base_directory() / f"kernels-{_digest()}"
         directory.mkdir(parents=True, exist_ok=True)
@@ -87,7 +90,7 @@ if CACHE.directory is not None:
     numba.config.CACHE_DIR = str(CACHE.directory)
     try:
         # every kernel file is imported here, while the directory is set
-        from edgelstm.kernels import step
-        from edgelstm.kernels.detection import chain
+        importlib.import_module("edgelstm.kernels.step")
+        importlib.import_module("edgelstm.kernels.detection.chain")
     finally:
         numba.config.CACHE_DIR = _callers_directory

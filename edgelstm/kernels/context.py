@@ -26,7 +26,9 @@ def bind(program, state, scratch):
 @intrinsic
 def words_at(typing_context, address):
     """Return the int64 (CONTEXT_WORDS,) array at `address`."""
-    return types.Array(types.int64, 1, "C")(types.int64), lambda *call: _emit_array(*call, sizes=[CONTEXT_WORDS])
+    return types.Array(types.int64, 1, "C")(types.int64), lambda *call: _emit_array(
+        *call, sizes=[CONTEXT_WORDS]
+    )
 
 
 @intrinsic

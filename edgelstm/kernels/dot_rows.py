@@ -33,7 +33,9 @@ def dot_rows(groups, weights, first_weight, stride, pairs, source):
             at = first_weight + stride * group
             packed = build.load(weights.pointer(type(at)(build, build.add(at.value, in_group)), INT8, _PAIRS))
             packed.align = 1
-            build.store(build.add(build.load(sums[group]), _multiply_pairs(build, packed, broadcast)), sums[group])
+            build.store(
+                build.add(build.load(sums[group]), _multiply_pairs(build, packed, broadcast)), sums[group]
+            )
     return [Lanes(build, build.load(total)) for total in sums]
 
 

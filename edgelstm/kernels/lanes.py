@@ -129,9 +129,7 @@ class Lanes:
     def clip(self, low, high):
         """Return the values limited to `low` .. `high`."""
         lowest = self._of(low)
-        raised = self.builder.select(
-            self.builder.icmp_signed("<", self.value, lowest), lowest, self.value
-        )
+        raised = self.builder.select(self.builder.icmp_signed("<", self.value, lowest), lowest, self.value)
         highest = self._of(high)
         return self._lanes(
             self.builder.select(self.builder.icmp_signed(">", raised, highest), highest, raised)
@@ -150,7 +148,9 @@ def mulr(a, b):
     build = a.builder
     wide = build.mul(build.sext(a.value, _EIGHT_INT64), build.sext(b.value, _EIGHT_INT64))
     rounded = build.add(wide, ir.Constant(_EIGHT_INT64, [1 << 30] * LANES))
-    return Lanes(build, build.trunc(build.ashr(rounded, ir.Constant(_EIGHT_INT64, [31] * LANES)), _EIGHT_INT32))
+    return Lanes(
+        build, build.trunc(build.ashr(rounded, ir.Constant(_EIGHT_INT64, [31] * LANES)), _EIGHT_INT32)
+    )
 
 
 def rshift(value, bits):
@@ -211,7 +211,12 @@ def _knot_and_step(builder, indices):
     gather = cgutils.get_or_insert_function(builder.module, signature, "llvm.masked.gather.v8i64.v8p0")
     pairs = builder.call(
         gather,
-        [addresses, ir.Constant(INT32, 8), ir.Constant(mask, [1] * LANES), ir.Constant(_EIGHT_INT64, ir.Undefined)],
+        [
+            addresses,
+            ir.Constant(INT32, 8),
+            ir.Constant(mask, [1] * LANES),
+            ir.Constant(_EIGHT_INT64, ir.Undefined),
+        ],
     )
     high = builder.lshr(pairs, ir.Constant(_EIGHT_INT64, [32] * LANES))
     return tuple(Lanes(builder, builder.trunc(half, _EIGHT_INT32)) for half in (pairs, high))

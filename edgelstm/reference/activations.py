@@ -8,14 +8,15 @@ from edgelstm.reference.sigmoid_table import KNOTS
 SIXTEEN = 1 << 20
 """16.0 in Q15.16, where the table ends."""
 
-_KNOTS = KNOTS.astype(np.int64)
+_KNOTS: Integers = KNOTS.astype(np.int64)
 
 
 def sigmoid(z: Integers) -> Integers:
     """Return s(z) in Q0.31 for z in Q15.16."""
     q = np.clip(z, -SIXTEEN, SIXTEEN)
     k = (q >> 11) + 512
-    return _KNOTS[k] + mulr(_KNOTS[k + 1] - _KNOTS[k], (q & 2047) << 20)
+    result: Integers = _KNOTS[k] + mulr(_KNOTS[k + 1] - _KNOTS[k], (q & 2047) << 20)
+    return result
 
 
 def tanh(z: Integers) -> Integers:

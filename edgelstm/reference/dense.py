@@ -6,8 +6,6 @@ from edgelstm.reference.activations import sigmoid, tanh
 from edgelstm.reference.fixed_point import rshift, saturate16
 
 LINEAR, RELU, SIGMOID, TANH = 0, 1, 2, 3
-ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
-"""Names in the order of their codes."""
 
 
 def activate(z, stride, activation):

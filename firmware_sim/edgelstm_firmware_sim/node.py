@@ -1,9 +1,9 @@
 """A sensor node on MQTT: telemetry, birth and last will, commands in, and the truth on a topic of its own.
 
-    plant/<id>/telemetry  flat JSON {"seq", "ts", channel: value, ...}, or the raw waveform as float32, little-endian
-    plant/<id>/status     retained: {"state": "online", ...} as birth, {"state": "offline"} as last will
-    plant/<id>/command    {"fault": NAME, "ramp_s": 20} starts a fault, {"fault": null} stops all
-    plant/<id>/truth      retained: which fault was started or stopped at what true time
+plant/<id>/telemetry  flat JSON {"seq", "ts", channel: value, ...}, or the raw waveform as float32, little-endian
+plant/<id>/status     retained: {"state": "online", ...} as birth, {"state": "offline"} as last will
+plant/<id>/command    {"fault": NAME, "ramp_s": 20} starts a fault, {"fault": null} stops all
+plant/<id>/truth      retained: which fault was started or stopped at what true time
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Node:
         self._announced: set[str] = set()
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"sim-{settings.id}")
         self._client.max_queued_messages_set(10_000)
-        self._client.reconnect_delay_set(0.5, 5.0)
+        self._client.reconnect_delay_set(1, 5)
         self._client.will_set(f"{self.base}/status", json.dumps({"state": "offline"}), 1, True)
         self._client.on_connect = self._on_connect
         self._client.on_message = lambda client, data, message: self._commands.put(message.payload)
@@ -109,7 +109,9 @@ class Node:
         if self.settings.payload == "raw":
             return values.astype("<f4").tobytes()
         fields: dict[str, float] = {"seq": sequence, "ts": reads_ns // 10**6 / 1000}
-        fields |= {name: float(f"{value:.6g}") for name, value in zip(self.signal.names(), values, strict=True)}
+        fields |= {
+            name: float(f"{value:.6g}") for name, value in zip(self.signal.names(), values, strict=True)
+        }
         return json.dumps(fields, separators=(",", ":")).encode()
 
     def _publish_telemetry(self, payload: bytes) -> None:
@@ -125,7 +127,9 @@ class Node:
                 command = json.loads(self._commands.get())
                 name = command["fault"]
                 if name is None:
-                    self.faults = [replace(fault, stop_s=min(fault.stop_s or at_s, at_s)) for fault in self.faults]
+                    self.faults = [
+                        replace(fault, stop_s=min(fault.stop_s or at_s, at_s)) for fault in self.faults
+                    ]
                 elif name in self.signal.faults:
                     self.faults = [*self.faults, Fault(name, at_s, float(command.get("ramp_s", 20.0)))]
             except (ValueError, KeyError, TypeError):

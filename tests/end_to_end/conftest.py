@@ -133,7 +133,9 @@ class Daemon:
                 [sys.executable, "-m", "edgelstm", "run", str(self.config)], stdout=log, stderr=log
             )
         if connected:
-            wait_for(lambda: self.text().count("link=in event=connected") > before, what=f"the daemon: {self.log}")
+            wait_for(
+                lambda: self.text().count("link=in event=connected") > before, what=f"the daemon: {self.log}"
+            )
         return self
 
     def text(self):
@@ -203,7 +205,9 @@ class Publisher:
 
     def rows(self, times_ns, values, first=0, node="pump1", names=CHANNELS):
         infos = []
-        for number, (time_ns, row) in enumerate(zip(times_ns.tolist(), values.tolist(), strict=True), start=first):
+        for number, (time_ns, row) in enumerate(
+            zip(times_ns.tolist(), values.tolist(), strict=True), start=first
+        ):
             known = {name: value for name, value in zip(names, row, strict=True) if value == value}
             payload = json.dumps({"seq": number, "ts": time_ns / 1e9, **known})
             infos.append(self.client.publish(f"plant/{node}/telemetry", payload, qos=1))

@@ -16,7 +16,10 @@ from edgelstm_firmware_sim import Fault, record
 pytestmark = pytest.mark.slow
 LOADED = edgelstm.load(MODEL)
 KILLS = 10
-FAULTS = [Fault(name, 30 + 60 * n, 5, 45 + 60 * n) for n, name in enumerate(("cavitation", "blockage", "bearing_wear") * 3)]
+FAULTS = [
+    Fault(name, 30 + 60 * n, 5, 45 + 60 * n)
+    for n, name in enumerate(("cavitation", "blockage", "bearing_wear") * 3)
+]
 RECORDING = record("pump", 600, 17, FAULTS)
 
 
@@ -55,7 +58,9 @@ def test_strict_survives_ten_kills_to_the_bit(make_daemon, subscribe, publish):
     wait_for(lambda: any(key(a) == key(last) for a in seen.of("/alert")), 30, "the last alert")
     wait_for(lambda: seen.of("/score")[-1]["score"] == verdicts[-1].score, 30, "the last score")
     received = seen.of("/alert")
-    assert {key(alert) for alert in received} == {key(alert) for alert in wanted}  # none missing, none invented
+    assert {key(alert) for alert in received} == {
+        key(alert) for alert in wanted
+    }  # none missing, none invented
     # a score is published once, at QoS 0, so a kill may lose some; those that came are right
     right = {v.time_ns: v.score for v in verdicts if v is not None}
     published = {score["ts"]: score["score"] for score in seen.of("/score")}
@@ -98,4 +103,11 @@ def raised_at(seen):
 
 
 def key(alert):
-    return (alert["id"], alert["event_type"], alert["ts"], alert["score"], alert["peak_score"], alert["samples"])
+    return (
+        alert["id"],
+        alert["event_type"],
+        alert["ts"],
+        alert["score"],
+        alert["peak_score"],
+        alert["samples"],
+    )

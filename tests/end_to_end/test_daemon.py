@@ -20,7 +20,9 @@ LOADED = edgelstm.load(MODEL)
 def expected(recording=RECORDING):
     """What the detector says of a recording, with times as the payloads carry them."""
     detector = LOADED.detector()
-    verdicts = [detector.push(Sample(v, t)) for t, v in zip(rounded(recording), recording.values, strict=True)]
+    verdicts = [
+        detector.push(Sample(v, t)) for t, v in zip(rounded(recording), recording.values, strict=True)
+    ]
     return [verdict for verdict in verdicts if verdict is not None]
 
 
@@ -29,14 +31,15 @@ def rounded(recording):
 
 
 def comparable(alert):
-    return {key: alert[key] for key in ("id", "event_type", "ts", "score", "threshold", "severity", "channels", "reasons")}
+    return {
+        key: alert[key]
+        for key in ("id", "event_type", "ts", "score", "threshold", "severity", "channels", "reasons")
+    }
 
 
 def expected_alerts(verdicts, stream="pump1"):
     return [
-        comparable(
-            alert_payload(v.alert, node="gw", stream=stream, model="pump", model_digest=LOADED.digest)
-        )
+        comparable(alert_payload(v.alert, node="gw", stream=stream, model="pump", model_digest=LOADED.digest))
         for v in verdicts
         if v.alert is not None
     ]
@@ -83,7 +86,9 @@ def test_after_a_clean_stop_scores_go_on_as_if_nothing_had_been(make_daemon, sub
     publish.rows(RECORDING.times_ns[:100], RECORDING.values[:100])
     wait_for(lambda: len(seen.of("/score")) == 70, what="the first scores")
     assert daemon.stop() == 0
-    publish.rows(RECORDING.times_ns[100:200], RECORDING.values[100:200], first=100)  # kept by the broker meanwhile
+    publish.rows(
+        RECORDING.times_ns[100:200], RECORDING.values[100:200], first=100
+    )  # kept by the broker meanwhile
     daemon.start()
     publish.rows(RECORDING.times_ns[200:], RECORDING.values[200:], first=200)
     verdicts = expected()
@@ -144,7 +149,10 @@ def test_missing_values_and_repeats(make_daemon, subscribe, publish):
     values[40:43, 1] = np.nan
     publish.rows(RECORDING.times_ns[:90], values)
     publish.rows(RECORDING.times_ns[80:90], values[80:90], first=80)  # a gateway that sends its buffer again
-    wait_for(lambda: seen.of("/score") and seen.of("/score")[-1]["ts"].startswith("2026-01-01T00:00:08.9"), what="scores")
+    wait_for(
+        lambda: seen.of("/score") and seen.of("/score")[-1]["ts"].startswith("2026-01-01T00:00:08.9"),
+        what="scores",
+    )
     daemon.stop()
     wait_for(lambda: daemon.text().count("samples=100"), what="all samples")
     detector = LOADED.detector()
@@ -155,7 +163,11 @@ def test_missing_values_and_repeats(make_daemon, subscribe, publish):
 def test_raw_float32_stamped_at_arrival(make_daemon, subscribe, publish):
     seen = subscribe()
     daemon = make_daemon()
-    text = daemon.config.read_text().replace('timestamp = "ts"', 'format = "raw"').replace('sequence = "seq"', "")
+    text = (
+        daemon.config.read_text()
+        .replace('timestamp = "ts"', 'format = "raw"')
+        .replace('sequence = "seq"', "")
+    )
     daemon.config.write_text(text)
     daemon.start()
     publish.raw("plant/pump1/telemetry", RECORDING.values[:60].astype("<f4").tobytes())
@@ -178,7 +190,11 @@ def test_no_broker_and_no_patience(broker, make_daemon):
     broker.kill()
     daemon = make_daemon(mqtt='startup = "exit"')
     done = subprocess.run(
-        [sys.executable, "-m", "edgelstm", "run", str(daemon.config)], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", "edgelstm", "run", str(daemon.config)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode == 69
     assert done.stderr.splitlines()[-1].startswith("edgelstm: no broker at mqtt://127.0.0.1:")
@@ -216,10 +232,16 @@ def test_a_mistake_is_one_line(broker, make_daemon, change, code, message):
     daemon = make_daemon()
     daemon.config.write_text(daemon.config.read_text().replace(*change))
     done = subprocess.run(
-        [sys.executable, "-m", "edgelstm", "run", str(daemon.config)], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", "edgelstm", "run", str(daemon.config)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode == code
-    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("edgelstm: ") and message in done.stderr
+    assert (
+        len(done.stderr.splitlines()) == 1 and done.stderr.startswith("edgelstm: ") and message in done.stderr
+    )
 
 
 def test_watch_prints_alerts_and_ends(make_daemon, broker, publish):

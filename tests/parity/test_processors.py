@@ -13,11 +13,11 @@ import sys
 
 import numpy as np
 import pytest
-from factories import random_model
 
 from edgelstm.backend import kernels
 from edgelstm.reference import step as twin
 from edgelstm.stream import LoadedModel
+from factories import random_model
 
 pytestmark = [
     pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors"),

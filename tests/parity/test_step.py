@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
-from factories import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgelstm.backend import kernels
 from edgelstm.reference import step as twin
 from edgelstm.stream import LoadedModel
+from factories import random_model
 
-pytestmark = pytest.mark.skipif(not kernels().compiled.COMPILES, reason="Numba is switched off: nothing to compare")
+pytestmark = pytest.mark.skipif(
+    not kernels().compiled.COMPILES, reason="Numba is switched off: nothing to compare"
+)
 
 KINDS = ("lstm", "gru", "gru_before", "linear", "relu", "sigmoid", "tanh")
 LAYERS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 40)), min_size=1, max_size=4)
@@ -48,7 +50,9 @@ def test_large_layers(seed, kind, units, extreme):
 
 @pytest.mark.parametrize("inputs", [516, 517, 600, 1025])
 def test_rows_that_are_split_into_column_blocks(inputs):
-    assert_same_bits(inputs, inputs, [("lstm", 5), ("gru_before", 13), ("linear", 3)], extreme=True, samples=6)
+    assert_same_bits(
+        inputs, inputs, [("lstm", 5), ("gru_before", 13), ("linear", 3)], extreme=True, samples=6
+    )
 
 
 @pytest.mark.parametrize("loudness", [1e-30, 1e6, 1e30])

@@ -4,19 +4,25 @@ import threading
 
 import numpy as np
 import pytest
-from factories import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgelstm.errors import SampleError, SnapshotError, UsageError
 from edgelstm.stream import LoadedModel
+from factories import random_model
 
-LAYERS = ((("lstm", 9), ("lstm", 5), ("linear", 2)), (("gru", 11), ("gru_before", 4)), (("gru_before", 8), ("tanh", 3)))
+LAYERS = (
+    (("lstm", 9), ("lstm", 5), ("linear", 2)),
+    (("gru", 11), ("gru_before", 4)),
+    (("gru_before", 8), ("tanh", 3)),
+)
 MODELS = [LoadedModel(random_model(seed, 3, layers)) for seed, layers in enumerate(LAYERS)]
 SAMPLES = 40
 X = np.random.default_rng(5).normal(0, 2, (SAMPLES, 3)).astype(np.float32)
 
-models = pytest.mark.parametrize("model", MODELS, ids=lambda model: "-".join(x.kind for x in model.model.layers))
+models = pytest.mark.parametrize(
+    "model", MODELS, ids=lambda model: "-".join(x.kind for x in model.model.layers)
+)
 
 
 @models
@@ -87,7 +93,9 @@ def test_out_is_written_and_returned():
     assert model.stream().run(X, block) is block
 
 
-@pytest.mark.parametrize("layout", [np.asfortranarray(X), X[::2], np.frombuffer(X.tobytes(), np.float32).reshape(X.shape)])
+@pytest.mark.parametrize(
+    "layout", [np.asfortranarray(X), X[::2], np.frombuffer(X.tobytes(), np.float32).reshape(X.shape)]
+)
 def test_other_layouts_are_read_all_the_same(layout):
     """Strided, Fortran-ordered and read-only samples are copied, not refused."""
     expected = MODELS[0].stream().run(np.ascontiguousarray(layout).copy())
@@ -127,7 +135,8 @@ def test_a_bad_value_late_in_a_block_leaves_no_trace():
 
 
 @pytest.mark.parametrize(
-    "out", [np.empty(2), np.empty(3, np.float32), np.empty(4, np.float32)[::2], np.frombuffer(bytes(8), np.float32)]
+    "out",
+    [np.empty(2), np.empty(3, np.float32), np.empty(4, np.float32)[::2], np.frombuffer(bytes(8), np.float32)],
 )
 def test_a_bad_out_is_refused(out):
     stream = MODELS[0].stream()

@@ -11,7 +11,12 @@ from typing import Any
 from edgelstm.errors import ConversionError
 from edgelstm_converters.float_model import FloatModel
 
-READERS = {".pt": "torch_state_dict", ".pth": "torch_state_dict", ".safetensors": "torch_state_dict", ".onnx": "onnx_graph"}
+READERS = {
+    ".pt": "torch_state_dict",
+    ".pth": "torch_state_dict",
+    ".safetensors": "torch_state_dict",
+    ".onnx": "onnx_graph",
+}
 LIVE_READER = "torch_module"
 
 
@@ -23,7 +28,9 @@ class Reading:
     proof: str
 
 
-def read(source: Any, *, activations: Sequence[str] | None = None, order: Sequence[str] | None = None) -> Reading:
+def read(
+    source: Any, *, activations: Sequence[str] | None = None, order: Sequence[str] | None = None
+) -> Reading:
     """Read a trained model from a file, or from a live module.
 
     Raises ConversionError for what is missing, unknown or cannot be converted exactly: one line that names it.
@@ -33,7 +40,9 @@ def read(source: Any, *, activations: Sequence[str] | None = None, order: Sequen
         return reading
     path = Path(source)
     if path.suffix.lower() not in READERS:
-        raise ConversionError(f"{path}: unknown kind of model; expected {', '.join(READERS)}, or a live torch module")
+        raise ConversionError(
+            f"{path}: unknown kind of model; expected {', '.join(READERS)}, or a live torch module"
+        )
     if not path.is_file():
         raise ConversionError(f"{path}: no such file")
     try:

@@ -11,11 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
-from edgelstm_converters.float_model import ACTIVATIONS, FloatDense, FloatGru, FloatLayer, FloatLstm, FloatModel
+from edgelstm_converters.float_model import (
+    ACTIVATIONS,
+    FloatDense,
+    FloatGru,
+    FloatLayer,
+    FloatLstm,
+    FloatModel,
+)
 from edgelstm_converters.gate_order import GRU, LSTM, TORCH_GRU, TORCH_LSTM, reorder
 
 Weights = Mapping[str, NDArray[np.float32]]
-_RECURRENT = re.compile(r"(?P<module>.*?)\.?(?P<part>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(?P<layer>\d+)(?P<reverse>_reverse)?$")
+_RECURRENT = re.compile(
+    r"(?P<module>.*?)\.?(?P<part>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(?P<layer>\d+)(?P<reverse>_reverse)?$"
+)
 _CELL = re.compile(r"(?P<module>.*?)\.?(?P<part>weight_ih|weight_hh|bias_ih|bias_hh)$")
 _LINEAR = re.compile(r"(?P<module>.*?)\.?(?P<part>weight|bias)$")
 _MOST_TO_ORDER = 7
@@ -78,7 +87,9 @@ def _modules(weights: Weights) -> list[_Module]:
         if groups["part"] == "weight_hr":
             raise ConversionError(f'"{key}": an LSTM with projection (proj_size) cannot be converted yet')
         if tensor.ndim != (1 if groups["part"].startswith("bias") else 2):
-            raise ConversionError(f'"{key}" has shape {tensor.shape}: only LSTM, GRU and linear modules can be converted')
+            raise ConversionError(
+                f'"{key}" has shape {tensor.shape}: only LSTM, GRU and linear modules can be converted'
+            )
         if not np.isfinite(tensor).all():
             raise ConversionError(f'"{key}" holds numbers that are not finite')
         module = modules.setdefault(groups["module"], _Module(groups["module"] or "layer"))
@@ -87,7 +98,9 @@ def _modules(weights: Weights) -> list[_Module]:
         raise ConversionError("holds no weights")
     for module in modules.values():
         if not module.is_linear and ("weight_hh", 0) not in module.parts:
-            raise ConversionError(f'module "{module.name}" has no weights, only {sorted(part for part, _ in module.parts)}')
+            raise ConversionError(
+                f'module "{module.name}" has no weights, only {sorted(part for part, _ in module.parts)}'
+            )
     return list(modules.values())
 
 
@@ -97,9 +110,7 @@ def _order(modules: list[_Module], in_order: bool, order: Sequence[str] | None) 
         if sorted(order) != sorted(names):
             raise ConversionError(f"--order names {', '.join(order)}; the modules are {', '.join(names)}")
         modules = [modules[names.index(name)] for name in order]
-    elif not in_order and not _fits(modules):
-        modules = _only_chain(modules, names)
-    elif not in_order and len(modules) <= _MOST_TO_ORDER:
+    elif (not in_order and not _fits(modules)) or (not in_order and len(modules) <= _MOST_TO_ORDER):
         modules = _only_chain(modules, names)
     for before, after in zip(modules[:-1], modules[1:], strict=True):
         if before.sizes[1] != after.sizes[0]:
@@ -117,7 +128,9 @@ def _fits(modules: Sequence[_Module]) -> bool:
 def _only_chain(modules: list[_Module], names: list[str]) -> list[_Module]:
     """Return the one order in which sizes fit and recurrent modules come before linear ones."""
     if len(modules) > _MOST_TO_ORDER:
-        raise ConversionError(f"the file does not keep the order of its {len(names)} modules: say --order {','.join(names)}")
+        raise ConversionError(
+            f"the file does not keep the order of its {len(names)} modules: say --order {','.join(names)}"
+        )
     chains = [list(chain) for chain in permutations(modules) if _fits(chain)]
     preferred = [c for c in chains if [m.is_linear for m in c] == sorted(m.is_linear for m in c)] or chains
     if len(preferred) != 1:
@@ -129,14 +142,16 @@ def _only_chain(modules: list[_Module], names: list[str]) -> list[_Module]:
 
 def _activations(linear: list[str], activations: Sequence[str] | None, only_head: bool) -> list[str]:
     if activations is None:
-        if len(linear) <= 1 and only_head or not linear:
+        if (len(linear) <= 1 and only_head) or not linear:
             return ["linear"] * len(linear)
         raise ConversionError(
             f"the file does not say what follows the linear modules {', '.join(linear)}: say --activations, "
             f"{len(linear)} of {', '.join(ACTIVATIONS)}"
         )
     if len(activations) != len(linear):
-        raise ConversionError(f"{len(activations)} activations for {len(linear)} linear modules: {', '.join(linear)}")
+        raise ConversionError(
+            f"{len(activations)} activations for {len(linear)} linear modules: {', '.join(linear)}"
+        )
     for name in activations:
         if name not in ACTIVATIONS:
             raise ConversionError(f'activation "{name}", expected one of {", ".join(ACTIVATIONS)}')
@@ -161,9 +176,8 @@ def _recurrent(module: _Module) -> list[FloatLayer]:
             )
         if gates == 4:
             bias = b_ih + b_hh
-            rows = (reorder(part, TORCH_LSTM, LSTM) for part in (w_ih, w_hh, bias))
-            layers.append(FloatLstm(name, *rows))
+            layers.append(FloatLstm(name, *(reorder(part, TORCH_LSTM, LSTM) for part in (w_ih, w_hh, bias))))
         else:
-            rows = (reorder(part, TORCH_GRU, GRU) for part in (w_ih, w_hh, b_ih, b_hh))
-            layers.append(FloatGru(name, *rows))
+            w, r, bx, bh = (reorder(part, TORCH_GRU, GRU) for part in (w_ih, w_hh, b_ih, b_hh))
+            layers.append(FloatGru(name, w, r, bx, bh))
     return layers

@@ -28,4 +28,8 @@ def fold(node: Any, inputs: list[Any], opset: int) -> list[Any] | None:
         outputs = ReferenceEvaluator(model).run(None, dict(zip(names, inputs, strict=True)))
     except Exception:  # the evaluator raises whatever its operators raise; such a node is simply not constant
         return None
-    return outputs if all(isinstance(v, np.ndarray | np.generic) and np.size(v) <= MAX_FOLDED for v in outputs) else None
+    return (
+        outputs
+        if all(isinstance(v, np.ndarray | np.generic) and np.size(v) <= MAX_FOLDED for v in outputs)
+        else None
+    )

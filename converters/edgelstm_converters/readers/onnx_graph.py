@@ -21,7 +21,18 @@ from edgelstm_converters.readers.onnx_constants import fold
 from edgelstm_converters.readers.onnx_proof import prove
 from edgelstm_converters.readers.onnx_recurrent import read_recurrent
 
-LAYOUT = ("Transpose", "Squeeze", "Unsqueeze", "Reshape", "Identity", "Dropout", "Cast", "Flatten", "Gather", "Slice")
+LAYOUT = (
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "Reshape",
+    "Identity",
+    "Dropout",
+    "Cast",
+    "Flatten",
+    "Gather",
+    "Slice",
+)
 """Move the signal without changing a number; that time and batch stay what they are is shown by the proof."""
 
 ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
@@ -90,7 +101,9 @@ class _Walk:
         for node in self.nodes:
             self._visit(node)
         if not isinstance(self.values.get(self.output), Signal) or not self.layers:
-            raise ConversionError(f'output "{self.output}" does not come from an LSTM, a GRU or a dense layer')
+            raise ConversionError(
+                f'output "{self.output}" does not come from an LSTM, a GRU or a dense layer'
+            )
         if self.values[self.output].depth != len(self.layers):
             raise ConversionError(f'output "{self.output}" leaves out layers; a chain is expected')
         first = self.layers[0]
@@ -185,7 +198,9 @@ def _gemm(node: Any, constants: list[Any], name: str) -> FloatDense:
     weights = weights.astype(np.float32) * np.float32(_attribute(node, "alpha", 1.0))
     bias = np.zeros(len(weights), np.float32)
     if len(constants) > 1:
-        bias += np.broadcast_to(constants[1].reshape(-1), bias.shape) * np.float32(_attribute(node, "beta", 1.0))
+        bias += np.broadcast_to(constants[1].reshape(-1), bias.shape) * np.float32(
+            _attribute(node, "beta", 1.0)
+        )
     return FloatDense(name, np.ascontiguousarray(weights), bias)
 
 

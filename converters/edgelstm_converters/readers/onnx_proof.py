@@ -17,7 +17,10 @@ Run = Callable[[dict[str, Any]], list[Any]]
 def prove(model: Any, read: FloatModel, signal_input: str, *, time_axis: int) -> str:
     """Return the line of proof; raises ConversionError where the graph computes something else than its layers."""
     engine, run = _engine(model)
-    shapes = {value.name: [d.dim_value or 0 for d in value.type.tensor_type.shape.dim] for value in model.graph.input}
+    shapes = {
+        value.name: [d.dim_value or 0 for d in value.type.tensor_type.shape.dim]
+        for value in model.graph.input
+    }
     try:
         x, y = _outputs(run, shapes, signal_input, read.inputs, time_axis)
     except Exception as exc:  # whatever an engine raises for a model it cannot run
@@ -36,11 +39,15 @@ def _engine(model: Any) -> tuple[str, Run]:
         return "onnx", lambda feeds: list(evaluator.run(None, feeds))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     return "onnxruntime", lambda feeds: list(session.run(None, feeds))
 
 
-def _outputs(run: Run, shapes: dict[str, list[int]], signal: str, inputs: int, time_axis: int) -> tuple[Floats, Floats]:
+def _outputs(
+    run: Run, shapes: dict[str, list[int]], signal: str, inputs: int, time_axis: int
+) -> tuple[Floats, Floats]:
     """Return the samples that were fed and what came out, (samples, outputs) or (1, outputs) for the last step only."""
     shape = shapes.pop(signal)
     if len(shape) == 2:  # without a batch axis

@@ -34,7 +34,9 @@ def read_recurrent(node: Any, known: list[Any], name: str) -> FloatLayer:
         raise refuse("coupled gates (input_forget) cannot be converted yet")
     activations = [text.decode() for text in attributes.get("activations", [])]
     if activations and activations != DEFAULT_ACTIVATIONS[node.op_type]:
-        raise refuse(f"activations are {', '.join(activations)}; only {', '.join(DEFAULT_ACTIVATIONS[node.op_type])} can be")
+        raise refuse(
+            f"activations are {', '.join(activations)}; only {', '.join(DEFAULT_ACTIVATIONS[node.op_type])} can be"
+        )
     if len(known) > 7 and known[7] is not None:
         raise refuse("peephole weights (P) cannot be converted yet")
     if len(known) > 4 and isinstance(known[4], np.ndarray):
@@ -49,7 +51,7 @@ def read_recurrent(node: Any, known: list[Any], name: str) -> FloatLayer:
     b = np.zeros(2 * len(w), np.float32) if given is None else given[0].astype(np.float32)
     input_bias, hidden_bias = np.split(b, 2)
     if node.op_type == "LSTM":
-        rows = (reorder(part, ONNX_LSTM, LSTM) for part in (w, r, input_bias + hidden_bias))
-        return FloatLstm(name, *rows)
-    rows = (reorder(part, ONNX_GRU, GRU) for part in (w, r, input_bias, hidden_bias))
-    return FloatGru(name, *rows, reset_after=bool(attributes.get("linear_before_reset", 0)))
+        return FloatLstm(name, *(reorder(part, ONNX_LSTM, LSTM) for part in (w, r, input_bias + hidden_bias)))
+    w, r, input_bias, hidden_bias = (reorder(part, ONNX_GRU, GRU) for part in (w, r, input_bias, hidden_bias))
+    reset_after = bool(attributes.get("linear_before_reset", 0))
+    return FloatGru(name, w, r, input_bias, hidden_bias, reset_after)

@@ -70,7 +70,9 @@ def _run(module: Any, x: Any) -> Any:
         with torch.no_grad():
             y = module(x.transpose(0, 1) if sequence_first else x)
     except Exception as exc:
-        raise ConversionError(f"it cannot be run on input of shape {tuple(x.shape)}: {type(exc).__name__}: {exc}") from None
+        raise ConversionError(
+            f"it cannot be run on input of shape {tuple(x.shape)}: {type(exc).__name__}: {exc}"
+        ) from None
     finally:
         module.train(was_training)
     while isinstance(y, tuple | list):

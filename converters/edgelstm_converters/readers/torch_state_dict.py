@@ -63,5 +63,7 @@ def _weights(found: Any) -> Weights:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
     if not isinstance(found, dict) or not all(hasattr(value, "detach") for value in found.values()):
-        raise ConversionError("holds no state_dict: expected names and tensors, from torch.save(model.state_dict(), path)")
+        raise ConversionError(
+            "holds no state_dict: expected names and tensors, from torch.save(model.state_dict(), path)"
+        )
     return {str(name): tensor.detach().float().numpy() for name, tensor in found.items()}

@@ -26,8 +26,14 @@ def make(entry: InputConfig, channels: tuple[str, ...]) -> Decode:
     time_path = () if entry.timestamp == "arrival" else tuple(entry.timestamp.split("."))
     sequence_path = tuple(entry.sequence.split(".")) if entry.sequence else ()
     flat = not any("." in path for path in (*paths, entry.timestamp, entry.sequence))
-    parse = _typed_parser(paths, time_path, sequence_path) if flat else msgspec.json.Decoder(dict[str, Any]).decode
-    numbers = _flat_numbers(len(paths)) if flat else _nested_numbers([tuple(path.split(".")) for path in paths])
+    parse = (
+        _typed_parser(paths, time_path, sequence_path)
+        if flat
+        else msgspec.json.Decoder(dict[str, Any]).decode
+    )
+    numbers = (
+        _flat_numbers(len(paths)) if flat else _nested_numbers([tuple(path.split(".")) for path in paths])
+    )
     read_time = _time_reader(entry.timestamp_format)
 
     def decode(payload: bytes) -> list[Reading]:
@@ -48,9 +54,13 @@ def make(entry: InputConfig, channels: tuple[str, ...]) -> Decode:
     return decode
 
 
-def _typed_parser(paths: tuple[str, ...], time_path: tuple[str, ...], sequence_path: tuple[str, ...]) -> Callable[[bytes], Any]:
+def _typed_parser(
+    paths: tuple[str, ...], time_path: tuple[str, ...], sequence_path: tuple[str, ...]
+) -> Callable[[bytes], Any]:
     """Return a decoder straight into fields; other keys of the payload are skipped, not built."""
-    fields: list[Any] = [(f"c{n}", float | None, msgspec.field(name=path, default=None)) for n, path in enumerate(paths)]
+    fields: list[Any] = [
+        (f"c{n}", float | None, msgspec.field(name=path, default=None)) for n, path in enumerate(paths)
+    ]
     if time_path:
         fields.append(("time_", float | str | int, msgspec.field(name=time_path[0])))
     if sequence_path:

@@ -68,7 +68,9 @@ class Pump(Signal):
         memory = math.exp(-self.period_s / 60.0)
         self._valve = memory * self._valve + math.sqrt(1 - memory * memory) * 0.06 * noise[0]
 
-    def _operating_point(self, severities: Mapping[str, float], noise: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _operating_point(
+        self, severities: Mapping[str, float], noise: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         cavitation = severities.get("cavitation", 0.0)
         wear = severities.get("bearing_wear", 0.0)
         blockage = severities.get("blockage", 0.0)

@@ -41,13 +41,14 @@ def _from_torch(path: Path) -> Weights:
         ) from None
     import pickle
     import warnings
+    import zipfile
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about formats of old; what cannot be read is an error below
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as exc:
-        if "weights_only" in str(exc) or "Unsupported" in str(exc):
+    except pickle.UnpicklingError:
+        if zipfile.is_zipfile(path):  # PyTorch's container is sound; what is in it is no tensor
             raise ConversionError(
                 "holds a whole pickled module, which may run code when opened: "
                 "save its weights instead, torch.save(model.state_dict(), path)"

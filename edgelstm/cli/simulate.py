@@ -8,6 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from edgelstm.cli import broker_url
 from edgelstm.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -85,13 +86,9 @@ def _record(args: argparse.Namespace, faults: tuple[Fault, ...]) -> int:
 
 
 def _publish(args: argparse.Namespace, faults: tuple[Fault, ...]) -> int:
-    from urllib.parse import urlsplit
-
     from edgelstm_firmware_sim.node import Node, NodeSettings
 
-    url = urlsplit(args.broker if "//" in args.broker else f"mqtt://{args.broker}")
-    if url.scheme != "mqtt" or not url.hostname:
-        raise UsageError(f"--broker {args.broker}: expected mqtt://HOST:PORT")
+    broker = broker_url.broker(args)
     every_s, down_s = _outage(args.outage)
     node = Node(
         NodeSettings(
@@ -108,12 +105,11 @@ def _publish(args: argparse.Namespace, faults: tuple[Fault, ...]) -> int:
             duplicates=args.duplicates,
         )
     )
-    port = url.port or 1883
     try:
-        node.connect(url.hostname, port, url.username, url.password)
+        node.connect(*broker)
     except OSError as exc:
         raise UnavailableError(
-            f"no broker at {url.hostname}:{port} ({exc.strerror or exc}); start one, such as mosquitto, or say --broker URL"
+            f"no broker at {broker} ({exc.strerror or exc}); start one, such as mosquitto, or say where it is: --broker URL"
         ) from None
     signal.signal(signal.SIGTERM, lambda number, frame: node.stop())
     print(f"{node.base}/telemetry: {1 / node.signal.period_s:g} samples/s; Ctrl-C stops", file=sys.stderr)

@@ -1,0 +1,105 @@
+"""The command line itself: help that loads nothing, verbs, and mistakes in one line."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from edgelstm import cli
+from edgelstm.errors import ConfigError
+
+
+def test_help_lists_every_verb_and_loads_nothing_heavy():
+    code = (
+        "import sys; from edgelstm.cli import main; main(['--help']); "
+        "print([m for m in ('numpy', 'numba', 'msgspec', 'paho', 'argparse.x') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert all(f"\n  {verb} " in done.stdout for verb in cli.VERBS)
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_has_help(verb, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([verb, "--help"])
+    assert stopped.value.code == 0
+    assert f"usage: edgelstm {verb}" in capsys.readouterr().out
+    assert importlib.import_module(cli.VERBS[verb].module(verb)).SUMMARY
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("edgelstm 0.")
+
+
+def test_an_unknown_verb_is_corrected(capsys):
+    assert cli.main(["convrt"]) == 2
+    assert capsys.readouterr().err == 'edgelstm: "convrt" is no command; did you mean "convert"?\n'
+
+
+def test_a_verb_that_another_platform_lacks(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert cli.main(["run", "x.toml"]) == 69
+    printed = capsys.readouterr().err
+    assert printed.startswith('edgelstm: "run" runs on linux; this is win32, which has: convert, inspect')
+    assert len(printed.splitlines()) == 1
+
+
+def test_a_free_threaded_python_is_refused(capsys, monkeypatch):
+    monkeypatch.setattr("sysconfig.get_config_var", lambda name: 1)
+    assert cli.main(["inspect", "x"]) == 69
+    assert "free-threaded" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "code"), [(ConfigError("gw.toml: no"), 78), (KeyboardInterrupt(), 130)])
+def test_errors_become_exit_codes(error, code, capsys, monkeypatch):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr("edgelstm.cli.warm_up.run", fail)
+    assert cli.main(["warm-up"]) == code
+    assert capsys.readouterr().err in ("edgelstm: gw.toml: no\n", "")
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    command = f"{sys.executable} -m edgelstm simulate --list | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["pmp"], 'no node is named "pmp"; did you mean "pump"?'),
+        (["pump", "--fault", "rust@3"], 'no fault is named "rust"; expected one of: cavitation'),
+        (["pump", "--fault", "blockage@x"], "--fault blockage@x: expected NAME@START"),
+        (["pump", "--outage", "5"], "--outage 5: expected EVERY,FOR"),
+        (["pump", "--rate", "0"], "--rate 0: expected"),
+        (["pump", "--record", "x.csv"], "--record needs --seconds"),
+        (["pump", "--broker", "http://x"], "--broker http://x: expected mqtt://"),
+        (["pump", "--broker", "mqtt://127.0.0.1:1"], "no broker at 127.0.0.1:1"),
+    ],
+)
+def test_mistakes_of_simulate_are_one_line(arguments, message, capsys):
+    assert cli.main(["simulate", *arguments]) != 0
+    printed = capsys.readouterr().err
+    assert len(printed.splitlines()) == 1
+    assert message in printed
+
+
+def test_warm_up_where_no_cache_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-c", "from edgelstm.kernels import CACHE; print(CACHE.reason)"],
+        capture_output=True, text=True, check=True, env=environment(EDGELSTM_CACHE_DIR=str(tmp_path / "file")),
+    )  # fmt: skip
+    assert "no cache directory can be written" in done.stdout
+    assert "set EDGELSTM_CACHE_DIR" in done.stdout
+
+
+def environment(**changes):
+    import os
+
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **changes}

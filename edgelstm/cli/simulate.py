@@ -23,9 +23,7 @@ SUMMARY = (
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("node", nargs="?", help="pump or bearing; --list shows their channels and faults")
     parser.add_argument("--list", action="store_true", help="show every node, its channels and its faults")
-    parser.add_argument(
-        "--broker", default="mqtt://127.0.0.1:1883", metavar="URL", help="default: %(default)s"
-    )
+    broker_url.add_arguments(parser)
     parser.add_argument("--id", help="name of the node; topics are plant/ID/...; default: the node's kind")
     parser.add_argument(
         "--rate", type=float, metavar="HZ", help="samples per second; default: the node's own"

@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
     parser.add_argument("model", metavar="MODEL", help="a converted model (*.elstm)")
     parser.add_argument("history", metavar="HISTORY", help="normal running: CSV or NPZ, .gz too")
-    parser.add_argument("-o", "--out", required=True, metavar="OUT", help="the model file to write")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the model file to write")
     parser.add_argument("--budget", default="1 per week", help='false alerts allowed (default: "1 per week")')
     parser.add_argument(
         "--on-missing", choices=("hold", "skip", "reset"), help="what a missing value does (hold)"
@@ -57,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
         raise
     except EdgeLstmError as exc:
         raise type(exc)(f"{args.history}: {exc}") from None
-    model_file.save(dataclasses.replace(loaded.model, detector_settings=found.settings), args.out)
+    model_file.save(dataclasses.replace(loaded.model, detector_settings=found.settings), args.output)
     print("\n".join(_report(found)))
-    print(f"written: {args.out}")
+    print(f"written: {args.output}")
     return 0
 
 

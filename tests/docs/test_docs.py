@@ -1,0 +1,74 @@
+"""The documentation names what exists, and only that."""
+
+import argparse
+import importlib
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgelstm import cli, config
+from edgelstm.daemon import counters, inbox, publisher, watched, worker
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+TEXT = "\n".join(page.read_text() for page in PAGES)
+
+
+def options(verb):
+    parser = argparse.ArgumentParser(add_help=False)
+    importlib.import_module(cli.VERBS[verb].module(verb)).configure(parser)
+    for action in parser._actions:
+        yield from (option for option in action.option_strings if option.startswith("--"))
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_and_option_is_documented(verb):
+    assert f"edgelstm {verb}" in TEXT
+    missing = [option for option in options(verb) if not re.search(rf"{option}(?![\w-])", TEXT)]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        if not target.startswith(("http:", "https:")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_configuration_key_is_documented():
+    text = (ROOT / "docs" / "daemon.md").read_text()
+    for section in msgspec.structs.fields(config.Config):
+        kind = section.type
+        kind = (
+            kind
+            if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+            else getattr(kind, "__args__", [None])[0]
+        )
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            for field in msgspec.structs.fields(kind):
+                assert f"`{section.name}.{field.name}`" in text, f"{section.name}.{field.name}"
+
+
+def test_every_counter_is_documented():
+    source = "\n".join(
+        Path(module.__file__).read_text() for module in (counters, inbox, publisher, watched, worker)
+    )
+    names = set(re.findall(r'(?:add|complain)\(\s*"(\w+)"', source))
+    text = (ROOT / "docs" / "daemon.md").read_text()
+    assert len(names) > 10
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+
+
+def test_the_sample_configuration_is_accepted():
+    sample = config.load(ROOT / "examples" / "gateway.toml", {})
+    assert Path(sample.model[0].path).exists()
+    shown = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / "quickstart.md").read_text(), re.DOTALL)[1]
+    assert tomllib.loads(shown)["input"][0]["topics"] == ["plant/+/telemetry"]
+
+
+def test_every_make_target_that_is_mentioned_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`?make ([a-z-]+)`?", (ROOT / "README.md").read_text())) - {"demo"} <= targets

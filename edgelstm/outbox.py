@@ -1,11 +1,12 @@
 """What the daemon must not forget, in one SQLite file: messages to be published, and where every stream stands.
 
-A batch of samples is acknowledged only after `commit` has returned: its alerts, the state of its alerts and the
-positions of its streams are one transaction. Each thread opens an Outbox of its own on the same file.
+A batch of samples is acknowledged only after `commit` (and `sync`, where it has to survive a power failure) has
+returned: its alerts, the state of its alerts and the positions of its streams are one transaction. Each thread opens an Outbox of its own on the same file.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
@@ -63,6 +64,8 @@ class Outbox:
 
     def __init__(self, path: Path, max_bytes: int = 32 << 20, max_age_s: float = 7 * 86400.0) -> None:
         """Open or make the file; raises UnavailableError where that is not possible."""
+        self._path = path
+        self._log: int | None = None  # the write-ahead log, opened when it is first synced
         self._max_bytes, self._max_age_ns = max_bytes, int(max_age_s * 1e9)
         self.dropped = dict.fromkeys(DROP_ORDER, 0)
         try:
@@ -83,10 +86,12 @@ class Outbox:
 
     def close(self) -> None:
         self._db.close()
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
 
-    def commit(self, messages: Sequence[Outgoing], positions: Iterable[Position], *, to_disk: bool) -> None:
-        """Write messages and positions in one transaction; `to_disk` waits until they survive a power failure."""
-        self._db.execute(f"PRAGMA synchronous = {'FULL' if to_disk else 'NORMAL'}")
+    def commit(self, messages: Sequence[Outgoing], positions: Iterable[Position]) -> None:
+        """Write messages and positions in one transaction: it survives the end of this process, whatever ends it."""
         now_ns = time.time_ns()
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -106,6 +111,12 @@ class Outbox:
             self._db.execute("ROLLBACK")
             self._bytes, self._oldest_ns = self._measure()
             raise
+
+    def sync(self) -> None:
+        """Wait until what was committed survives a power failure: its frames are in the write-ahead log."""
+        if self._log is None:
+            self._log = os.open(f"{self._path}-wal", os.O_RDONLY)
+        os.fsync(self._log)
 
     def messages_after(self, sequence: int, limit: int) -> list[Outgoing]:
         """Return up to `limit` messages that come after `sequence`, oldest first."""

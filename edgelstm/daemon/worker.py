@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgelstm.config import Config
@@ -91,7 +91,7 @@ class Worker:
         outbox.close()
 
     def process(self, batch: list[Message], outbox: Outbox) -> None:
-        """Score a batch; commit what it decided and where its streams stand; only then acknowledge it."""
+        """Score a batch; commit what it decided and where its streams stand; publish; only then acknowledge it."""
         alerts: list[Outgoing] = []
         scores: list[Outgoing] = []
         touched: dict[str, Watched] = {}
@@ -99,11 +99,14 @@ class Worker:
             stream = self._score(message, alerts, scores)
             if stream is not None:
                 touched[stream.name] = stream
-        self._commit(outbox, alerts, touched)
+        committed = self._commit(outbox, alerts, touched)
+        # an alert may be heard before it is on disk: decided again after a power failure, it has the same id
+        self._publisher.hand_over(scores, list(touched.values()), alerts=bool(alerts))
+        if committed and (self._strict or (alerts and self._config.durability.mode == "alerts")):
+            self._until_written(outbox.sync)
         assert self.link is not None
         for message in batch:
             self.link.acknowledge(message)
-        self._publisher.hand_over(scores, list(touched.values()), alerts=bool(alerts))
 
     def _score(self, message: Message, alerts: list[Outgoing], scores: list[Outgoing]) -> Watched | None:
         """Give the samples of one message to their stream; whatever is wrong with it ends in a count."""
@@ -190,19 +193,22 @@ class Worker:
         self.streams[stream.name] = stream
         return stream
 
-    def _commit(self, outbox: Outbox, alerts: list[Outgoing], touched: Mapping[str, Watched]) -> None:
+    def _commit(self, outbox: Outbox, alerts: list[Outgoing], touched: Mapping[str, Watched]) -> bool:
+        """Write what a batch decided and where its streams stand; return whether there was anything to write."""
+        positions = []
+        if self._config.durability.mode != "none":
+            positions = [stream.position(with_state=self._strict) for stream in touched.values()]
+        if alerts or positions:
+            self._until_written(lambda: outbox.commit(alerts, positions))
+        return bool(alerts or positions)
+
+    def _until_written(self, write: Callable[[], None]) -> None:
         """Write until it is written: nothing is acknowledged before, so the broker keeps what we cannot."""
-        remember = self._config.durability.mode != "none"
-        positions = (
-            [stream.position(with_state=self._strict) for stream in touched.values()] if remember else []
-        )
-        if not alerts and not positions:
-            return
         while True:
             try:
-                outbox.commit(alerts, positions, to_disk=self._strict or (remember and bool(alerts)))
+                write()
                 return
-            except sqlite3.Error as exc:
+            except (sqlite3.Error, OSError) as exc:
                 self._counters.complain("commit_failed", str(self._database), str(exc))
                 if self._stopping.wait(RETRY_S):
                     raise EdgeLstmError(

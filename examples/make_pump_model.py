@@ -7,7 +7,10 @@ Needs torch. Prints what was measured on the way; the same versions of torch and
 
 import argparse
 import dataclasses
+import json
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,7 @@ from edgelstm import model_file
 from edgelstm.calibration import calibrate
 from edgelstm.stream import LoadedModel
 from edgelstm_converters import convert_with_report, report
-from edgelstm_firmware_sim import NODES, record
+from edgelstm_firmware_sim import NODES, Fault, record
 
 HOURS_TRAINED, HOURS_CALIBRATED, HOURS_TESTED = 6, 24, 1
 BUDGET = "1 per week"
@@ -68,6 +71,32 @@ def main() -> None:
     print(
         f"{args.output}: {args.output.stat().st_size:,} bytes, threshold {settings.threshold:.2f} for {BUDGET}"
     )
+    compare_decisions(network, names, mean, std, history, args.output)
+
+
+def compare_decisions(network, names, mean, std, history, model) -> None:
+    """Run bench/decisions.py on a recording of every fault, growing and gone again."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        torch.save(network.state_dict(), folder / "net.pt")
+        scaling = {n: {"mean": float(m), "std": float(s)} for n, m, s in zip(names, mean, std, strict=True)}
+        (folder / "scaling.json").write_text(json.dumps(scaling))
+        np.savez(folder / "history.npz", values=history[:6000], names=names)
+        for fault in NODES["pump"].faults:
+            made = record("pump", 120, seed=4, faults=[Fault(fault, 30, 20, 70)])
+            made.write_csv(folder / f"{fault}.csv")
+        command = [sys.executable, str(Path(__file__).parents[1] / "bench" / "decisions.py"), "net.pt"]
+        command += [
+            "--scaling",
+            "scaling.json",
+            "--calibrate",
+            "history.npz",
+            "--detector",
+            str(model.resolve()),
+        ]
+        subprocess.run(
+            [*command, *sorted(f"{fault}.csv" for fault in NODES["pump"].faults)], cwd=folder, check=True
+        )
 
 
 if __name__ == "__main__":

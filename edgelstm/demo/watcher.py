@@ -26,7 +26,7 @@ class Seen:
     sample_arrivals: dict[str, float] = field(default_factory=dict)
     score: float | None = None
     threshold: float | None = None
-    state: str = "waiting"
+    state: str = "daemon starts"
     fault: str | None = None
     fault_s: float | None = None  # when it was started, by our clock
     alert: dict[str, Any] | None = None

@@ -1,0 +1,105 @@
+"""Snapshots, inbox, routes and the choice of what to acknowledge."""
+
+import pytest
+
+from edgelstm.config import Config, InputConfig
+from edgelstm.daemon.counters import Counters
+from edgelstm.daemon.inbox import Inbox
+from edgelstm.daemon.routes import stream_name
+from edgelstm.daemon.snapshots import Snapshots
+from edgelstm.errors import SnapshotError, UnavailableError
+from edgelstm.mqtt_link import Link, Message
+
+
+def message(number, qos=1, generation=1):
+    return Message("t", b"%d" % number, number, qos, generation, False, 0)
+
+
+def test_the_generation_before_is_taken_where_the_newest_is_damaged(tmp_path):
+    snapshots, restored = Snapshots(tmp_path / "s"), []
+
+    def restore(content):
+        if b"bad" in content:
+            raise SnapshotError("damaged")
+        restored.append(content)
+
+    assert snapshots.load("pump", restore) == (None, [])
+    snapshots.save("pump", 10, b"first")
+    snapshots.save("pump", 20, b"second")
+    assert snapshots.load("pump", restore) == (20, [])
+    snapshots.save("pump", 30, b"bad")
+    assert snapshots.load("pump", restore) == (20, ["pump.snapshot: damaged"])
+    assert restored == [b"second", b"second"]
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["pump.snapshot", "pump.snapshot.1"]
+
+
+def test_a_place_where_no_snapshot_can_be_kept(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnavailableError, match=r"cannot be made: .*; set node\.state_dir"):
+        Snapshots(tmp_path / "file" / "snapshots")
+
+
+def test_a_full_inbox_drops_only_what_is_not_acknowledged():
+    counters = Counters()
+    inbox = Inbox(3, counters)
+    for number, qos in enumerate([1, 0, 0, 1, 1, 1]):
+        inbox.put(message(number, qos))
+    assert [m.mid for m in inbox.take(0.0)] == [0, 3, 4, 5]
+    assert counters.snapshot() == {"dropped_queue_full": 2}
+
+
+def test_a_closed_inbox_gives_nothing_out():
+    inbox = Inbox(3, Counters())
+    inbox.put(message(1))
+    inbox.close()
+    assert inbox.take(1.0) == []
+
+
+@pytest.mark.parametrize(
+    ("template", "topic", "name"),
+    [
+        ("{topic}", "plant/line 1/pump", "plant_line_1_pump"),
+        ("{1}_{2}", "plant/l1/p7", "l1_p7"),
+        ("{0}-{5}", "plant", "plant-"),
+        ("{1}", "a/../b", "_"),
+        ("{1}", "a/.hidden", "hidden"),
+    ],
+)
+def test_names_of_streams_have_no_way_out_of_their_folder(template, topic, name):
+    found = stream_name(InputConfig(name="i", topics=("#",), model="m", stream=template), topic)
+    assert found == name
+    assert "/" not in found
+
+
+def test_nothing_is_acknowledged_on_another_connection():
+    acknowledged = []
+    link = Link(Config(), "in")
+    link._client.ack = lambda mid, qos: acknowledged.append(mid)
+    link._up.set()
+    link.generation = 2
+    link.acknowledge(message(1, generation=1))
+    link.acknowledge(message(2, qos=0, generation=2))
+    link.acknowledge(message(3, generation=2))
+    link._up.clear()
+    link.acknowledge(message(4, generation=2))
+    assert acknowledged == [3]
+
+
+def test_a_callback_that_fails_does_not_end_the_thread(caplog):
+    def fail(received):
+        raise ValueError("out of order")
+
+    link = Link(Config(), "in", on_message=fail)
+    link._client.on_message(
+        link._client, None, type("M", (), {"topic": "t", "payload": b"", "mid": 1, "qos": 1, "retain": 0})
+    )
+    assert "callback-failed" in caplog.text
+
+
+def test_complaints_are_counted_always_and_said_once(caplog):
+    counters = Counters()
+    for _ in range(100):
+        counters.complain("malformed", "plant/x", "no JSON")
+    counters.complain("malformed", "plant/y", "no JSON")
+    assert counters.snapshot() == {"malformed": 101}
+    assert len(caplog.records) == 2

@@ -1,0 +1,113 @@
+"""Every mistake in a configuration is one line with file, key and what to do."""
+
+import pytest
+
+from edgelstm import config
+from edgelstm.errors import ConfigError
+
+GOOD = """
+[node]
+name = "Gate way 1"
+[mqtt]
+url = "mqtt://broker.local:1884"
+keepalive = "500ms"
+[durability]
+outbox_max_bytes = "1.5MiB"
+[[model]]
+name = "pump"
+path = "models/pump.elstm"
+[[input]]
+name = "pumps"
+topics = ["plant/+/telemetry"]
+model = "pump"
+timestamp = "ts"
+"""
+
+
+def load(tmp_path, text, **environment):
+    path = tmp_path / "gateway.toml"
+    path.write_text(text)
+    return config.load(path, environment)
+
+
+def test_defaults_units_and_paths(tmp_path):
+    found = load(tmp_path, GOOD)
+    assert found.node_name == "Gate_way_1"
+    assert found.client_id == "edgelstm-Gate_way_1"
+    assert (found.broker.hostname, found.broker.port) == ("broker.local", 1884)
+    assert found.mqtt.keepalive == 0.5
+    assert found.durability.outbox_max_bytes == 3 << 19
+    assert found.durability.mode == "alerts"
+    assert found.model[0].path == str(tmp_path.resolve() / "models" / "pump.elstm")
+    assert found.input[0].qos == 1
+
+
+def test_the_environment_overrides(tmp_path):
+    found = load(tmp_path, GOOD, EDGELSTM__MQTT__URL="mqtt://other", EDGELSTM__LIMITS__MAX_STREAMS="7")
+    assert found.mqtt.url == "mqtt://other"
+    assert found.limits.max_streams == 7
+    with pytest.raises(ConfigError, match="EDGELSTM__MQTT: expected EDGELSTM__SECTION__KEY"):
+        load(tmp_path, GOOD, EDGELSTM__MQTT="x")
+    with pytest.raises(ConfigError, match=r'mqtt\.ulr: unknown key; did you mean "url"'):
+        load(tmp_path, GOOD, EDGELSTM__MQTT__ULR="x")
+
+
+MISTAKES = {
+    "section": (("[node]", "[nodes]"), r'nodes: unknown key; did you mean "node"\?'),
+    "key": (("url =", "ulr ="), r'mqtt\.ulr: unknown key; did you mean "url"\?'),
+    "key of a list": (("topics =", "topic ="), r'input\[0\]\.topic: unknown key; did you mean "topics"\?|input.*missing'),
+    "nothing alike": (("keepalive =", "zzz ="), r"mqtt\.zzz: unknown key; known here: url, protocol"),
+    "missing": (('model = "pump"\n', ""), r"input\[0\]\.model: is missing"),
+    "type": (('name = "Gate way 1"', "name = 3"), r"node\.name: expected `str`, got `int`"),
+    "duration": (('"500ms"', '"500"'), r'mqtt\.keepalive: is \'500\', expected a number and one of ms, s,'),
+    "duration as number": (('"500ms"', "5"), r'mqtt\.keepalive: is 5, expected a number and one of'),
+    "size": (('"1.5MiB"', '"1.5MB"'), r"durability\.outbox_max_bytes: is '1\.5MB'"),
+    "choice": (("[durability]", '[durability]\nmode = "safe"'), r"durability\.mode: invalid enum value 'safe'"),
+    "url": (("mqtt://broker.local:1884", "http://broker"), r'mqtt\.url: is "http://broker", expected mqtt://HOST:PORT'),
+    "version": (("[node]", "config_version = 2\n[node]"), r"config_version: is 2; this edgelstm knows 1"),
+    "model": (('model = "pump"', 'model = "pmup"'), r'input\[0\]\.model: no \[\[model\]\] is named "pmup"; did you mean "pump"'),
+    "two models": (("[[input]]", '[[model]]\nname = "pump"\npath = "x"\n[[input]]'), r'model: two are named "pump"'),
+    "filter": (('"plant/+/telemetry"', '"plant/a+/x"'), r'input\[0\]\.topics: "plant/a\+/x" is no topic filter'),
+    "loop": (('"plant/+/telemetry"', '"+/+/stream/#"'), r"would feed our own output"),
+    "stream": (('model = "pump"\n', 'model = "pump"\nstream = "{plant}"\n'), r'input\[0\]\.stream: is "\{plant\}"'),
+    "qos": (('model = "pump"\n', 'model = "pump"\nqos = 2\n'), r"input\[0\]\.qos: is 2, expected 0 to 1"),
+    "queue": (("[durability]", "[limits]\nqueue = 10\n[durability]"), r"limits\.queue: is 10, less than mqtt\.receive_maximum"),
+    "table": (('timestamp = "ts"', "[durabilty]"), r'durabilty: unknown key; did you mean "durability"'),
+    "toml": (("[mqtt]", "[mqtt"), r"is no TOML: "),
+    "no input": (('[[input]]\nname = "pumps"\ntopics = ["plant/+/telemetry"]\nmodel = "pump"\ntimestamp = "ts"\n', ""),
+                 r"input: no \[\[input\]\] is configured"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_names_file_and_key(tmp_path, case):
+    change, message = MISTAKES[case]
+    assert change[0] in GOOD
+    with pytest.raises(ConfigError, match=message) as raised:
+        load(tmp_path, GOOD.replace(*change))
+    assert str(raised.value).startswith(str(tmp_path / "gateway.toml") + ": ")
+    assert "\n" not in str(raised.value)
+
+
+def test_strict_needs_to_recognise_repeats(tmp_path):
+    text = GOOD.replace("[durability]", '[durability]\nmode = "strict"').replace('timestamp = "ts"', "")
+    with pytest.raises(ConfigError, match="a redelivered sample cannot be recognised"):
+        load(tmp_path, text)
+    assert load(tmp_path, text + 'sequence = "n"\n').durability.mode == "strict"
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file"):
+        config.load(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlap"),
+    [
+        ("a/b", "a/b", True), ("a/+", "a/b", True), ("a/#", "a", True), ("a/#", "a/b/c", True), ("#", "x", True),
+        ("a/b", "a", False), ("a/+", "a/b/c", False), ("+/b", "a/c", False), ("a/+/c", "a/b/#", True),
+    ],
+)  # fmt: skip
+def test_topic_filters(one, other, overlap):
+    assert config.filters_overlap(one, other) is overlap
+    assert config.filters_overlap(other, one) is overlap

@@ -1,0 +1,92 @@
+"""The database: what is committed is there again, whatever ended the process, and no more than the caps allow."""
+
+import sqlite3
+import time
+
+import pytest
+
+from edgelstm.alert import OpenAlert
+from edgelstm.errors import UnavailableError
+from edgelstm.outbox import Outbox, Outgoing, Position
+
+OPEN = OpenAlert(opened_ns=5, peak_score=9.5, samples=3, severity="critical")
+
+
+def position(name="a", samples=1, alert=None, state=None):
+    return Position(name, "digest", 123, 4, samples, alert, state)
+
+
+def test_messages_and_positions_come_back(tmp_path):
+    outbox = Outbox(tmp_path / "db")
+    outbox.commit(
+        [Outgoing("t", b"1", "raised"), Outgoing("t", b"2", "cleared")], [position(alert=OPEN, state=b"xyz")]
+    )
+    outbox.commit([Outgoing("t", b"3", "raised")], [position(samples=2), position("b")])
+    outbox.sync()
+    again = Outbox(tmp_path / "db")  # as after kill -9: the first was never closed
+    found = again.messages_after(0, 10)
+    assert [(m.payload, m.event) for m in found] == [(b"1", "raised"), (b"2", "cleared"), (b"3", "raised")]
+    assert [m.payload for m in again.messages_after(found[0].sequence, 1)] == [b"2"]
+    assert again.positions() == {"a": position(samples=2), "b": position("b")}
+    again.delete([found[1].sequence])
+    assert [m.payload for m in outbox.messages_after(0, 10)] == [b"1", b"3"]
+    assert outbox.size() == (2, 2)
+
+
+def test_an_open_alert_and_a_state_survive(tmp_path):
+    Outbox(tmp_path / "db").commit([], [position(alert=OPEN, state=b"\x00\xff")])
+    assert Outbox(tmp_path / "db").positions()["a"] == position(alert=OPEN, state=b"\x00\xff")
+
+
+def test_a_failed_commit_leaves_nothing(tmp_path):
+    outbox = Outbox(tmp_path / "db")
+    with pytest.raises(sqlite3.Error):
+        outbox.commit([Outgoing("t", b"1", "raised"), Outgoing("t", None, "raised")], [])
+    assert outbox.size() == (0, 0)
+    outbox.commit([Outgoing("t", b"1", "raised")], [])
+    assert outbox.size() == (1, 1)
+
+
+def test_too_much_is_dropped_in_order_and_counted(tmp_path):
+    outbox = Outbox(tmp_path / "db", max_bytes=1000)
+    for number in range(30):
+        event = ("raised", "updated", "cleared")[number % 3]
+        outbox.commit([Outgoing("t", bytes(100), event)], [])
+    count, size = outbox.size()
+    assert size <= 1000
+    assert outbox.dropped["updated"] == 10  # all of them went before anything else
+    assert outbox.dropped["cleared"] > 0
+    assert count == 30 - sum(outbox.dropped.values())
+    assert {m.event for m in outbox.messages_after(0, 100)} <= {"raised", "cleared"}
+
+
+def test_what_is_too_old_is_dropped(tmp_path):
+    outbox = Outbox(tmp_path / "db", max_age_s=0.05)
+    outbox.commit([Outgoing("t", b"old", "raised")], [])
+    time.sleep(0.1)
+    outbox.commit([Outgoing("t", b"new", "raised")], [])
+    assert [m.payload for m in outbox.messages_after(0, 10)] == [b"new"]
+    assert outbox.dropped["raised"] == 1
+
+
+def test_settings(tmp_path):
+    outbox = Outbox(tmp_path / "db")
+    assert outbox.setting("filters") is None
+    outbox.set_setting("filters", "a\nb")
+    outbox.set_setting("filters", "c")
+    assert Outbox(tmp_path / "db").setting("filters") == "c"
+
+
+def test_a_file_that_is_no_database(tmp_path):
+    (tmp_path / "db").write_bytes(b"something else entirely" * 100)
+    with pytest.raises(
+        UnavailableError, match=r"db: cannot be used as database: file is not a database; move it away"
+    ):
+        Outbox(tmp_path / "db")
+
+
+def test_a_database_of_another_version(tmp_path):
+    with sqlite3.connect(tmp_path / "db") as db:
+        db.execute("PRAGMA user_version = 9")
+    with pytest.raises(UnavailableError, match="schema 9"):
+        Outbox(tmp_path / "db")

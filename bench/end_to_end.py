@@ -130,7 +130,7 @@ def run(args, mosquitto, folder):
             [sys.executable, "-m", "edgelstm", "run", str(folder / "bench.toml")], stdout=log, stderr=log
         )
         try:
-            while b"link=in event=connected" not in (folder / "log").read_bytes():
+            while b"link=in event=subscribed" not in (folder / "log").read_bytes():
                 if daemon.poll() is not None:
                     sys.exit("bench: the daemon ended: " + (folder / "log").read_text())
                 time.sleep(0.05)

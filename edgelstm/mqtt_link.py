@@ -75,6 +75,7 @@ class Link:
         self._on_message, self._on_connected = on_message, on_connected
         self._last_will, self._subscriptions, self._forget = last_will, subscriptions, forget
         self._five = self._mqtt.protocol != "3.1.1"
+        self._reached = False  # whether something accepted our last connection, as TCP goes
         self._tls = _tls_context(config)
         self._stopping, self._up, self._down = threading.Event(), threading.Event(), threading.Event()
         self._client = self._make_client()
@@ -164,8 +165,9 @@ class Link:
             self._connect_once()
             if self.generation > before:
                 pause_s = self._mqtt.reconnect_min
-            elif self._mqtt.protocol == "auto":
-                self._switch_protocol()
+            elif self._reached and self._mqtt.protocol == "auto" and self.generation == 0:
+                self._five = not self._five  # something answers, but not in this version of the protocol
+                self._client = self._make_client()
             if self._stopping.wait(pause_s * random.uniform(0.5, 1.5)):
                 return
             pause_s = min(pause_s * 2, self._mqtt.reconnect_max)
@@ -174,6 +176,7 @@ class Link:
     def _connect_once(self) -> None:
         """Connect and stay until the connection ends, for whatever reason."""
         self._down.clear()
+        self._reached = False
         url = self._config.broker
         try:
             if self._tls is not None:
@@ -188,6 +191,7 @@ class Link:
         except (OSError, ValueError) as exc:
             self._note_error(f"{exc.strerror or exc}" if isinstance(exc, OSError) else str(exc))
             return
+        self._reached = True
         self._client.loop_start()
         started = time.monotonic()
         while not self._down.wait(0.5):
@@ -201,12 +205,6 @@ class Link:
         if not self._stopping.is_set():
             _close(self._client)
         self._client.loop_stop()
-
-    def _switch_protocol(self) -> None:
-        """Try the other protocol next, as long as none has been accepted on this machine yet."""
-        if self.generation == 0 and self.last_error and "refused" not in self.last_error.lower():
-            self._five = not self._five
-            self._client = self._make_client()
 
     def _connect_properties(self) -> Properties | None:
         if not self._five:
@@ -274,6 +272,8 @@ class Link:
             for (topic, _), reason in zip(self._subscriptions, reasons, strict=False)
             if reason.is_failure
         ]
+        taken = len(self._subscriptions) - len(self.refused)
+        _log.info("link=%s event=subscribed filters=%d refused=%d", self.role, taken, len(self.refused))
         for topic in self.refused:
             _log.error(
                 "link=%s event=subscription-refused topic=%s: check the broker's access rules",

@@ -28,7 +28,7 @@ def wait_for(condition, timeout_s=15.0, what="it"):
         if found:
             return found
         time.sleep(0.02)
-    return pytest.fail(f"waited {timeout_s} s for {what}")
+    return pytest.fail(f"waited {timeout_s} s for {what}; at last: {condition()!r}")
 
 
 class Broker:
@@ -61,6 +61,19 @@ class Broker:
         self.process.wait()
 
 
+class _Count:
+    """True where two numbers are equal, and readable where they are not."""
+
+    def __init__(self, found, wanted):
+        self.found, self.wanted = found, wanted
+
+    def __bool__(self):
+        return self.found == self.wanted
+
+    def __repr__(self):
+        return f"{self.found} of {self.wanted}"
+
+
 class Subscriber:
     """Collects messages of a topic filter."""
 
@@ -83,6 +96,12 @@ class Subscriber:
         """Return the JSON payloads of topics that end in `leaf`."""
         with self._lock:
             return [json.loads(payload) for topic, payload in self.messages if topic.endswith(leaf)]
+
+    def count(self, leaf, wanted):
+        """Return whether there are as many as wanted; how many there are is what a failed test shows."""
+        with self._lock:
+            found = sum(1 for topic, _ in self.messages if topic.endswith(leaf))
+        return _Count(found, wanted)
 
     def raw(self, leaf):
         with self._lock:
@@ -127,14 +146,14 @@ class Daemon:
         )
 
     def start(self, *, connected=True):
-        before = self.text().count("link=in event=connected")
+        before = self.text().count("link=in event=subscribed")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "edgelstm", "run", str(self.config)], stdout=log, stderr=log
             )
         if connected:
             wait_for(
-                lambda: self.text().count("link=in event=connected") > before, what=f"the daemon: {self.log}"
+                lambda: self.text().count("link=in event=subscribed") > before, what=f"the daemon: {self.log}"
             )
         return self
 

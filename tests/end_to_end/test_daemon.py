@@ -49,7 +49,7 @@ def test_scores_and_alerts_are_those_of_the_detector_to_the_bit(make_daemon, sub
     daemon, seen = make_daemon().start(), subscribe()
     publish.rows(RECORDING.times_ns, RECORDING.values)
     verdicts = expected()
-    wait_for(lambda: len(seen.of("/score")) == len(verdicts), what="every score")
+    wait_for(lambda: seen.count("/score", len(verdicts)), what="every score")
     assert [s["score"] for s in seen.of("/score")] == [v.score for v in verdicts]
     assert [s["threshold"] for s in seen.of("/score")] == [v.threshold for v in verdicts]
     wanted = expected_alerts(verdicts)
@@ -135,7 +135,7 @@ def test_garbage_is_counted_and_hurts_nobody(make_daemon, subscribe, publish):
         publish.raw("plant/bad/telemetry", payload)
     publish.rows(RECORDING.times_ns[50:], RECORDING.values[50:], first=50)
     verdicts = expected()
-    wait_for(lambda: len(seen.of("/score")) == len(verdicts), what="every score")
+    wait_for(lambda: seen.count("/score", len(verdicts)), what="every score")
     assert [s["score"] for s in seen.of("/score")] == [v.score for v in verdicts]
     assert daemon.stop() == 0
     counts = dict(pair.split("=") for pair in daemon.text().split("event=stopped ")[1].split())
@@ -183,7 +183,7 @@ def test_no_broker_at_the_start(tmp_path, broker, make_daemon, subscribe, publis
     waiting = make_daemon().start(connected=False)
     wait_for(lambda: "event=waiting" in waiting.text(), what="a word about the missing broker")
     broker.start()
-    wait_for(lambda: "link=in event=connected" in waiting.text(), what="the connection")
+    wait_for(lambda: "link=in event=subscribed" in waiting.text(), what="the connection")
     assert waiting.stop() == 0
 
 
@@ -208,7 +208,7 @@ def test_a_broker_that_loses_everything(make_daemon, subscribe, publish, broker)
     time.sleep(0.5)
     broker.kill()
     broker.start()
-    wait_for(lambda: daemon.text().count("link=in event=connected") == 2, what="the second connection")
+    wait_for(lambda: daemon.text().count("link=in event=subscribed") == 2, what="the second connection")
     wait_for(lambda: daemon.text().count("link=out event=connected") == 2, what="the second connection")
     late = subscribe()
     wait_for(lambda: late.raw("/status") == [b"online"], what="the status, published again")

@@ -106,7 +106,26 @@ def _print_detector(detector: dict[str, Any] | None) -> None:
     if detector is None:
         print("detector     none; make it one with: edgelstm calibrate MODEL HISTORY.csv -o DETECTOR.elstm")
         return
-    print("detector")
+    print(
+        f"detector     {detector['budget']}: threshold {detector['threshold']:.2f}, kept within "
+        f"{detector['threshold_low']:.2f} to {detector['threshold_high']:.2f}"
+    )
+    print(
+        f"history      {detector['history_rows']:,} samples, which would have raised {detector['history_alerts']}"
+    )
+    width = max(8, *(len(channel["name"]) for channel in detector["channels"]))
+    print()
+    print(
+        f"  {'channel':{width}}  {'mean':>10}  {'forecast error':>14}  {'at least':>10}  {'level spread':>12}"
+    )
+    for channel in detector["channels"]:
+        print(
+            f"  {channel['name']:{width}}  {channel['mean']:10.4g}  {channel['error_spread']:14.4g}  "
+            f"{channel['error_floor']:10.4g}  {channel['level_spread']:12.4g}"
+        )
+    print()
     for key, value in detector.items():
-        if not isinstance(value, list | dict):
-            print(f"  {key:24s}{value}")
+        if key.endswith("_ns"):
+            print(f"  {key.removesuffix('_ns'):18s}{value / 1e9:g} s")
+        elif key in ("on_missing", "warm_up", "raise_after", "raise_window", "clear_after", "clear_ratio"):
+            print(f"  {key:18s}{value}")

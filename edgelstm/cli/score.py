@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         from edgelstm.cli.score_plot import draw
 
         draw(args.plot, recording, verdicts, Path(args.recording).name)
+        print(f"edgelstm: wrote {args.plot}", file=sys.stderr)
     print("\n".join(_summary(detector, recording, verdicts)), file=sys.stderr)
     return 0
 

@@ -68,20 +68,7 @@ class Outbox:
         self._log: int | None = None  # the write-ahead log, opened when it is first synced
         self._max_bytes, self._max_age_ns = max_bytes, int(max_age_s * 1e9)
         self.dropped = dict.fromkeys(DROP_ORDER, 0)
-        try:
-            self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            found = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if found not in (0, SCHEMA_VERSION):
-                raise UnavailableError(
-                    f"{path}: was written by another edgelstm (schema {found}): move it away"
-                )
-            self._db.executescript(f"{_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
-        except sqlite3.Error as exc:
-            raise UnavailableError(
-                f"{path}: cannot be used as database: {exc}; move it away or fix its rights"
-            ) from None
+        self._db = _open(path)
         self._bytes, self._oldest_ns = self._measure()
 
     def close(self) -> None:
@@ -180,6 +167,29 @@ class Outbox:
         if dropped:
             self._bytes, self._oldest_ns = self._measure()
         return dropped
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open or make a database of ours; raises UnavailableError."""
+    try:
+        db = sqlite3.connect(path, timeout=10.0, isolation_level=None)
+    except sqlite3.Error as exc:
+        raise UnavailableError(f"{path}: cannot be opened as database: {exc}") from None
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        if found not in (0, SCHEMA_VERSION):
+            raise UnavailableError(f"{path}: was written by another edgelstm (schema {found}): move it away")
+        db.executescript(f"{_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
+    except (sqlite3.Error, UnavailableError) as exc:
+        db.close()
+        if isinstance(exc, UnavailableError):
+            raise
+        raise UnavailableError(
+            f"{path}: cannot be used as database: {exc}; move it away or fix its rights"
+        ) from None
+    return db
 
 
 def _pack(alert: OpenAlert | None) -> bytes | None:

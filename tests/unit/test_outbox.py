@@ -1,5 +1,6 @@
 """The database: what is committed is there again, whatever ended the process, and no more than the caps allow."""
 
+import contextlib
 import sqlite3
 import time
 
@@ -12,18 +13,32 @@ from edgelstm.outbox import Outbox, Outgoing, Position
 OPEN = OpenAlert(opened_ns=5, peak_score=9.5, samples=3, severity="critical")
 
 
+@pytest.fixture
+def open_outbox(tmp_path):
+    """Open the same file again and again, as processes do one after the other."""
+    opened = []
+
+    def make(**caps):
+        opened.append(Outbox(tmp_path / "db", **caps))
+        return opened[-1]
+
+    yield make
+    for outbox in opened:
+        outbox.close()
+
+
 def position(name="a", samples=1, alert=None, state=None):
     return Position(name, "digest", 123, 4, samples, alert, state)
 
 
-def test_messages_and_positions_come_back(tmp_path):
-    outbox = Outbox(tmp_path / "db")
+def test_messages_and_positions_come_back(open_outbox):
+    outbox = open_outbox()
     outbox.commit(
         [Outgoing("t", b"1", "raised"), Outgoing("t", b"2", "cleared")], [position(alert=OPEN, state=b"xyz")]
     )
     outbox.commit([Outgoing("t", b"3", "raised")], [position(samples=2), position("b")])
     outbox.sync()
-    again = Outbox(tmp_path / "db")  # as after kill -9: the first was never closed
+    again = open_outbox()  # as after kill -9: the first was never closed
     found = again.messages_after(0, 10)
     assert [(m.payload, m.event) for m in found] == [(b"1", "raised"), (b"2", "cleared"), (b"3", "raised")]
     assert [m.payload for m in again.messages_after(found[0].sequence, 1)] == [b"2"]
@@ -33,13 +48,13 @@ def test_messages_and_positions_come_back(tmp_path):
     assert outbox.size() == (2, 2)
 
 
-def test_an_open_alert_and_a_state_survive(tmp_path):
-    Outbox(tmp_path / "db").commit([], [position(alert=OPEN, state=b"\x00\xff")])
-    assert Outbox(tmp_path / "db").positions()["a"] == position(alert=OPEN, state=b"\x00\xff")
+def test_an_open_alert_and_a_state_survive(open_outbox):
+    open_outbox().commit([], [position(alert=OPEN, state=b"\x00\xff")])
+    assert open_outbox().positions()["a"] == position(alert=OPEN, state=b"\x00\xff")
 
 
-def test_a_failed_commit_leaves_nothing(tmp_path):
-    outbox = Outbox(tmp_path / "db")
+def test_a_failed_commit_leaves_nothing(open_outbox):
+    outbox = open_outbox()
     with pytest.raises(sqlite3.Error):
         outbox.commit([Outgoing("t", b"1", "raised"), Outgoing("t", None, "raised")], [])
     assert outbox.size() == (0, 0)
@@ -47,8 +62,8 @@ def test_a_failed_commit_leaves_nothing(tmp_path):
     assert outbox.size() == (1, 1)
 
 
-def test_too_much_is_dropped_in_order_and_counted(tmp_path):
-    outbox = Outbox(tmp_path / "db", max_bytes=1000)
+def test_too_much_is_dropped_in_order_and_counted(open_outbox):
+    outbox = open_outbox(max_bytes=1000)
     for number in range(30):
         event = ("raised", "updated", "cleared")[number % 3]
         outbox.commit([Outgoing("t", bytes(100), event)], [])
@@ -60,8 +75,8 @@ def test_too_much_is_dropped_in_order_and_counted(tmp_path):
     assert {m.event for m in outbox.messages_after(0, 100)} <= {"raised", "cleared"}
 
 
-def test_what_is_too_old_is_dropped(tmp_path):
-    outbox = Outbox(tmp_path / "db", max_age_s=0.05)
+def test_what_is_too_old_is_dropped(open_outbox):
+    outbox = open_outbox(max_age_s=0.05)
     outbox.commit([Outgoing("t", b"old", "raised")], [])
     time.sleep(0.1)
     outbox.commit([Outgoing("t", b"new", "raised")], [])
@@ -69,12 +84,12 @@ def test_what_is_too_old_is_dropped(tmp_path):
     assert outbox.dropped["raised"] == 1
 
 
-def test_settings(tmp_path):
-    outbox = Outbox(tmp_path / "db")
+def test_settings(open_outbox):
+    outbox = open_outbox()
     assert outbox.setting("filters") is None
     outbox.set_setting("filters", "a\nb")
     outbox.set_setting("filters", "c")
-    assert Outbox(tmp_path / "db").setting("filters") == "c"
+    assert open_outbox().setting("filters") == "c"
 
 
 def test_a_file_that_is_no_database(tmp_path):
@@ -86,7 +101,7 @@ def test_a_file_that_is_no_database(tmp_path):
 
 
 def test_a_database_of_another_version(tmp_path):
-    with sqlite3.connect(tmp_path / "db") as db:
+    with contextlib.closing(sqlite3.connect(tmp_path / "db")) as db:
         db.execute("PRAGMA user_version = 9")
     with pytest.raises(UnavailableError, match="schema 9"):
         Outbox(tmp_path / "db")

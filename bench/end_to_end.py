@@ -25,7 +25,6 @@ import paho.mqtt.client as paho
 
 sys.path.insert(0, str(Path(__file__).parent))
 import machine
-
 from edgelstm_firmware_sim import Fault, record
 
 CONFIG = """

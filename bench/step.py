@@ -16,7 +16,6 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parent)]
 import machine  # noqa: E402
-
 from edgelstm.stream import LoadedModel  # noqa: E402
 from factories import random_model  # noqa: E402
 

@@ -5,13 +5,13 @@ import random
 import time
 
 import pytest
-from conftest import MODEL, wait_for
 
 import edgelstm
 from edgelstm.alert_payload import alert_payload, timestamp
 from edgelstm.sample import Sample
 from edgelstm.sources.time_text import to_ns
 from edgelstm_firmware_sim import Fault, record
+from rig import MODEL, wait_for
 
 pytestmark = pytest.mark.slow
 LOADED = edgelstm.load(MODEL)

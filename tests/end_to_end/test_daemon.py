@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from conftest import MODEL, wait_for
 
 import edgelstm
 from edgelstm.alert_payload import alert_payload
 from edgelstm.sample import Sample
 from edgelstm_firmware_sim import Fault, record
+from rig import MODEL, wait_for
 
 RECORDING = record("pump", 30, 5, [Fault("cavitation", 12, 5)])
 LOADED = edgelstm.load(MODEL)

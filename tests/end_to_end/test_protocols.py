@@ -6,7 +6,8 @@ import sys
 import threading
 
 import pytest
-from conftest import Daemon, wait_for
+
+from rig import Daemon, wait_for
 
 
 def old_broker(answers, opened):

@@ -7,7 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import wait_for
+
+from rig import wait_for
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def assert_same_bits(seed, inputs, layers, *, extreme, samples=12, loudness=3.0)
 
 
 @given(seed=st.integers(0, 2**32 - 1), inputs=st.integers(1, 64), layers=LAYERS, extreme=st.booleans())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_small_models(seed, inputs, layers, extreme):
     assert_same_bits(seed, inputs, layers, extreme=extreme)
 
@@ -43,7 +43,7 @@ def test_small_models(seed, inputs, layers, extreme):
     units=st.integers(41, 300),
     extreme=st.booleans(),
 )
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_large_layers(seed, kind, units, extreme):
     assert_same_bits(seed, 5, [(kind, units), ("linear", 3)], extreme=extreme, samples=5)
 

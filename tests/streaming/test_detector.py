@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detector_cases import eventful, noise, plain_model, settings_for, times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector_cases import eventful, noise, plain_model, settings_for, times
 from edgelstm.detector import Detector
 from edgelstm.errors import SnapshotError
 from edgelstm.sample import Sample
@@ -71,7 +71,7 @@ def test_one_by_one_is_a_block(model, policy):
 
 
 @given(model=st.integers(0, 2), seed=st.integers(0, 50), cuts=st.lists(st.integers(0, 400), max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_cut_by_a_snapshot_anywhere(model, seed, cuts):
     """Blocks of any size, each continued by a new detector from the last one's snapshot."""
     times_ns, values = eventful(seed, 400)

@@ -32,7 +32,7 @@ def test_one_by_one_is_a_block(model):
 
 
 @given(cuts=st.lists(st.integers(0, SAMPLES), max_size=5), number=st.integers(0, len(MODELS) - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_cut_by_snapshots_anywhere(cuts, number):
     model, parts = MODELS[number], []
     edges = [0, *sorted(cuts), SAMPLES]

@@ -60,7 +60,7 @@ def test_saving_over_a_file_keeps_it_whole(saved, monkeypatch):
 
 
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_flipped_bit_is_noticed(tmp_path_factory, position, bit):
     path = tmp_path_factory.getbasetemp() / "flipped.elstm"
     model_file.save(random_model(1, 2, [("gru", 4), ("linear", 1)]), path)

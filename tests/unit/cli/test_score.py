@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from detector_cases import START_NS, noise, persistence_model
 
+from detector_cases import START_NS, noise, persistence_model
 from edgelstm import model_file
 from edgelstm.errors import EdgeLstmError, RecordingError, UsageError
 from edgelstm.sources.time_text import to_ns

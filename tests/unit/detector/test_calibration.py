@@ -3,8 +3,8 @@
 import msgspec
 import numpy as np
 import pytest
-from detector_cases import SECOND, START_NS, noise, persistence_model, plain_model, times
 
+from detector_cases import SECOND, START_NS, noise, persistence_model, plain_model, times
 from edgelstm.calibration import CalibrationError, calibrate, examine
 from edgelstm.detector import Detector
 from edgelstm.detector_settings import DetectorSettings

@@ -3,8 +3,8 @@
 import msgspec
 import numpy as np
 import pytest
-from detector_cases import SECOND, START_NS, noise, plain_model, settings_for, times
 
+from detector_cases import SECOND, START_NS, noise, plain_model, settings_for, times
 from edgelstm.detector import Detector
 from edgelstm.errors import SampleError, UsageError
 from edgelstm.sample import Sample

@@ -3,8 +3,8 @@
 import itertools
 
 import numpy as np
-from detector_cases import SECOND, START_NS, noise, plain_model, settings_for, times
 
+from detector_cases import SECOND, START_NS, noise, plain_model, settings_for, times
 from edgelstm.alert import OpenAlert, alert_id
 from edgelstm.detector import Detector
 from edgelstm.kernels.detection import layout as at

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detector_cases import persistence_model
 
+from detector_cases import persistence_model
 from edgelstm.calibration import calibrate
 from edgelstm.detector import Detector
 from edgelstm.sources.recording import read

@@ -5,10 +5,10 @@ import math
 import msgspec
 import numpy as np
 import pytest
-from detector_cases import plain_model, settings_for
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector_cases import plain_model, settings_for
 from edgelstm.budget import interval_s
 from edgelstm.detector_arrays import constants_of
 from edgelstm.detector_settings import DetectorSettings, SettingsError

@@ -1,0 +1,197 @@
+"""A real mosquitto, the daemon as a process, a publisher and a subscriber."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from importlib.resources import files
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+MODEL = Path(str(files("edgelstm") / "models" / "pump.elstm"))
+CHANNELS = ("flow", "pressure", "current", "vibration")
+
+
+def wait_for(condition, timeout_s=15.0, what="it"):
+    """Return the first true value of `condition`; fail the test where none comes in time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    return pytest.fail(f"waited {timeout_s} s for {what}; at last: {condition()!r}")
+
+
+class Broker:
+    """An untouched mosquitto on a free loopback port."""
+
+    def __init__(self, folder, settings=""):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.folder, self.process = folder, None
+        self.settings = folder / "mosquitto.conf"
+        self.settings.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n{settings}\n")
+
+    def start(self):
+        log = open(self.folder / "mosquitto.log", "ab")  # noqa: SIM115
+        self.process = subprocess.Popen([MOSQUITTO, "-c", str(self.settings)], stdout=log, stderr=log)
+        log.close()
+        wait_for(self.answers, what="mosquitto")
+        return self
+
+    def answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 0.2).close()
+        except OSError:
+            return False
+        return True
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class _Count:
+    """True where two numbers are equal, and readable where they are not."""
+
+    def __init__(self, found, wanted):
+        self.found, self.wanted = found, wanted
+
+    def __bool__(self):
+        return self.found == self.wanted
+
+    def __repr__(self):
+        return f"{self.found} of {self.wanted}"
+
+
+class Subscriber:
+    """Collects messages of a topic filter."""
+
+    def __init__(self, port, *filters):
+        self.messages, self._lock, self._ready = [], threading.Lock(), threading.Event()
+        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self.client.on_connect = lambda client, *_: client.subscribe([(f, 1) for f in filters])
+        self.client.on_subscribe = lambda *_: self._ready.set()
+        self.client.on_message = self._take
+        self.client.reconnect_delay_set(1, 1)
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        assert self._ready.wait(5)
+
+    def _take(self, client, data, message):
+        with self._lock:
+            self.messages.append((message.topic, message.payload))
+
+    def of(self, leaf):
+        """Return the JSON payloads of topics that end in `leaf`."""
+        with self._lock:
+            return [json.loads(payload) for topic, payload in self.messages if topic.endswith(leaf)]
+
+    def count(self, leaf, wanted):
+        """Return whether there are as many as wanted; how many there are is what a failed test shows."""
+        with self._lock:
+            found = sum(1 for topic, _ in self.messages if topic.endswith(leaf))
+        return _Count(found, wanted)
+
+    def raw(self, leaf):
+        with self._lock:
+            return [payload for topic, payload in self.messages if topic.endswith(leaf)]
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+class Daemon:
+    """`edgelstm run` on a configuration of its own."""
+
+    def __init__(self, folder, port, model=MODEL, extra="", mqtt="", input_extra=""):
+        self.folder, self.process = folder, None
+        self.log = folder / "daemon.log"
+        self.config = folder / "gateway.toml"
+        self.config.write_text(
+            f"""
+            [node]
+            name = "gw"
+            state_dir = "state"
+            [mqtt]
+            url = "mqtt://127.0.0.1:{port}"
+            reconnect_max = "1s"
+            {mqtt}
+            [publish]
+            scores = "all"
+            [[model]]
+            name = "pump"
+            path = "{model}"
+            [[input]]
+            name = "pumps"
+            topics = ["plant/+/telemetry"]
+            stream = "{{1}}"
+            model = "pump"
+            timestamp = "ts"
+            sequence = "seq"
+            {input_extra}
+            {extra}
+            """
+        )
+
+    def start(self, *, connected=True):
+        before = self.text().count("link=in event=subscribed")
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "edgelstm", "run", str(self.config)], stdout=log, stderr=log
+            )
+        if connected:
+            wait_for(
+                lambda: self.text().count("link=in event=subscribed") > before, what=f"the daemon: {self.log}"
+            )
+        return self
+
+    def text(self):
+        return self.log.read_text() if self.log.exists() else ""
+
+    def stop(self):
+        """Stop as systemd does, and return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Publisher:
+    """Publishes rows of a recording as a node does, and waits until the broker has them."""
+
+    def __init__(self, port):
+        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self.client.max_inflight_messages_set(200)
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+
+    def rows(self, times_ns, values, first=0, node="pump1", names=CHANNELS):
+        infos = []
+        for number, (time_ns, row) in enumerate(
+            zip(times_ns.tolist(), values.tolist(), strict=True), start=first
+        ):
+            known = {name: value for name, value in zip(names, row, strict=True) if value == value}
+            payload = json.dumps({"seq": number, "ts": time_ns / 1e9, **known})
+            infos.append(self.client.publish(f"plant/{node}/telemetry", payload, qos=1))
+        for info in infos:
+            info.wait_for_publish(20)
+
+    def raw(self, topic, payload, qos=1):
+        self.client.publish(topic, payload, qos=qos).wait_for_publish(20)
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()

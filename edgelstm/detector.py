@@ -308,8 +308,8 @@ class Detector:
         return hashlib.sha256(msgspec.json.encode(self.settings)).digest()
 
 
-def warm_up() -> None:
-    """Compile the stages, or load them from the cache, before the first sample needs them."""
+def warm_up(*, calibration: bool = False) -> None:
+    """Compile the stages, or load them from the cache, before the first sample needs them; calibration's if asked."""
     words, state = np.zeros(8, np.int32), np.zeros((1, 1), np.int32)
     context, _owner = engine().bind(words, state, np.zeros(1, np.int32))
     floats, ints, reasons = (
@@ -321,7 +321,8 @@ def warm_up() -> None:
     no_values, nothing, no_states = np.zeros((0, 1), np.float32), np.zeros(0), np.zeros(0, np.int8)
     shared = (context, state, floats, ints, floats, ints, reasons, vector, vector, no_times, no_values)
     chain.run(*shared, nothing, nothing, no_states, 0)
-    chain.trace(*shared, nothing, nothing, no_states, np.zeros(1, np.int64), np.zeros((1, 0, 1)))
+    if calibration:
+        chain.trace(*shared, nothing, nothing, no_states, np.zeros(1, np.int64), np.zeros((1, 0, 1)))
 
 
 def forecasts_of(loaded: LoadedModel) -> list[int]:

@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     from edgelstm.backend import kernels
 
     package = kernels()
-    detector.warm_up()
+    detector.warm_up(calibration=True)
     took_s = time.perf_counter() - start
     if not package.compiled.COMPILES:
         print("nothing to compile: the NumPy twin runs here (Numba is switched off or has no build)")

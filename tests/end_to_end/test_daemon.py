@@ -9,6 +9,7 @@ import pytest
 
 import edgelstm
 from edgelstm.alert_payload import alert_payload
+from edgelstm.outbox import Outbox, Outgoing
 from edgelstm.sample import Sample
 from edgelstm_firmware_sim import Fault, record
 from rig import MODEL, wait_for
@@ -257,3 +258,22 @@ def test_watch_prints_alerts_and_ends(make_daemon, broker, publish):
     out, _ = watching.communicate(timeout=25)
     assert watching.returncode == 0
     assert out.startswith("gw/pump1  2026-01-01T00:00:1") and "raised" in out and "expected" in out
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.1])
+def test_alerts_on_their_way_when_the_broker_dies_are_delivered(make_daemon, broker, delay_s):
+    """Nothing stays behind in the outbox, whether a PUBACK was lost with the broker or a PUBLISH was."""
+    daemon = make_daemon(mqtt='reconnect_min = "100ms"')
+    (daemon.folder / "state").mkdir()
+    outbox = Outbox(daemon.folder / "state" / "edgelstm.db")
+    outbox.commit([Outgoing(f"edgelstm/gw/stream/s/{n}", b"{}", "raised") for n in range(3000)], [])
+    daemon.start()
+    wait_for(lambda: outbox.size()[0] < 3000, what="the first of them to be delivered")
+    time.sleep(delay_s)
+    broker.kill()
+    left = outbox.size()[0]
+    assert left > 0, "the broker has to die while alerts are on their way"
+    broker.start()
+    wait_for(lambda: outbox.size()[0] == 0, 30, f"the {left} that were left")
+    outbox.close()
+    assert daemon.stop() == 0

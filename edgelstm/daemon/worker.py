@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from edgelstm.verdict import Verdict
 _log = logging.getLogger(__name__)
 IDLE_S = 0.25
 RETRY_S = 1.0
+SNAPSHOT_SLICE_S = 0.001
 
 
 class Worker:
@@ -53,6 +55,7 @@ class Worker:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._last_score_s: dict[str, float] = {}
+        self._to_save: deque[str] = deque()  # streams whose snapshot is due
 
     def start(self) -> None:
         self._thread.start()
@@ -80,14 +83,16 @@ class Worker:
         self._positions = outbox.positions()
         next_snapshot_s = time.monotonic() + durability.snapshot_interval
         while not self._stopping.is_set():
-            batch = self.inbox.take(IDLE_S)
+            batch = self.inbox.take(0.0 if self._to_save else IDLE_S)
             if batch:
                 self.process(batch, outbox)
             self.progress_s = time.monotonic()
-            if self.progress_s >= next_snapshot_s:
-                self._save_snapshots()
+            if self.progress_s >= next_snapshot_s and not self._to_save:
+                self._to_save.extend(self.streams)
                 next_snapshot_s = self.progress_s + durability.snapshot_interval
-        self._save_snapshots()
+            self._save_snapshots(SNAPSHOT_SLICE_S)
+        self._to_save.extend(self.streams)
+        self._save_snapshots(float("inf"))
         outbox.close()
 
     def process(self, batch: list[Message], outbox: Outbox) -> None:
@@ -215,10 +220,13 @@ class Worker:
                         f"{self._database}: could not be written before the stop: {exc}"
                     ) from exc
 
-    def _save_snapshots(self) -> None:
+    def _save_snapshots(self, at_most_s: float) -> None:
+        """Write some of the snapshots that are due: a sample must not wait for those of a thousand streams."""
         if self._config.durability.mode == "none":
-            return
-        for stream in self.streams.values():
+            self._to_save.clear()
+        end_s = time.monotonic() + at_most_s
+        while self._to_save and time.monotonic() < end_s:
+            stream = self.streams[self._to_save.popleft()]
             try:
                 if stream.save(self._snapshots):
                     self._counters.add("snapshots")

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from edgelstm.alert import Alert
 from edgelstm.config import Config
 from edgelstm.daemon.counters import Counters
 from edgelstm.daemon.inbox import Inbox
@@ -55,6 +56,7 @@ class Worker:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._last_score_s: dict[str, float] = {}
+        self._decided: list[tuple[str, Alert]] = []  # by the batch at hand
         self._to_save: deque[str] = deque()  # streams whose snapshot is due
 
     def start(self) -> None:
@@ -105,6 +107,12 @@ class Worker:
             if stream is not None:
                 touched[stream.name] = stream
         committed = self._commit(outbox, alerts, touched)
+        for name, alert in self._decided:  # what the log says is in the database
+            _log.info(
+                "stream=%s event=%s severity=%s score=%.2f threshold=%.2f",
+                name, alert.event_type, alert.severity, alert.score, alert.threshold,
+            )  # fmt: skip
+        self._decided.clear()
         # an alert may be heard before it is on disk: decided again after a power failure, it has the same id
         self._publisher.hand_over(scores, list(touched.values()), alerts=bool(alerts))
         if committed and (self._strict or (alerts and self._config.durability.mode == "alerts")):
@@ -153,10 +161,7 @@ class Worker:
             event = verdict.alert.event_type
             self._counters.add(f"alerts_{event}")
             alerts.append(Outgoing(self._topics.stream(stream.name, "alert"), stream.alert(verdict), event))
-            _log.info(
-                "stream=%s event=%s severity=%s score=%.2f threshold=%.2f",
-                stream.name, event, verdict.alert.severity, verdict.score, verdict.threshold,
-            )  # fmt: skip
+            self._decided.append((stream.name, verdict.alert))
         if self._wants_score(stream):
             payload = score_payload(verdict.time_ns, verdict.score, verdict.threshold, verdict.state)
             scores.append(Outgoing(self._topics.stream(stream.name, "score"), payload, "score"))

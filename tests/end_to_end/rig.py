@@ -175,6 +175,7 @@ class Publisher:
     def __init__(self, port):
         self.client = paho.Client(paho.CallbackAPIVersion.VERSION2)
         self.client.max_inflight_messages_set(200)
+        self.client.reconnect_delay_set(1, 1)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
 

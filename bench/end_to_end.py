@@ -25,27 +25,9 @@ import paho.mqtt.client as paho
 
 sys.path.insert(0, str(Path(__file__).parent))
 import machine
+from edgelstm.cli.demo import CONFIG
 from edgelstm_firmware_sim import Fault, record
 
-CONFIG = """
-[node]
-name = "bench"
-state_dir = "state"
-[mqtt]
-url = "mqtt://127.0.0.1:{port}"
-[publish]
-scores = "all"
-[[model]]
-name = "pump"
-path = "{model}"
-[[input]]
-name = "pumps"
-topics = ["plant/+/telemetry"]
-stream = "{{1}}"
-model = "pump"
-timestamp = "ts"
-sequence = "seq"
-"""
 CHANNELS = ("flow", "pressure", "current", "vibration")
 
 
@@ -120,7 +102,9 @@ def run(args, mosquitto, folder):
         port = probe.getsockname()[1]
     (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     (folder / "bench.toml").write_text(
-        CONFIG.format(port=port, model=files("edgelstm") / "models" / "pump.elstm")
+        CONFIG.format(
+            url=f"mqtt://127.0.0.1:{port}", protocol="auto", model=files("edgelstm") / "models" / "pump.elstm"
+        )
     )
     with open(folder / "log", "wb") as log:
         broker = subprocess.Popen([mosquitto, "-c", str(folder / "mosquitto.conf")], stdout=log, stderr=log)

@@ -23,6 +23,7 @@ HEALTHY, FAILING = "pump1", "pump2"
 RAMP_S = 10.0
 NORMAL_S = 4.0
 AFTER_S = 2.5
+SAMPLE_S = 2.0
 
 CONFIG = """\
 [node]
@@ -151,7 +152,7 @@ def _watch(args: argparse.Namespace, children: Children, watcher: Watcher, scree
                 watcher.inject(FAILING, args.fault, RAMP_S)
                 injected = now
                 screen.say(f"{FAILING}: {args.fault} begins, to grow over {RAMP_S:g} s; {HEALTHY} stays well")
-        if failing.alert is not None and told is None:
+        if told is None and _complete(failing, now):
             told = now
             _tell(screen, failing)
         screen.show(watcher.nodes.values())
@@ -163,6 +164,13 @@ def _watch(args: argparse.Namespace, children: Children, watcher: Watcher, scree
     print(f"edgelstm: no alert for {FAILING} within {args.seconds:g} s "
           f"(state {failing.state}); the daemon said: {_last_line(children, 'daemon')}", file=sys.stderr)  # fmt: skip
     return 1
+
+
+def _complete(failing: Seen, now: float) -> bool:
+    """Whether the alert is here, and the sample that decided it: our own copy of that one may come later."""
+    if failing.alert_s is None:
+        return False
+    return failing.sample_to_alert_ms is not None or now - failing.alert_s > SAMPLE_S
 
 
 def _tell(screen: Screen, failing: Seen) -> None:

@@ -45,10 +45,13 @@ class Seen:
 
     @property
     def sample_to_alert_ms(self) -> float | None:
-        """From the arrival here of the sample that decided the alert to the arrival of the alert."""
+        """From the arrival here of the sample that decided the alert to the arrival of the alert.
+
+        The two come over connections of their own: the alert may be here first, and then it took no time that we saw.
+        """
         if self.alert is None or self.alert_s is None or self.alert["ts"] not in self.sample_arrivals:
             return None
-        return 1000.0 * (self.alert_s - self.sample_arrivals[self.alert["ts"]])
+        return max(0.0, 1000.0 * (self.alert_s - self.sample_arrivals[self.alert["ts"]]))
 
 
 class Watcher:
@@ -99,8 +102,8 @@ class Watcher:
             return
         if levels[-1] == "telemetry":
             node.arrivals.append(now)
-            if len(node.sample_arrivals) > MOST_REMEMBERED:
-                node.sample_arrivals.clear()
+            if len(node.sample_arrivals) >= MOST_REMEMBERED:
+                del node.sample_arrivals[next(iter(node.sample_arrivals))]  # the oldest
             node.sample_arrivals[timestamp(round(found["ts"] * 1e6) * 1000)] = now
         elif levels[-1] == "truth":
             node.fault, node.fault_s = (found["fault"], now) if found["event"] == "start" else (None, None)

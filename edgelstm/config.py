@@ -22,6 +22,21 @@ from edgelstm.errors import ConfigError
 _DURATIONS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_RANGES: dict[str, tuple[float, float]] = {
+    "mqtt.keepalive": (1, 65_535),
+    "mqtt.session_expiry": (0, 4_294_967_295),
+    "mqtt.receive_maximum": (1, 65_535),
+    "mqtt.max_payload": (1, 128 << 20),
+    "mqtt.reconnect_min": (0.1, 3600),
+    "mqtt.reconnect_max": (0.1, 86_400),
+    "publish.state_interval": (0.1, 1e9),
+    "publish.health_interval": (0.1, 1e9),
+    "durability.snapshot_interval": (0.1, 1e9),
+    "durability.outbox_max_bytes": (1 << 16, 1 << 40),
+    "durability.outbox_max_age": (1, 1e9),
+    "limits.max_streams": (1, 1_000_000),
+    "limits.queue": (1, 10_000_000),
+}
 
 
 class Duration(float):
@@ -165,7 +180,7 @@ def load(path: str | os.PathLike[str], environment: Mapping[str, str] = os.envir
         config = msgspec.convert(document, Config, dec_hook=_convert)
         _check(config)
     except msgspec.ValidationError as exc:
-        raise ConfigError(f"{source}: {_explain(str(exc))}") from None
+        raise ConfigError(f"{source}: {explain(str(exc), Config)}") from None
     except ConfigError as exc:
         raise ConfigError(f"{source}: {exc}") from None
     return _absolute(config, source.parent)
@@ -175,11 +190,14 @@ def _override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
     for variable, value in environment.items():
         if not variable.startswith("EDGELSTM__"):
             continue
-        parts = variable[len("EDGELSTM__") :].lower().split("__")
-        if len(parts) != 2 or parts[0] not in ("node", "mqtt", "publish", "durability", "limits"):
+        section, _, key = variable.removeprefix("EDGELSTM__").lower().partition("__")
+        if not key or section not in ("node", "mqtt", "publish", "durability", "limits"):
             raise ConfigError(f"${variable}: expected EDGELSTM__SECTION__KEY, such as EDGELSTM__MQTT__URL")
-        number = re.fullmatch(r"-?\d+", value)
-        document.setdefault(parts[0], {})[parts[1]] = int(value) if number else value
+        table = document.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{section}: is {table!r}, expected a table: [{section}]")
+        number = get_type_hints(get_type_hints(Config)[section]).get(key) is int
+        table[key] = int(value) if number and re.fullmatch(r"-?\d+", value) else value
 
 
 def _convert(kind: type, value: Any) -> Any:
@@ -194,13 +212,13 @@ def _convert(kind: type, value: Any) -> Any:
     raise NotImplementedError(kind)
 
 
-def _explain(message: str) -> str:
-    """Return msgspec's message with the key in front, and what may have been meant."""
+def explain(message: str, root: type) -> str:
+    """Return msgspec's message about a `root` with the key in front, and what may have been meant."""
     text, _, where = message.partition(" - at `$")
     key = re.sub(r"\[\.\.\.\]|\[(\d+)\]", lambda m: m[0], where.rstrip("`").lstrip("."))
     unknown = re.match(r"Object contains unknown field `(.+)`", text)
     if unknown:
-        known = _fields_at(key)
+        known = _fields_at(key, root)
         close = difflib.get_close_matches(unknown[1], known, 1)
         hint = f'did you mean "{close[0]}"?' if close else f"known here: {', '.join(known)}"
         return f"{'.'.join(filter(None, (key, unknown[1])))}: unknown key; {hint}"
@@ -210,8 +228,8 @@ def _explain(message: str) -> str:
     return f"{key}: {text[0].lower() + text[1:]}" if key else text
 
 
-def _fields_at(key: str) -> list[str]:
-    kind: Any = Config
+def _fields_at(key: str, root: type) -> list[str]:
+    kind: Any = root
     for part in re.findall(r"[a-z_]+", key):
         hint = get_type_hints(kind).get(part)
         kind = get_args(hint)[0] if get_origin(hint) is tuple else hint
@@ -221,9 +239,7 @@ def _fields_at(key: str) -> list[str]:
 def _check(config: Config) -> None:
     if config.config_version != 1:
         raise ConfigError(f"config_version: is {config.config_version}; this edgelstm knows 1")
-    url = config.broker
-    if url.scheme not in DEFAULT_PORTS or not url.hostname:
-        raise ConfigError(f'mqtt.url: is "{config.mqtt.url}", expected mqtt://HOST:PORT or mqtts://HOST:PORT')
+    _check_url(config.mqtt.url)
     if not config.model:
         raise ConfigError("model: no [[model]] is configured")
     if not config.input:
@@ -232,10 +248,11 @@ def _check(config: Config) -> None:
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f'{what}: two are named "{name}"')
-    for name in ("receive_maximum",):
-        _range(f"mqtt.{name}", getattr(config.mqtt, name), 1, 65_535)
-    _range("limits.max_streams", config.limits.max_streams, 1, 1_000_000)
-    _range("limits.queue", config.limits.queue, 1, 10_000_000)
+    for key, (low, high) in _RANGES.items():
+        section, name = key.split(".")
+        _range(key, getattr(getattr(config, section), name), low, high)
+    if config.mqtt.reconnect_max < config.mqtt.reconnect_min:
+        raise ConfigError("mqtt.reconnect_max: is less than mqtt.reconnect_min")
     if config.limits.queue < config.mqtt.receive_maximum:
         raise ConfigError(
             f"limits.queue: is {config.limits.queue}, less than mqtt.receive_maximum ({config.mqtt.receive_maximum}): "
@@ -246,6 +263,20 @@ def _check(config: Config) -> None:
         raise ConfigError(f'publish.base_topic: is "{base}", expected a topic without wildcards')
     for number, entry in enumerate(config.input):
         _check_input(config, f"input[{number}]", entry)
+
+
+def _check_url(text: str) -> None:
+    try:
+        url = urlsplit(text)
+        good = url.scheme in DEFAULT_PORTS and bool(url.hostname) and url.port != 0 and url.path in ("", "/")
+    except ValueError:  # a port that is none, a bracket that is never closed
+        good = False
+    if not good:
+        raise ConfigError(f'mqtt.url: is "{text}", expected mqtt://HOST:PORT or mqtts://HOST:PORT')
+    if url.username is not None or url.password is not None:
+        raise ConfigError(
+            "mqtt.url: holds a user; set mqtt.username, and mqtt.password_file or $EDGELSTM_MQTT_PASSWORD"
+        )
 
 
 def _check_input(config: Config, where: str, entry: InputConfig) -> None:
@@ -266,10 +297,14 @@ def _check_input(config: Config, where: str, entry: InputConfig) -> None:
             )
     try:
         entry.stream.format(*["x"] * 32, topic="x")
-    except (KeyError, IndexError, ValueError):
+    except (LookupError, ValueError, AttributeError, TypeError):
         raise ConfigError(
             f'{where}.stream: is "{entry.stream}", expected text with {{topic}} or levels {{0}}, {{1}}'
         ) from None
+    if entry.format == "raw" and (entry.timestamp != "arrival" or entry.sequence or entry.channels):
+        raise ConfigError(
+            f'{where}.format: "raw" has the model\'s channels and nothing else: remove timestamp, sequence and channels'
+        )
     if config.durability.mode == "strict" and entry.timestamp == "arrival" and not entry.sequence:
         raise ConfigError(
             f"{where}.timestamp: without a timestamp or a sequence a redelivered sample cannot be recognised, "
@@ -277,9 +312,10 @@ def _check_input(config: Config, where: str, entry: InputConfig) -> None:
         )
 
 
-def _range(key: str, value: int, low: int, high: int) -> None:
+def _range(key: str, value: float, low: float, high: float) -> None:
+    unit = "s" if isinstance(value, Duration) else " bytes" if isinstance(value, Size) else ""
     if not low <= value <= high:
-        raise ConfigError(f"{key}: is {value}, expected {low} to {high}")
+        raise ConfigError(f"{key}: is {value:g}{unit}, expected {low:g} to {high:g}{unit}")
 
 
 def valid_filter(topic: str) -> bool:

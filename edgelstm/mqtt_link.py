@@ -2,9 +2,12 @@
 
 - An exception in a callback would end paho's thread while `is_connected()` stays true: every callback is guarded, and
   the thread's life is watched.
-- A message id means nothing on the next connection: what is acknowledged carries the generation it came with.
+- A message id means nothing on the next connection: what is acknowledged carries the generation it came with. Every
+  connection is a client of its own, for paho would also send again by itself what was on its way, beside what is new
+  and in either order.
 - PUBACKs are handed over through a queue, never handled under paho's lock, and may come before `publish` returns.
-- A refused subscription is a reason code in SUBACK, not an error.
+- A refused subscription is a reason code in SUBACK, and a refused message one in PUBACK: neither is an error to paho.
+- A broker of MQTT 5 says how many messages may be on their way to it; paho does not look.
 """
 
 from __future__ import annotations
@@ -31,6 +34,9 @@ from edgelstm.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5.0
+STOP_S = 1.0
+STEADY_S = 10.0
+MOST_ON_THE_WAY = 1000
 USER_TIMEOUT_MS = 10_000
 
 
@@ -44,11 +50,21 @@ class Message(NamedTuple):
     generation: int
     retained: bool
     arrival_ns: int
+    repeated: bool = False  # the broker says that it sent it before
+
+
+class Sent(NamedTuple):
+    """What tells a message on its way from every other: the connection, and the id it has there."""
+
+    generation: int
+    mid: int
 
 
 class Link:
     """Connects, and connects again with a growing, jittered pause, until it is stopped.
 
+    generation    the number of the connection; it changes before `connected` becomes true again
+    published     what the broker has taken, and whether it wants it
     on_message    called on the link's thread with each Message; it has to be quick
     on_connected  called on the link's thread after each connect, with whether the broker kept the session
     """
@@ -69,7 +85,7 @@ class Link:
         self.reconnects = 0
         self.last_error = ""
         self.refused: list[str] = []
-        self.published: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.published: queue.SimpleQueue[tuple[Sent, bool]] = queue.SimpleQueue()
         self.on_published: Callable[[], None] = lambda: None
         self._config, self._mqtt = config, config.mqtt
         self._on_message, self._on_connected = on_message, on_connected
@@ -78,6 +94,7 @@ class Link:
         self._reached = False  # whether something accepted our last connection, as TCP goes
         self._tls = _tls_context(config)
         self._stopping, self._up, self._down = threading.Event(), threading.Event(), threading.Event()
+        self._clients = 0
         self._client = self._make_client()
         self._thread = threading.Thread(target=self._keep_connected, name=f"mqtt-{role}", daemon=True)
 
@@ -101,40 +118,44 @@ class Link:
         if goodbye and self.connected:
             info = self._client.publish(*goodbye, qos=1, retain=True)
             try:
-                info.wait_for_publish(2.0)
+                info.wait_for_publish(STOP_S)
             except (ValueError, RuntimeError):
                 pass  # the connection went away just now: the broker publishes the last will
         self._stopping.set()
         self._client.disconnect()
         self._down.set()
         if self._thread.is_alive():
-            self._thread.join(3.0)
+            self._thread.join(STOP_S)
 
-    def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> int | None:
-        """Hand a message to the connection; return its id, or None where there is none (and it was not kept)."""
+    def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> Sent | None:
+        """Hand a message to the connection; return what it will be known by, or None where there is none."""
+        client = self._client
         if not self.connected:
             return None
-        info = self._client.publish(topic, payload, qos=qos, retain=retain)
-        return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
+        info = client.publish(topic, payload, qos=qos, retain=retain)
+        return Sent(client.user_data_get(), info.mid) if info.rc == paho.MQTT_ERR_SUCCESS else None
 
     def acknowledge(self, message: Message) -> None:
         """Acknowledge a message, unless it came over a connection that is gone: that one is sent again."""
-        if message.qos and message.generation == self.generation and self.connected:
-            self._client.ack(message.mid, message.qos)
+        client = self._client
+        if message.qos and message.generation == client.user_data_get() and self.connected:
+            client.ack(message.mid, message.qos)
 
     def _make_client(self) -> paho.Client:
         version = paho.MQTTv5 if self._five else paho.MQTTv311
         persistent = self.role == "in"
+        self._clients += 1
         client = paho.Client(
             paho.CallbackAPIVersion.VERSION2,
             client_id=f"{self._config.client_id}-{self.role}",
             clean_session=None if self._five else not persistent,
             protocol=version,
+            userdata=self._clients,
             reconnect_on_failure=False,
             manual_ack=True,
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.max_inflight_messages_set(1000)
+        client.max_inflight_messages_set(MOST_ON_THE_WAY)
         if self._mqtt.username:
             client.username_pw_set(self._mqtt.username, _password(self._config))
         if self._tls is not None:
@@ -161,13 +182,13 @@ class Link:
     def _keep_connected(self) -> None:
         pause_s = float(self._mqtt.reconnect_min)
         while not self._stopping.is_set():
-            before = self.generation
+            started_s, before = time.monotonic(), self.generation
             self._connect_once()
-            if self.generation > before:
-                pause_s = self._mqtt.reconnect_min
+            if self.generation != before:
+                if time.monotonic() - started_s > STEADY_S:  # else somebody may use the same client id
+                    pause_s = float(self._mqtt.reconnect_min)
             elif self._reached and self._mqtt.protocol == "auto" and self.generation == 0:
                 self._five = not self._five  # something answers, but not in this version of the protocol
-                self._client = self._make_client()
             if self._stopping.wait(pause_s * random.uniform(0.5, 1.5)):
                 return
             pause_s = min(pause_s * 2, self._mqtt.reconnect_max)
@@ -181,6 +202,7 @@ class Link:
         try:
             if self._tls is not None:
                 _reload_tls(self._tls, self._config)
+            self._client = self._make_client()
             self._client.connect(
                 url.hostname or "",
                 url.port or DEFAULT_PORTS[url.scheme],
@@ -188,7 +210,7 @@ class Link:
                 clean_start=(self.role == "out") if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY,
                 properties=self._connect_properties(),
             )
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, ConfigError) as exc:  # the last: a password file that has gone
             self._note_error(f"{exc.strerror or exc}" if isinstance(exc, OSError) else str(exc))
             return
         self._reached = True
@@ -221,7 +243,11 @@ class Link:
             self._note_error(f"the broker refused: {reason}")
             self._down.set()
             return
-        self.generation += 1
+        wanted = getattr(properties, "ReceiveMaximum", MOST_ON_THE_WAY)
+        client._max_inflight_messages = min(
+            wanted, MOST_ON_THE_WAY
+        )  # paho's setter wants it before it can be known
+        self.generation = data
         self.last_error = ""
         self._up.set()
         if self._forget:
@@ -256,14 +282,15 @@ class Link:
                 message.payload,
                 message.mid,
                 message.qos,
-                self.generation,
+                data,
                 message.retain,
                 time.time_ns(),
+                message.dup,
             )
         )
 
     def _published_now(self, client: Any, data: Any, mid: int, reason: Any, properties: Any) -> None:
-        self.published.put(mid)
+        self.published.put((Sent(data, mid), not reason.is_failure))
         self.on_published()
 
     def _subscribed(self, client: Any, data: Any, mid: int, reasons: Any, properties: Any) -> None:

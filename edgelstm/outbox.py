@@ -1,15 +1,17 @@
 """What the daemon must not forget, in one SQLite file: messages to be published, and where every stream stands.
 
 A batch of samples is acknowledged only after `commit` (and `sync`, where it has to survive a power failure) has
-returned: its alerts, the state of its alerts and the positions of its streams are one transaction. Each thread opens an Outbox of its own on the same file.
+returned: its alerts, the state of its alerts and the positions of its streams are one transaction. Each thread opens an
+Outbox of its own on the same file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +32,8 @@ CREATE TABLE IF NOT EXISTS stream (
 CREATE TABLE IF NOT EXISTS setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 SCHEMA_VERSION = 1
+CHECKPOINT_PAGES = 1000
+"""The log is worth moving to the database after about so many pages."""
 DROP_ORDER = ("updated", "cleared", "raised")
 """What is given up first when the outbox is full."""
 
@@ -68,6 +72,7 @@ class Outbox:
         self._log: int | None = None  # the write-ahead log, opened when it is first synced
         self._max_bytes, self._max_age_ns = max_bytes, int(max_age_s * 1e9)
         self.dropped = dict.fromkeys(DROP_ORDER, 0)
+        self.pages_written = 0  # about so many
         self._db = _open(path)
         self._bytes, self._oldest_ns = self._measure()
 
@@ -79,25 +84,29 @@ class Outbox:
 
     def commit(self, messages: Sequence[Outgoing], positions: Iterable[Position]) -> None:
         """Write messages and positions in one transaction: it survives the end of this process, whatever ends it."""
-        now_ns = time.time_ns()
-        self._db.execute("BEGIN IMMEDIATE")
+        now_ns, dropped, positions = time.time_ns(), dict(self.dropped), list(positions)
+        self.pages_written += 2 + len(messages) + len(positions)
         try:
-            self._db.executemany(
-                "INSERT INTO outbox (topic, payload, event, created_ns) VALUES (?, ?, ?, ?)",
-                [(message.topic, message.payload, message.event, now_ns) for message in messages],
-            )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO stream VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(*position[:5], _pack(position.open_alert), position.state) for position in positions],
-            )
-            if messages:
-                self._bytes += sum(len(message.payload) for message in messages)
-                self._enforce_caps(now_ns)
-            self._db.execute("COMMIT")
+            with self._transaction():
+                self._db.executemany(
+                    "INSERT INTO outbox (topic, payload, event, created_ns) VALUES (?, ?, ?, ?)",
+                    [(message.topic, message.payload, message.event, now_ns) for message in messages],
+                )
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO stream VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    [(*position[:5], _pack(position.open_alert), position.state) for position in positions],
+                )
+                if messages:
+                    self._bytes += sum(len(message.payload) for message in messages)
+                    self._enforce_caps(now_ns)
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self.dropped = dropped
             self._bytes, self._oldest_ns = self._measure()
             raise
+
+    def checkpoint(self) -> None:
+        """Move what was committed from the log to the database: slow, so not on the thread that scores or publishes."""
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def sync(self) -> None:
         """Wait until what was committed survives a power failure: its frames are in the write-ahead log."""
@@ -115,9 +124,22 @@ class Outbox:
 
     def delete(self, sequences: Iterable[int]) -> None:
         """Forget messages that the broker has taken."""
+        with self._transaction():
+            self._db.executemany(
+                "DELETE FROM outbox WHERE sequence = ?", [(sequence,) for sequence in sequences]
+            )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing; a transaction left open would lock everybody else out."""
         self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("DELETE FROM outbox WHERE sequence = ?", [(sequence,) for sequence in sequences])
-        self._db.execute("COMMIT")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # SQLite ends some by itself, as on a full disk
+                self._db.execute("ROLLBACK")
+            raise
 
     def size(self) -> tuple[int, int]:
         """Return how many messages wait, and their bytes."""
@@ -178,6 +200,7 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {8 * CHECKPOINT_PAGES}")  # where nobody calls `checkpoint`
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found not in (0, SCHEMA_VERSION):
             raise UnavailableError(f"{path}: was written by another edgelstm (schema {found}): move it away")

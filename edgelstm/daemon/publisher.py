@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edgelstm.config import Config
 from edgelstm.daemon.counters import Counters
 from edgelstm.daemon.topics import ONLINE, Topics
-from edgelstm.mqtt_link import Link
+from edgelstm.mqtt_link import Link, Sent
 from edgelstm.outbox import Outbox, Outgoing
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ IDLE_S = 0.5
 
 
 class Publisher:
-    """Publishes through the out-link. Every message it hands to the link is known here by its id."""
+    """Publishes through the out-link, alerts in the order they were decided.
+
+    A new connection begins with the oldest alert that is still in the outbox, whatever was on its way on the one before.
+    """
 
     def __init__(
         self,
@@ -39,7 +42,6 @@ class Publisher:
         health: Callable[[], bytes],
     ) -> None:
         self.link: Link | None = None  # set before the thread starts
-        self.progress_s = time.monotonic()
         self.waiting = 0  # alerts in the outbox
         self._config, self._database, self._counters = config, database, counters
         self._topics, self._info, self._health = Topics.of(config), info, health
@@ -47,7 +49,12 @@ class Publisher:
         self._states: dict[str, tuple[float, bytes, tuple[object, ...]]] = {}
         self._due: dict[str, bytes] = {}  # retained states to publish, the newest of each stream
         self._lock = threading.Lock()
-        self._wake, self._stopping, self._announce = threading.Event(), threading.Event(), threading.Event()
+        self._wake, self._stopping = threading.Event(), threading.Event()
+        self._generation = 0  # of the connection that everything has been published on
+        self._on_the_way: dict[Sent, int] = {}  # to the place in the outbox
+        self._cursor = 0  # the last place that was published on this connection
+        self._delivered: list[int] = []  # places that are to be deleted
+        self._refused = 0  # alerts that the broker did not want on this connection
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self.failure: BaseException | None = None
 
@@ -67,8 +74,7 @@ class Publisher:
         self._thread.join(timeout_s)
 
     def connected(self, session_kept: bool) -> None:
-        """Tell everybody that we are here and how every stream is: the broker may have lost it."""
-        self._announce.set()
+        """Look at once: a new connection is there."""
         self._wake.set()
 
     def hand_over(self, scores: Sequence[Outgoing], streams: Sequence[Watched], *, alerts: bool) -> None:
@@ -100,75 +106,85 @@ class Publisher:
     def _work(self) -> None:
         assert self.link is not None
         outbox = Outbox(self._database)
-        on_the_way: dict[int, int] = {}  # message id to place in the outbox; 0: not from there
-        cursor, next_health_s = 0, 0.0
+        next_health_s = next_count_s = 0.0
         while True:
             self._wake.wait(IDLE_S)
             self._wake.clear()
-            self._forget_delivered(outbox, on_the_way)
+            self._forget_delivered(outbox)
             if self.link.connected:
-                self._publish_retained(on_the_way)
-                cursor = self._publish_alerts(outbox, on_the_way, cursor)
-                self._publish_scores(on_the_way)
+                self._publish_retained()
+                self._publish_alerts(outbox)
+                self._publish_scores()
                 if time.monotonic() >= next_health_s:
-                    self._send(self._topics.health, self._health(), 0, False, on_the_way, 0)
+                    self.link.publish(self._topics.health, self._health())
                     next_health_s = time.monotonic() + self._config.publish.health_interval
-            self.waiting = outbox.size()[0] if on_the_way or not self.link.connected else 0
-            self.progress_s = time.monotonic()
-            if self._stopping.is_set() and (not self.link.connected or not self.waiting):
+            stopping = self._stopping.is_set()
+            if stopping or time.monotonic() >= next_count_s:
+                self.waiting = outbox.size()[0]
+                next_count_s = time.monotonic() + IDLE_S
+            if stopping and (not self.link.connected or self.waiting <= self._refused):
                 outbox.close()
                 return
 
-    def _publish_alerts(self, outbox: Outbox, on_the_way: dict[int, int], cursor: int) -> int:
-        """Publish what waits in the outbox, oldest first, as far as the window allows; return the new cursor."""
-        room = WINDOW - sum(1 for sequence in on_the_way.values() if sequence)
-        for message in outbox.messages_after(cursor, max(room, 0)):
-            if not self._send(message.topic, message.payload, 1, False, on_the_way, message.sequence):
-                break
-            cursor = message.sequence
-        return cursor
-
-    def _publish_retained(self, on_the_way: dict[int, int]) -> None:
+    def _publish_retained(self) -> None:
+        """Publish the states that changed; on a new connection all of them, and who we are: the broker may have lost it."""
+        assert self.link is not None
+        node = {}
         with self._lock:
-            if self._announce.is_set():
-                self._announce.clear()
+            if self.link.generation != self._generation:
+                self._generation, self._cursor = self.link.generation, 0
+                self._on_the_way.clear()
+                self._refused = 0
                 self._due = {name: payload for name, (_, payload, _) in self._states.items()}
                 node = {self._topics.status: ONLINE, self._topics.info: self._info()}
-            else:
-                node = {}
             due, self._due = self._due, {}
         messages = {**node, **{self._topics.stream(name, "state"): payload for name, payload in due.items()}}
         for topic, payload in messages.items():
-            self._send(topic, payload, 1, True, on_the_way, 0)
+            self.link.publish(topic, payload, qos=1, retain=True)
 
-    def _publish_scores(self, on_the_way: dict[int, int]) -> None:
+    def _publish_alerts(self, outbox: Outbox) -> None:
+        """Publish what waits in the outbox, oldest first, as far as the window allows."""
+        assert self.link is not None
+        room = WINDOW - len(self._on_the_way)
+        for message in outbox.messages_after(self._cursor, room) if room > 0 else ():
+            sent = self.link.publish(message.topic, message.payload, qos=1)
+            if sent is None:
+                return
+            self._on_the_way[sent] = message.sequence
+            self._cursor = message.sequence
+
+    def _publish_scores(self) -> None:
+        assert self.link is not None
         with self._lock:
             scores = list(self._scores)
             self._scores.clear()
         for score in scores:
-            self._send(score.topic, score.payload, 0, False, on_the_way, 0)
+            if self.link.publish(score.topic, score.payload) is None:
+                self._counters.add("dropped_scores")
 
-    def _send(
-        self, topic: str, payload: bytes, qos: int, retain: bool, on_the_way: dict[int, int], sequence: int
-    ) -> bool:
+    def _forget_delivered(self, outbox: Outbox) -> None:
+        """Delete what the broker has taken; what it refuses stays, and is tried again on the next connection."""
         assert self.link is not None
-        mid = self.link.publish(topic, payload, qos=qos, retain=retain)
-        if mid is None:
-            return False
-        on_the_way[mid] = sequence
-        return True
-
-    def _forget_delivered(self, outbox: Outbox, on_the_way: dict[int, int]) -> None:
-        assert self.link is not None
-        delivered = []
         while not self.link.published.empty():
-            sequence = on_the_way.pop(self.link.published.get(), 0)
-            if sequence:
-                delivered.append(sequence)
-        if not delivered:
+            sent, taken = self.link.published.get()
+            sequence = self._on_the_way.pop(sent, None)
+            if sequence is None:
+                continue
+            if taken:
+                self._delivered.append(sequence)
+            else:
+                self._refused += 1
+                self._counters.complain(
+                    "publish_refused", self._topics.node, "check the broker's access rules"
+                )
+        if not self._delivered:
             return
         try:
-            outbox.delete(delivered)
-            self._counters.add("alerts_delivered", len(delivered))
-        except sqlite3.Error as exc:  # they will be published again after a restart, with the same ids
+            outbox.delete(self._delivered)
+        except (
+            sqlite3.Error
+        ) as exc:  # tried again; after a restart it would be published again, with the same id
             self._counters.complain("delete_failed", str(self._database), str(exc))
+            return
+        self._counters.add("alerts_delivered", len(self._delivered))
+        self._delivered.clear()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
 import signal
+import sqlite3
 import threading
 import time
 from pathlib import Path
+from typing import IO
 
 from edgelstm import detector, stream
 from edgelstm.config import Config
@@ -19,12 +22,12 @@ from edgelstm.daemon.watched import settings_of
 from edgelstm.daemon.worker import Worker
 from edgelstm.errors import EdgeLstmError, ModelFileError, UnavailableError
 from edgelstm.mqtt_link import Link
-from edgelstm.outbox import Outbox
+from edgelstm.outbox import CHECKPOINT_PAGES, Outbox
 from edgelstm.stream import LoadedModel
 
 _log = logging.getLogger(__name__)
-DATABASE, SNAPSHOTS = "edgelstm.db", "snapshots"
-FLUSH_S = 5.0
+DATABASE, SNAPSHOTS, LOCK = "edgelstm.db", "snapshots", "lock"
+FLUSH_S = 4.0
 FIRST_CONNECT_S = 10.0
 _FILTERS = "filters"
 
@@ -49,6 +52,21 @@ def load_models(config: Config) -> dict[str, LoadedModel]:
     return models
 
 
+def _only_one(path: Path) -> IO[str]:
+    """Return the locked file that says that we use its folder; raises UnavailableError where another daemon does."""
+    import fcntl  # POSIX only, as the daemon is
+
+    file = open(path, "a")  # noqa: SIM115  it stays open, and the lock with it, until the process ends
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise UnavailableError(
+            f"{path.parent}: is used by another edgelstm run; give each a node.state_dir and a node.name of its own"
+        ) from None
+    return file
+
+
 class Service:
     """One running daemon."""
 
@@ -60,7 +78,9 @@ class Service:
         self._stop = threading.Event()
         self._started_s = time.monotonic()
         snapshots = Snapshots(config.state_dir / SNAPSHOTS)
-        database = config.state_dir / DATABASE
+        self._lock = _only_one(config.state_dir / LOCK)
+        self._database = database = config.state_dir / DATABASE
+        self._moved_pages = 0
         topics = Topics.of(config)
         self.publisher = Publisher(config, database, self.counters, self._info, self._health)
         self.worker = Worker(config, self.models, database, snapshots, self.publisher, self.counters)
@@ -81,6 +101,8 @@ class Service:
         """Run until a signal or `stop`; raises EdgeLstmError where a part failed or no broker answers in time."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
+        gc.collect()
+        gc.freeze()  # what is loaded stays; a collection that looked through the compiler would hold samples up for 30 ms
         self.out_link.start()
         self.publisher.start()
         self.worker.start()
@@ -92,10 +114,14 @@ class Service:
             self.config.mqtt.url,
             len(self.models),
         )
-        failed = None
+        failed, log = None, Outbox(self._database)
         while not self._stop.wait(0.5) and failed is None:
             failed = self._failed_part()
+            self._checkpoint(log)
+        log.close()
         self._shut_down()
+        if failed is None and self.worker.failure is not None:
+            failed = "worker"
         if failed is not None:
             raise EdgeLstmError(f"the {failed} failed and the daemon stopped; its log has the reason")
 
@@ -117,6 +143,17 @@ class Service:
             raise UnavailableError(f"no broker at {self.config.mqtt.url}: {reason}")
         if not self._stop.is_set():
             _log.warning("event=waiting broker=%s: trying again until it answers", self.config.mqtt.url)
+
+    def _checkpoint(self, log: Outbox) -> None:
+        """Move the log to the database now and then: it takes tens of ms, for which no sample should wait."""
+        written = self.worker.outbox.pages_written if self.worker.outbox else 0
+        if written - self._moved_pages < CHECKPOINT_PAGES:
+            return
+        try:
+            log.checkpoint()
+            self._moved_pages = written
+        except sqlite3.Error as exc:
+            self.counters.complain("checkpoint_failed", str(self._database), str(exc))
 
     def _failed_part(self) -> str | None:
         alive = {

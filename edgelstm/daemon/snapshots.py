@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 from edgelstm.errors import SnapshotError, UnavailableError
 
-_SAMPLES = struct.Struct("<Q")
+_HEAD = struct.Struct("<QI")
+
+
+def _head(samples: int) -> bytes:
+    return _HEAD.pack(samples, zlib.crc32(samples.to_bytes(8, "little")))
 
 
 class Snapshots:
-    """The folder of snapshots. A file is the number of samples taken in, then the sealed state."""
+    """The folder of snapshots. A file is the number of samples taken in and its check sum, then the sealed state."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -26,7 +31,7 @@ class Snapshots:
         """Write a generation; raises OSError, and the ones before stay."""
         newest, new = self._path(stream), self.folder / f".{stream}.new"
         with open(new, "wb") as file:
-            file.write(_SAMPLES.pack(samples) + snapshot)
+            file.write(_head(samples) + snapshot)
             file.flush()
             os.fsync(file.fileno())
         if newest.exists():
@@ -39,13 +44,16 @@ class Snapshots:
         for path in (self._path(stream), self._path(stream, ".1")):
             try:
                 content = path.read_bytes()
-                restore(content[_SAMPLES.size :])
+                samples = int.from_bytes(content[:8], "little")
+                if content[: _HEAD.size] != _head(samples):
+                    raise SnapshotError("the snapshot is damaged: the check sum of its head is wrong")
+                restore(content[_HEAD.size :])
             except FileNotFoundError:
                 continue
             except (SnapshotError, OSError) as exc:
                 refused.append(f"{path.name}: {exc}")
                 continue
-            return int(_SAMPLES.unpack_from(content)[0]), refused
+            return samples, refused
         return None, refused
 
     def _path(self, stream: str, generation: str = "") -> Path:

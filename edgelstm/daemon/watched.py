@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import msgspec
 
-from edgelstm.alert import OpenAlert, alert_id
+from edgelstm.alert import Alert, OpenAlert, alert_id
 from edgelstm.alert_payload import PAYLOAD_VERSION, alert_payload, timestamp
-from edgelstm.config import InputConfig
+from edgelstm.config import InputConfig, explain
 from edgelstm.daemon.routes import Route
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.topics import encode
 from edgelstm.detector_settings import DetectorSettings
-from edgelstm.errors import ConfigError, EdgeLstmError, SnapshotError
+from edgelstm.errors import ConfigError, SnapshotError
 from edgelstm.outbox import Position
 from edgelstm.sample import Sample
 from edgelstm.sources.codecs import Reading
@@ -24,6 +23,8 @@ from edgelstm.verdict import Verdict
 _log = logging.getLogger(__name__)
 SEQUENCE_WINDOW = 1000
 """A sequence number this little behind the newest is a repeat; further behind, the sender began anew."""
+SET_BACK_NS = 60 * 10**9
+"""So long may samples be far in the past, one after the other, before we believe that their clock was set back."""
 
 
 class Watched:
@@ -40,17 +41,31 @@ class Watched:
         self.verdict: Verdict | None = None
         self.resumed = False
         self.snapshot_samples = -1
-        self.published_state: tuple[Any, ...] = ()
+        self.orphan: bytes | None = None  # the last event of an alert that nobody watches over any more
+        self._gap_reset_ns = settings.gap_reset_ns
+        self._late_since_ns: int | None = None
 
     def resume(self, position: Position | None, snapshots: Snapshots) -> int:
         """Go on where the stream stood before a restart; return how many samples its state has not seen."""
         own = position is not None and position.model_digest == self.model.digest
         seen = self._restore_state(position if own else None, snapshots)
         if position is None or not own:
+            if position is not None and position.open_alert is not None:
+                self._abandon(
+                    position.open_alert,
+                    position.model_digest,
+                    position.last_time_ns,
+                    "the model was replaced",
+                )
             self.samples = seen or 0
             return 0
-        self.detector.adopt(position.open_alert, position.last_time_ns)
         self.last_sequence, self.samples = position.last_sequence, position.samples
+        if (
+            seen is not None and seen > position.samples
+        ):  # a power failure took the newest positions, and no alert
+            self.samples = seen
+            return 0
+        self.detector.adopt(position.open_alert, position.last_time_ns)
         skipped = position.samples - (seen or 0)
         self.resumed = skipped > 0
         return skipped
@@ -69,11 +84,7 @@ class Watched:
 
     def push(self, reading: Reading, arrival_ns: int) -> Verdict | None:
         """Give one reading to the detector; raises SampleError."""
-        if self._is_repeat(reading):
-            return None
-        time_ns = reading.time_ns
-        if time_ns is None:
-            time_ns = arrival_ns - reading.samples_before_last * self.period_ns
+        time_ns = self._time_of(reading, arrival_ns)
         verdict = self.detector.push(Sample(reading.values, time_ns, reading.sequence))
         self.samples += 1
         if reading.sequence is not None:
@@ -82,12 +93,41 @@ class Watched:
             self.verdict = verdict
         return verdict
 
-    def _is_repeat(self, reading: Reading) -> bool:
-        """Whether a reading without a time of its own was seen before; times are compared by the detector."""
+    def is_repeat(self, reading: Reading, *, sent_before: bool) -> bool:
+        """Whether a reading without a time of its own was seen already; times are compared by the detector.
+
+        A sender that begins anew counts from 0 or 1; the broker does not say of its samples that it `sent` them `before`.
+        """
         if reading.time_ns is not None or reading.sequence is None or self.last_sequence is None:
             return False
         behind = self.last_sequence - reading.sequence
-        return 0 <= behind < SEQUENCE_WINDOW and reading.sequence != 0
+        began_anew = reading.sequence <= 1 < behind and not sent_before
+        return 0 <= behind < SEQUENCE_WINDOW and not began_anew
+
+    def clock_was_set_back(self, reading: Reading, arrival_ns: int) -> bool:
+        """Whether a minute of samples was far in the past; then the stream begins anew, for they are its present."""
+        last_ns = self.detector.last_time_ns
+        if reading.time_ns is None or last_ns is None or reading.time_ns > last_ns - self._gap_reset_ns:
+            self._late_since_ns = None
+            return False
+        if self._late_since_ns is None:
+            self._late_since_ns = arrival_ns
+        if arrival_ns - self._late_since_ns < SET_BACK_NS:
+            return False
+        opened = self.detector.open_alert
+        if opened is not None:
+            self._abandon(opened, self.model.digest, last_ns, "the clock of the samples was set back")
+        self.detector.reset()
+        self._late_since_ns, self.verdict = None, None
+        return True
+
+    def _time_of(self, reading: Reading, arrival_ns: int) -> int:
+        """Return the reading's own time, else its arrival, which must not go back: the order is that of the link."""
+        if reading.time_ns is not None:
+            return reading.time_ns
+        time_ns = arrival_ns - reading.samples_before_last * self.period_ns
+        last_ns = self.detector.last_time_ns
+        return time_ns if last_ns is None else max(time_ns, last_ns + 1)
 
     def position(self, *, with_state: bool) -> Position:
         return Position(
@@ -111,13 +151,26 @@ class Watched:
     def alert(self, verdict: Verdict) -> bytes:
         """Return the payload of the alert event that `verdict` carries."""
         assert verdict.alert is not None
+        return self._event(verdict.alert, self.model.digest)
+
+    def _abandon(self, opened: OpenAlert, model_digest: str, time_ns: int | None, note: str) -> None:
+        """Clear an alert that will not be watched any more: readers must not wait for its end for ever."""
+        event = Alert(
+            event_type="cleared", time_ns=opened.opened_ns if time_ns is None else time_ns, opened_ns=opened.opened_ns,
+            severity=opened.severity, score=0.0, peak_score=opened.peak_score, threshold=self.detector.threshold,
+            samples=opened.samples, channels=(), note=note,
+        )  # fmt: skip
+        self.orphan = self._event(event, model_digest)
+        _log.warning("stream=%s event=abandoned reason=%s", self.name, note)
+
+    def _event(self, alert: Alert, model_digest: str) -> bytes:
         return encode(
             alert_payload(
-                verdict.alert,
+                alert,
                 node=self.node,
                 stream=self.name,
                 model=self.model.model.name,
-                model_digest=self.model.digest,
+                model_digest=model_digest,
                 topic=self.topic,
                 resumed=self.resumed,
             )
@@ -125,9 +178,9 @@ class Watched:
 
     @property
     def state_name(self) -> str:
-        if self.verdict is None:
-            return "warming"
-        return self.verdict.state
+        if self.detector.open_alert is not None:
+            return "anomaly"
+        return "warming" if self.detector.samples_until_ready else "ok"
 
     def state(self) -> bytes:
         """Return the payload of the retained state topic."""
@@ -168,7 +221,11 @@ def settings_of(entry: InputConfig, model: LoadedModel) -> DetectorSettings:
         )
     if not entry.detector:
         return settings
+    changes = dict(entry.detector)
+    if "threshold" in changes:  # one that is asked for stays: the budget moves it between these two
+        for bound in ("threshold_low", "threshold_high"):
+            changes.setdefault(bound, changes["threshold"])
     try:
-        return msgspec.convert({**msgspec.to_builtins(settings), **entry.detector}, DetectorSettings)
-    except (msgspec.ValidationError, EdgeLstmError) as exc:
-        raise ConfigError(f'input "{entry.name}": detector: {exc}') from None
+        return msgspec.convert({**msgspec.to_builtins(settings), **changes}, DetectorSettings)
+    except msgspec.ValidationError as exc:
+        raise ConfigError(f'input "{entry.name}": detector: {explain(str(exc), DetectorSettings)}') from None

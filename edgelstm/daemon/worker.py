@@ -47,8 +47,8 @@ class Worker:
         self.inbox = Inbox(config.limits.queue, counters)
         self.link: Link | None = None  # where to acknowledge; set before the thread starts
         self.streams: dict[str, Watched] = {}
-        self.progress_s = time.monotonic()
         self.failure: BaseException | None = None
+        self.outbox: Outbox | None = None  # of this thread; others may look at its numbers
         self._config, self._database, self._snapshots = config, database, snapshots
         self._publisher, self._counters = publisher, counters
         self._topics, self._routes = Topics.of(config), Routes(config, models)
@@ -82,16 +82,16 @@ class Worker:
     def _work(self) -> None:
         durability = self._config.durability
         outbox = Outbox(self._database, durability.outbox_max_bytes, durability.outbox_max_age)
-        self._positions = outbox.positions()
+        self.outbox = outbox
+        self._positions = outbox.positions() if durability.mode != "none" else {}
         next_snapshot_s = time.monotonic() + durability.snapshot_interval
         while not self._stopping.is_set():
             batch = self.inbox.take(0.0 if self._to_save else IDLE_S)
             if batch:
                 self.process(batch, outbox)
-            self.progress_s = time.monotonic()
-            if self.progress_s >= next_snapshot_s and not self._to_save:
+            if time.monotonic() >= next_snapshot_s and not self._to_save:
                 self._to_save.extend(self.streams)
-                next_snapshot_s = self.progress_s + durability.snapshot_interval
+                next_snapshot_s = time.monotonic() + durability.snapshot_interval
             self._save_snapshots(SNAPSHOT_SLICE_S)
         self._to_save.extend(self.streams)
         self._save_snapshots(float("inf"))
@@ -143,6 +143,11 @@ class Worker:
         if stream is None:
             return None
         for reading in readings:
+            if stream.is_repeat(reading, sent_before=message.repeated):
+                self._counters.add("repeated")
+                continue
+            if stream.clock_was_set_back(reading, message.arrival_ns):
+                self._counters.complain("clock_set_back", message.topic, "the stream begins anew")
             try:
                 verdict = stream.push(reading, message.arrival_ns)
             except SampleError as exc:
@@ -152,6 +157,10 @@ class Worker:
             if verdict is not None:
                 self._counters.add("scored")
                 self._publish_verdict(stream, verdict, alerts, scores)
+        if stream.orphan is not None:
+            self._counters.add("alerts_cleared")
+            alerts.insert(0, Outgoing(self._topics.stream(stream.name, "alert"), stream.orphan, "cleared"))
+            stream.orphan = None
         return stream
 
     def _publish_verdict(
@@ -190,8 +199,9 @@ class Worker:
             self._counters.complain("stream_limit", route.topic, "limits.max_streams is reached")
             return None
         stream = Watched(route, self._config.node_name)
-        skipped = stream.resume(self._positions.get(stream.name), self._snapshots)
-        if skipped:
+        skipped = 0
+        if self._config.durability.mode != "none":
+            skipped = stream.resume(self._positions.get(stream.name), self._snapshots)
             self._counters.add("samples_skipped_by_restart", skipped)
         _log.info(
             "stream=%s event=opened topic=%s samples=%d skipped=%d",
@@ -208,9 +218,14 @@ class Worker:
         positions = []
         if self._config.durability.mode != "none":
             positions = [stream.position(with_state=self._strict) for stream in touched.values()]
-        if alerts or positions:
-            self._until_written(lambda: outbox.commit(alerts, positions))
-        return bool(alerts or positions)
+        if not alerts and not positions:
+            return False
+        before = dict(outbox.dropped)
+        self._until_written(lambda: outbox.commit(alerts, positions))
+        for event, dropped in outbox.dropped.items():
+            if dropped > before[event]:
+                self._counters.add(f"dropped_alerts_{event}", dropped - before[event])
+        return True
 
     def _until_written(self, write: Callable[[], None]) -> None:
         """Write until it is written: nothing is acknowledged before, so the broker keeps what we cannot."""

@@ -102,6 +102,25 @@ def test_values_that_are_no_float32(value, nested):
         decode(payload.encode())
 
 
+@pytest.mark.parametrize(
+    "text", ["-1", "9223372036854775808", "1" + "0" * 400, "1.5", "true", '"7"', "[]", "{}"]
+)
+@pytest.mark.parametrize("path", ["seq", "meta.seq"])
+def test_sequences_that_are_none(path, text):
+    payload = f'{{"flow":1,"meta":{{"seq":{text}}}}}' if "." in path else f'{{"flow":1,"seq":{text}}}'
+    with pytest.raises(PayloadError) as raised:
+        decoder(sequence=path)(payload.encode())
+    assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize("path", ["seq", "meta.seq"])
+def test_sequences(path):
+    number = 2**63 - 1
+    payload = f'{{"flow":1,"seq":{number},"meta":{{"seq":{number}}}}}'
+    assert decoder(sequence=path)(payload.encode())[0].sequence == number
+    assert decoder(sequence=path)(b'{"flow":1}')[0].sequence is None
+
+
 def test_a_float32_written_as_json_reads_back_as_the_same_bits():
     rng = np.random.default_rng(0)
     values = np.frombuffer(rng.bytes(4000), np.float32)

@@ -1,5 +1,6 @@
 """Brokers of either version of the protocol, and what is said to those that let nobody in."""
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -17,18 +18,21 @@ def old_broker(answers, opened):
     def serve():
         while True:
             try:
-                connection, _ = server.accept()
+                opened.append(server.accept()[0])
             except OSError:
                 return
-            opened.append(connection)
+            threading.Thread(target=answer, args=(opened[-1],), daemon=True).start()
+
+    def answer(connection):
+        with contextlib.suppress(OSError, ValueError):  # the daemon is killed, the test is over
             packet = connection.recv(1000)
             level = packet[packet.index(b"MQTT") + 4]
             answers.append(level)
             connection.sendall(b"\x20\x02\x00\x00" if level == 4 else b"\x20\x02\x00\x01")
             if level != 4:
                 connection.close()
-                continue
-            packet = connection.recv(1000)  # SUBSCRIBE, or nothing from the other connection
+                return
+            packet = connection.recv(1000)  # SUBSCRIBE, or what the other connection publishes
             if packet and packet[0] == 0x82:
                 connection.sendall(b"\x90\x03" + packet[2:4] + b"\x01")
 

@@ -10,7 +10,7 @@ GOOD = """
 name = "Gate way 1"
 [mqtt]
 url = "mqtt://broker.local:1884"
-keepalive = "500ms"
+keepalive = "2500ms"
 [durability]
 outbox_max_bytes = "1.5MiB"
 [[model]]
@@ -35,7 +35,7 @@ def test_defaults_units_and_paths(tmp_path):
     assert found.node_name == "Gate_way_1"
     assert found.client_id == "edgelstm-Gate_way_1"
     assert (found.broker.hostname, found.broker.port) == ("broker.local", 1884)
-    assert found.mqtt.keepalive == 0.5
+    assert found.mqtt.keepalive == 2.5
     assert found.durability.outbox_max_bytes == 3 << 19
     assert found.durability.mode == "alerts"
     assert found.model[0].path == str(tmp_path.resolve() / "models" / "pump.elstm")
@@ -52,6 +52,15 @@ def test_the_environment_overrides(tmp_path):
         load(tmp_path, GOOD, EDGELSTM__MQTT__ULR="x")
 
 
+def test_a_number_in_the_environment_is_a_number_only_where_one_is_wanted(tmp_path):
+    found = load(tmp_path, GOOD, EDGELSTM__MQTT__USERNAME="1234", EDGELSTM__NODE__NAME="7")
+    assert (found.mqtt.username, found.node_name) == ("1234", "7")
+    with pytest.raises(ConfigError, match="limits: is 3, expected a table"):
+        load(tmp_path, "limits = 3\n" + GOOD, EDGELSTM__LIMITS__QUEUE="2000")
+    with pytest.raises(ConfigError, match=r"mqtt\.receive_maximum: expected `int`, got `str`"):
+        load(tmp_path, GOOD, EDGELSTM__MQTT__RECEIVE_MAXIMUM="many")
+
+
 MISTAKES = {
     "section": (("[node]", "[nodes]"), r'nodes: unknown key; did you mean "node"\?'),
     "key": (("url =", "ulr ="), r'mqtt\.ulr: unknown key; did you mean "url"\?'),
@@ -59,11 +68,18 @@ MISTAKES = {
     "nothing alike": (("keepalive =", "zzz ="), r"mqtt\.zzz: unknown key; known here: url, protocol"),
     "missing": (('model = "pump"\n', ""), r"input\[0\]\.model: is missing"),
     "type": (('name = "Gate way 1"', "name = 3"), r"node\.name: expected `str`, got `int`"),
-    "duration": (('"500ms"', '"500"'), r'mqtt\.keepalive: is \'500\', expected a number and one of ms, s,'),
-    "duration as number": (('"500ms"', "5"), r'mqtt\.keepalive: is 5, expected a number and one of'),
+    "duration": (('"2500ms"', '"500"'), r'mqtt\.keepalive: is \'500\', expected a number and one of ms, s,'),
+    "duration as number": (('"2500ms"', "5"), r'mqtt\.keepalive: is 5, expected a number and one of'),
     "size": (('"1.5MiB"', '"1.5MB"'), r"durability\.outbox_max_bytes: is '1\.5MB'"),
     "choice": (("[durability]", '[durability]\nmode = "safe"'), r"durability\.mode: invalid enum value 'safe'"),
     "url": (("mqtt://broker.local:1884", "http://broker"), r'mqtt\.url: is "http://broker", expected mqtt://HOST:PORT'),
+    "port": (("1884", "99999"), r'mqtt\.url: is "mqtt://broker\.local:99999", expected'),
+    "host": (("broker.local:1884", "[::1"), r'mqtt\.url: is "mqtt://\[::1", expected'),
+    "user in url": (("mqtt://", "mqtt://me:secret@"), r"^(?!.*secret).*mqtt\.url: holds a user; set mqtt\.username"),
+    "range": (('"2500ms"', '"1ms"'), r"mqtt\.keepalive: is 0\.001s, expected 1 to 65535s"),
+    "range of sizes": (('"1.5MiB"', '"1B"'), r"durability\.outbox_max_bytes: is 1 bytes, expected 65536 to"),
+    "attribute": (('model = "pump"\n', 'model = "pump"\nstream = "{topic.x}"\n'), r'input\[0\]\.stream: is "\{topic\.x\}"'),
+    "raw with a time": (('timestamp = "ts"', 'timestamp = "ts"\nformat = "raw"'), r'input\[0\]\.format: "raw" has the model'),
     "version": (("[node]", "config_version = 2\n[node]"), r"config_version: is 2; this edgelstm knows 1"),
     "model": (('model = "pump"', 'model = "pmup"'), r'input\[0\]\.model: no \[\[model\]\] is named "pmup"; did you mean "pump"'),
     "two models": (("[[input]]", '[[model]]\nname = "pump"\npath = "x"\n[[input]]'), r'model: two are named "pump"'),

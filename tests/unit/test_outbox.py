@@ -84,6 +84,44 @@ def test_what_is_too_old_is_dropped(open_outbox):
     assert outbox.dropped["raised"] == 1
 
 
+def test_a_commit_that_fails_takes_its_drops_back(open_outbox, monkeypatch):
+    outbox = open_outbox(max_bytes=1000)
+    outbox.commit([Outgoing("t", bytes(900), "updated")], [])
+    enforce = outbox._enforce_caps
+
+    def enforce_and_fail(now_ns):
+        enforce(now_ns)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(outbox, "_enforce_caps", enforce_and_fail)
+    with pytest.raises(sqlite3.OperationalError):
+        outbox.commit([Outgoing("t", bytes(900), "raised")], [])
+    assert outbox.dropped == {"updated": 0, "cleared": 0, "raised": 0}
+    assert outbox.size() == (1, 900)
+
+
+def test_a_delete_that_fails_locks_nobody_out(open_outbox):
+    publishing, scoring = open_outbox(), open_outbox()
+    scoring.commit([Outgoing("t", b"1", "raised")], [])
+    with pytest.raises(sqlite3.Error):
+        publishing.delete([1, object()])
+    scoring.commit([Outgoing("t", b"2", "raised")], [])
+    publishing.delete([1])
+    assert [m.payload for m in scoring.messages_after(0, 10)] == [b"2"]
+
+
+def test_a_full_disk_is_an_error_and_then_over(open_outbox):
+    outbox = open_outbox()
+    pages = outbox._db.execute("PRAGMA page_count").fetchone()[0]
+    outbox._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        outbox.commit([Outgoing("t", bytes(100_000), "raised")], [position()])
+    assert outbox.positions() == {}
+    outbox._db.execute("PRAGMA max_page_count = 100000")
+    outbox.commit([Outgoing("t", bytes(100_000), "raised")], [position()])
+    assert outbox.size() == (1, 100_000)
+
+
 def test_settings(open_outbox):
     outbox = open_outbox()
     assert outbox.setting("filters") is None

@@ -44,8 +44,8 @@ def make(entry: InputConfig, channels: tuple[str, ...]) -> Decode:
         row = np.array([_number(value) for value in numbers(found)], np.float32)
         time_ns = read_time(_at(found, time_path, "time_")) if time_path else None
         sequence = _at(found, sequence_path, "sequence_") if sequence_path else None
-        if sequence is not None and not isinstance(sequence, int):
-            raise PayloadError(f"{entry.sequence} is {sequence!r}, no whole number")
+        if sequence is not None and (type(sequence) is not int or not 0 <= sequence < 2**63):
+            raise PayloadError(f"{entry.sequence} is {sequence!r}, no whole number below 2^63"[:120])
         return [Reading(row, time_ns, sequence)]
 
     def _at(found: Any, path: tuple[str, ...], field: str) -> Any:

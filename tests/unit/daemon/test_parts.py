@@ -76,7 +76,7 @@ def test_nothing_is_acknowledged_on_another_connection():
     link = Link(Config(), "in")
     link._client.ack = lambda mid, qos: acknowledged.append(mid)
     link._up.set()
-    link.generation = 2
+    link._client.user_data_set(2)
     link.acknowledge(message(1, generation=1))
     link.acknowledge(message(2, qos=0, generation=2))
     link.acknowledge(message(3, generation=2))

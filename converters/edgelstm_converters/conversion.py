@@ -26,12 +26,17 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A converted model, the float model it stands for, and what to tell about it."""
+    """A converted model, the float model it stands for, and what to tell about it.
+
+    clipped_inputs   calibration values that the input stage limits
+    incomplete_rows  of the calibration, left out because a value was missing
+    """
 
     model: Model
     float_model: FloatModel
     proof: str
     clipped_inputs: int
+    incomplete_rows: int
 
 
 def convert(source: Any, *, calibration: Any, **options: Any) -> Model:
@@ -63,9 +68,13 @@ def convert_with_report(
 
     Raises ConversionError, RecordingError or ModelFileError: one line that names file, layer or column.
     """
-    found = readers.read(source, activations=activations, order=order)
-    x, names, rows_sha256 = _calibration(calibration, channels, found.model.inputs)
+    rows, names, where = _calibration(calibration, channels)
+    found = readers.read(source, activations=activations, order=order, inputs=len(names))
+    x = _complete(rows, names, where, found.model.inputs)
     output_names = _output_names(outputs, names, found.model.outputs)
+    for unit in units or {}:
+        if unit not in (*names, *output_names):
+            raise ConversionError(f'a unit is given for "{unit}", which is no channel: {", ".join(names)}')
     float_model = found.model
     if scaling is not None:
         table = read_scaling(Path(scaling)) if isinstance(scaling, str | Path) else scaling
@@ -79,35 +88,50 @@ def convert_with_report(
         source_sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path else "",
         converter=f"edgelstm {edgelstm.__version__}",
         calibration=Path(calibration).name if isinstance(calibration, str | Path) else "array",
-        calibration_sha256=rows_sha256,
+        calibration_sha256=hashlib.sha256(x.tobytes()).hexdigest(),
         calibration_samples=len(x),
         output_snr_db=report.snr_db(final, expected[-1], each_alone=True),
         layers=layer_errors,
     )
     model = replace(model, name=name or (path.stem if path else "model"), provenance=provenance)
-    return Conversion(model, float_model, found.proof, report.clipped_inputs(model, x))
+    return Conversion(model, float_model, found.proof, report.clipped_inputs(model, x), len(rows) - len(x))
 
 
 def _calibration(
-    source: str | Path | Floats, channels: Sequence[str] | None, inputs: int
+    source: str | Path | Floats, channels: Sequence[str] | None
 ) -> tuple[Floats, tuple[str, ...], str]:
+    """Return the rows, the names of their channels, and what to call them in an error."""
     if isinstance(source, str | Path):
         rows = recording.read(source, channels)
         x, names, where = rows.values, rows.names, str(source)
     else:
-        x, where = np.asarray(source, np.float32), "the calibration array"
+        where = "the calibration array"
+        try:
+            x = np.asarray(source, np.float32)
+        except (TypeError, ValueError) as exc:
+            raise ConversionError(f"{where} is not made of numbers: {exc}") from None
         if x.ndim != 2:
             raise ConversionError(f"{where} has shape {x.shape}, expected (samples, channels)")
         names = tuple(channels) if channels else tuple(f"x{n}" for n in range(x.shape[1]))
-    if len(names) != inputs or x.shape[1] != inputs:
+        if len(names) != x.shape[1]:
+            raise ConversionError(
+                f"{where} has {x.shape[1]} channels but {len(names)} are named: {', '.join(names)}"
+            )
+    _check_unique("channel", names)
+    return x, names, where
+
+
+def _complete(x: Floats, names: tuple[str, ...], where: str, inputs: int) -> Floats:
+    """Return the rows that miss no value."""
+    if len(names) != inputs:
         raise ConversionError(
-            f"the model has {inputs} inputs but {where} has {x.shape[1]} channels: {', '.join(names)}; "
+            f"the model has {inputs} inputs but {where} has {len(names)} channels: {', '.join(names)}; "
             "choose and order them with --channels a,b,c"
         )
     x = np.ascontiguousarray(x[np.isfinite(x).all(axis=1)])
     if len(x) < FEWEST_SAMPLES:
         raise ConversionError(f"{where} has {len(x)} complete samples, expected at least {FEWEST_SAMPLES}")
-    return x, names, hashlib.sha256(x.tobytes()).hexdigest()
+    return x
 
 
 def _output_names(outputs: Sequence[str] | None, channels: tuple[str, ...], count: int) -> tuple[str, ...]:
@@ -117,7 +141,16 @@ def _output_names(outputs: Sequence[str] | None, channels: tuple[str, ...], coun
         raise ConversionError(
             f"the model has {count} outputs but {len(outputs)} are named: {', '.join(outputs)}"
         )
+    _check_unique("output", outputs)
     return tuple(outputs)
+
+
+def _check_unique(what: str, names: Sequence[str]) -> None:
+    for name in names:
+        if not name:
+            raise ConversionError(f"one of the {what}s has an empty name: {', '.join(names)}")
+        if list(names).count(name) > 1:
+            raise ConversionError(f'two {what}s are named "{name}"')
 
 
 def _quantize(
@@ -128,7 +161,8 @@ def _quantize(
     units: Mapping[str, str],
 ) -> tuple[Model, list[Floats], list[float]]:
     """Return the int8 model, what every float layer gave for `x`, and the scale of every layer's outputs."""
-    expected = float_model.run_layers(x)
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = float_model.run_layers(x)
     for layer, y in zip(float_model.layers, expected, strict=True):
         if not np.isfinite(y).all():
             raise ConversionError(
@@ -149,5 +183,6 @@ def _quantize(
     try:
         check(model)
     except ModelFileError as exc:
-        raise ConversionError(f"{exc}; is the network's input scaled as in training? see --scaling") from None
+        hint = "; is the network's input scaled as in training? see --scaling" if "int32" in str(exc) else ""
+        raise ConversionError(f"{exc}{hint}") from None
     return model, expected, scales

@@ -26,6 +26,10 @@ class FloatLstm:
     bias: Floats
 
     @property
+    def inputs(self) -> int:
+        return int(self.input_weights.shape[1])
+
+    @property
     def units(self) -> int:
         return int(self.hidden_weights.shape[1])
 
@@ -56,6 +60,10 @@ class FloatGru:
     input_bias: Floats
     hidden_bias: Floats
     reset_after: bool = True
+
+    @property
+    def inputs(self) -> int:
+        return int(self.input_weights.shape[1])
 
     @property
     def units(self) -> int:
@@ -92,6 +100,10 @@ class FloatDense:
     weights: Floats
     bias: Floats
     activation: str = "linear"
+
+    @property
+    def inputs(self) -> int:
+        return int(self.weights.shape[1])
 
     @property
     def units(self) -> int:

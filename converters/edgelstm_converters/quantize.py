@@ -120,8 +120,6 @@ def _product(
         )
     columns = exact * source.step  # per unit of the int16 input
     starts = [0] if not _needs_blocks(columns) else list(range(0, columns.shape[1], COLUMN_BLOCK))
-    if len(starts) > 1 and columns.shape[1] - starts[-1] == 0:
-        starts.pop()
     parts = [
         _quantize_rows(name, columns[:, first:end], result_scale)
         for first, end in zip(starts, [*starts[1:], columns.shape[1]], strict=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from edgelstm.errors import ConversionError
 from edgelstm_converters.float_model import FloatDense, FloatModel
 
 Scaling = Mapping[str, Mapping[str, float]]
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def read_scaling(path: Path) -> Scaling:
@@ -23,17 +25,31 @@ def read_scaling(path: Path) -> Scaling:
         raise ConversionError(f"{path}: cannot be read: {exc.strerror}") from None
     except ValueError as exc:
         raise ConversionError(f"{path}: is no JSON: {exc}") from None
-    if not isinstance(found, dict):
-        raise ConversionError(f'{path}: expected {{"channel": {{"mean": 1.0, "std": 2.0}}, ...}}')
-    for name, entry in found.items():
-        numbers = [entry.get(key) for key in ("mean", "std")] if isinstance(entry, dict) else [None]
-        if not all(isinstance(number, int | float) and np.isfinite(number) for number in numbers):
+    try:
+        check_scaling(found)
+    except ConversionError as exc:
+        raise ConversionError(f"{path}: {exc}") from None
+    scaling: Scaling = found
+    return scaling
+
+
+def check_scaling(scaling: Any) -> None:
+    """Raise ConversionError naming the channel whose entry is not a mean and a standard deviation."""
+    if not isinstance(scaling, Mapping):
+        raise ConversionError('the scaling is not of the form {"channel": {"mean": 1.0, "std": 2.0}, ...}')
+    for name, entry in scaling.items():
+        numbers = [entry.get(key) for key in ("mean", "std")] if isinstance(entry, Mapping) else [None]
+        if not all(map(_is_number, numbers)):
             raise ConversionError(
-                f'{path}: channel "{name}": expected {{"mean": number, "std": number}}, found {entry}'
+                f'channel "{name}": expected {{"mean": number, "std": number}}, found {entry}'
             )
         if entry["std"] <= 0:
-            raise ConversionError(f'{path}: channel "{name}": std is {entry["std"]}, expected more than 0')
-    return found
+            raise ConversionError(f'channel "{name}": std is {entry["std"]}, expected more than 0')
+
+
+def _is_number(value: Any) -> bool:
+    kinds = (int, float, np.integer, np.floating)
+    return isinstance(value, kinds) and type(value) is not bool and bool(-LARGEST <= value <= LARGEST)
 
 
 def fold(model: FloatModel, scaling: Scaling, channels: Sequence[str], outputs: Sequence[str]) -> FloatModel:
@@ -42,6 +58,7 @@ def fold(model: FloatModel, scaling: Scaling, channels: Sequence[str], outputs: 
     The network saw `(x - mean) / std`. Raises ConversionError for a channel without an entry, an entry without a
     channel, or a last layer that cannot be unscaled.
     """
+    check_scaling(scaling)
     for name in channels:
         if name not in scaling:
             raise ConversionError(
@@ -57,9 +74,14 @@ def fold(model: FloatModel, scaling: Scaling, channels: Sequence[str], outputs: 
     first, *others = model.layers
     weights_name = "weights" if isinstance(first, FloatDense) else "input_weights"
     bias_name = "input_bias" if first.kind == "gru" else "bias"
-    weights = getattr(first, weights_name).astype(np.float64) / std
-    bias = getattr(first, bias_name) - weights @ mean
-    folded = replace(first, **{weights_name: weights.astype(np.float32), bias_name: bias.astype(np.float32)})
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # what is not finite is refused when the layers are run
+        weights = getattr(first, weights_name).astype(np.float64) / std
+        bias = getattr(first, bias_name) - weights @ mean
+        folded = replace(
+            first, **{weights_name: weights.astype(np.float32), bias_name: bias.astype(np.float32)}
+        )
     return _unscale(FloatModel(model.inputs, (folded, *others)), scaling, outputs)
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from edgelstm.errors import ConversionError
+from edgelstm.errors import UsageError
 
 if TYPE_CHECKING:
     from edgelstm_converters import Conversion
@@ -82,6 +82,8 @@ def _print_report(conversion: Conversion, output: str) -> None:
     for line in report.table(model):
         print(line)
     print()
+    if conversion.incomplete_rows:
+        print(f"{conversion.incomplete_rows} rows left out because a value is missing")
     print(f"output SNR {provenance.output_snr_db:.1f} dB, {conversion.clipped_inputs} input values clipped")
     print(f"wrote {output}, {os.path.getsize(output):,} bytes")
     if provenance.output_snr_db is not None and provenance.output_snr_db < 30.0:
@@ -101,6 +103,6 @@ def _units(text: str | None) -> dict[str, str]:
     for pair in text.split(",") if text else []:
         name, separator, unit = pair.partition("=")
         if not separator:
-            raise ConversionError(f'--units: "{pair}" is not CHANNEL=UNIT')
+            raise UsageError(f'--units: "{pair}" is not CHANNEL=UNIT')
         units[name.strip()] = unit.strip()
     return units

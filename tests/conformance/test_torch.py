@@ -54,7 +54,7 @@ def export(network, path, dynamo):
 
 @pytest.mark.parametrize("two_heads", [False, True])
 @pytest.mark.parametrize("last_only", [False, True])
-@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("cell", [nn.LSTM, nn.GRU])
 def test_every_route_gives_the_same_model(cell, layers, last_only, two_heads, tmp_path):
     onnxscript = pytest.importorskip("onnxscript")
@@ -134,3 +134,159 @@ def test_what_a_forward_does_besides_is_found_out():
 def test_modules_that_cannot_be_converted(module, message):
     with pytest.raises(ConversionError, match=message):
         readers.read(module)
+
+
+def test_all_routes_read_the_same_numbers(tmp_path):
+    """Not only close: the layers of a state_dict, of safetensors and of the module are equal to the bit."""
+    from safetensors.torch import save_file
+
+    network = Network(nn.GRU, 2, False, False)
+    torch.save(network.state_dict(), tmp_path / "m.pt")
+    save_file(network.state_dict(), tmp_path / "m.safetensors")
+    first, *others = (readers.read(s).model for s in (tmp_path / "m.pt", tmp_path / "m.safetensors", network))
+    x = np.random.default_rng(2).normal(size=(50, INPUTS)).astype(np.float32)
+    for other in others:
+        assert [layer.name for layer in other.layers] == [layer.name for layer in first.layers]
+        np.testing.assert_array_equal(other.run(x), first.run(x))
+
+
+def test_one_sample_and_its_state_exported_for_a_caller_that_carries_it(tmp_path):
+    class Step(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = nn.LSTM(INPUTS, HIDDEN, 2)
+            self.head = nn.Linear(HIDDEN, 3)
+
+        def forward(self, x, h, c):
+            y, (h, c) = self.rnn(x, (h, c))
+            return self.head(y), h, c
+
+    network = Step().eval()
+    sample = torch.zeros(1, 1, INPUTS), torch.zeros(2, 1, HIDDEN), torch.zeros(2, 1, HIDDEN)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for dynamo in (False, True):
+        path = tmp_path / f"{dynamo}.onnx"
+        with warnings.catch_warnings(), contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+            warnings.simplefilter("ignore")
+            torch.onnx.export(network, sample, path, dynamo=dynamo)
+        reading = readers.read(path)
+        assert [layer.kind for layer in reading.model.layers] == ["lstm", "lstm", "dense"]
+        assert reading.proof.endswith("over 200 samples")
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
+def test_every_kind_of_checkpoint(tmp_path, key):
+    state = Network(nn.LSTM, 1, False, False).state_dict()
+    torch.save({"epoch": 3, key: state, "optimizer": {"lr": 0.1}}, tmp_path / "c.pth")
+    assert readers.read(tmp_path / "c.pth").model.layers[0].kind == "lstm"
+
+
+@pytest.mark.parametrize("content", [{"epoch": 3}, [1, 2], torch.zeros(3)])
+def test_a_file_without_a_state_dict_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "c.pt")
+    with pytest.raises(ConversionError, match=r"c\.pt: holds no state_dict"):
+        readers.read(tmp_path / "c.pt")
+
+
+@pytest.mark.parametrize("kept", [10, 1000, 3000, -30])
+def test_a_file_that_was_cut_off_is_refused(tmp_path, kept):
+    torch.save(Network(nn.GRU, 1, False, False).state_dict(), tmp_path / "m.pt")
+    (tmp_path / "m.pt").write_bytes((tmp_path / "m.pt").read_bytes()[:kept])
+    with pytest.raises(ConversionError, match=r"m\.pt: is damaged or no PyTorch file"):
+        readers.read(tmp_path / "m.pt")
+
+
+def test_bytes_changed_anywhere_never_end_in_a_traceback(tmp_path):
+    torch.save(nn.LSTM(2, 3).state_dict(), tmp_path / "m.pt", _use_new_zipfile_serialization=False)
+    content, rng = (tmp_path / "m.pt").read_bytes(), np.random.default_rng(0)
+    for _ in range(150):
+        damaged = bytearray(content)
+        for place in rng.integers(0, len(damaged), 3):
+            damaged[place] = rng.integers(0, 256)
+        (tmp_path / "m.pt").write_bytes(damaged)
+        with contextlib.suppress(ConversionError):
+            readers.read(tmp_path / "m.pt")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_width(tmp_path, dtype):
+    from safetensors.torch import save_file
+
+    state = {name: tensor.to(dtype) for name, tensor in Network(nn.GRU, 1, False, False).state_dict().items()}
+    torch.save(state, tmp_path / "m.pt")
+    save_file(state, tmp_path / "m.safetensors")
+    for path in (tmp_path / "m.pt", tmp_path / "m.safetensors"):
+        matrix = readers.read(path).model.layers[0].input_weights
+        np.testing.assert_array_equal(matrix, state["rnn.weight_ih_l0"].float().numpy())
+        assert matrix.dtype == np.float32
+
+
+def test_quantised_weights_are_refused(tmp_path):
+    torch.save({"head.weight": torch.ones((2, 3), dtype=torch.int8)}, tmp_path / "m.pt")
+    with pytest.raises(ConversionError, match=r'"head.weight" is int8 .* expected floating point'):
+        readers.read(tmp_path / "m.pt")
+
+
+def test_a_torchscript_archive_is_refused(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(nn.Linear(3, 2)).save(tmp_path / "m.pt")
+    with pytest.raises(ConversionError, match=r"m\.pt: is a TorchScript archive.*state_dict\(\)"):
+        readers.read(tmp_path / "m.pt")
+
+
+def test_a_live_module_in_double_precision():
+    assert "within" in readers.read(Network(nn.LSTM, 1, False, False).double()).proof
+
+
+def test_dropout_of_a_live_module_is_off_and_its_modes_come_back():
+    network = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.9), nn.ReLU(), nn.Linear(8, 2))
+    network[1].eval()
+    reading = readers.read(network)
+    assert [layer.activation for layer in reading.model.layers] == ["relu", "linear"]
+    assert [part.training for part in network.modules()] == [True, True, False, True, True]
+    stacked = nn.LSTM(3, 8, 2, dropout=0.9)
+    assert "within" in readers.read(stacked).proof
+    assert stacked.training
+
+
+def test_an_activation_that_the_module_does_not_show_is_asked_for():
+    network = Network(nn.GRU, 1, False, True)
+    with pytest.raises(ConversionError, match=r"forward\(\) does more .* activations=\[\.\.\.\]"):
+        readers.read(network)
+    assert readers.read(network, activations=["relu", "linear"]).model.layers[1].activation == "relu"
+
+
+def test_modules_that_run_in_another_order_than_they_are_defined():
+    class Backwards(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(8, 3)
+            self.rnn = nn.GRU(3, 8, batch_first=True)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0])
+
+    with pytest.raises(ConversionError, match=r"do not give what torch gives|output has shape|cannot be run"):
+        readers.read(Backwards())
+    reading = readers.read(Backwards(), order=["rnn", "head"])
+    assert [layer.kind for layer in reading.model.layers] == ["gru", "dense"]
+
+
+@pytest.mark.parametrize("result", [{"y": 1}, None, ()])
+def test_a_forward_that_gives_no_tensor_is_refused(result):
+    class Odd(Network):
+        def forward(self, x):
+            return result
+
+    with pytest.raises(ConversionError, match=r"its forward\(\) gives a \w+, expected a tensor"):
+        readers.read(Odd(nn.LSTM, 1, False, False))
+
+
+def test_a_forward_that_fails_is_one_line():
+    class Failing(Network):
+        def forward(self, x):
+            raise ValueError("first\nsecond")
+
+    with pytest.raises(ConversionError, match=r"cannot be run on input of shape .*: ValueError: first$"):
+        readers.read(Failing(nn.LSTM, 1, False, False))

@@ -29,14 +29,22 @@ class Reading:
 
 
 def read(
-    source: Any, *, activations: Sequence[str] | None = None, order: Sequence[str] | None = None
+    source: Any,
+    *,
+    activations: Sequence[str] | None = None,
+    order: Sequence[str] | None = None,
+    inputs: int | None = None,
 ) -> Reading:
     """Read a trained model from a file, or from a live module.
+
+    activations  of the linear layers, where the source does not say
+    order        of the modules, where the source does not say
+    inputs       how many channels the model will get, which may decide the order
 
     Raises ConversionError for what is missing, unknown or cannot be converted exactly: one line that names it.
     """
     if not isinstance(source, str | Path):
-        reading: Reading = _module(LIVE_READER).read(source, activations)
+        reading: Reading = _module(LIVE_READER).read(source, activations, order)
         return reading
     path = Path(source)
     if path.suffix.lower() not in READERS:
@@ -46,7 +54,7 @@ def read(
     if not path.is_file():
         raise ConversionError(f"{path}: no such file")
     try:
-        reading = _module(READERS[path.suffix.lower()]).read(path, activations, order)
+        reading = _module(READERS[path.suffix.lower()]).read(path, activations, order, inputs)
     except ConversionError as exc:
         raise ConversionError(f"{path}: {exc}") from None
     return reading

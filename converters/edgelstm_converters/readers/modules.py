@@ -22,15 +22,16 @@ from edgelstm_converters.float_model import (
 from edgelstm_converters.gate_order import GRU, LSTM, TORCH_GRU, TORCH_LSTM, reorder
 
 Weights = Mapping[str, NDArray[np.float32]]
+_MODULE = r"(?:(?P<module>.+)\.)?"
 _RECURRENT = re.compile(
-    r"(?P<module>.*?)\.?(?P<part>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(?P<layer>\d+)(?P<reverse>_reverse)?$"
+    _MODULE + r"(?P<part>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(?P<layer>\d+)(?P<reverse>_reverse)?"
 )
-_CELL = re.compile(r"(?P<module>.*?)\.?(?P<part>weight_ih|weight_hh|bias_ih|bias_hh)$")
-_LINEAR = re.compile(r"(?P<module>.*?)\.?(?P<part>weight|bias)$")
+_CELL = re.compile(_MODULE + r"(?P<part>weight_ih|weight_hh|bias_ih|bias_hh)")
+_LINEAR = re.compile(_MODULE + r"(?P<part>weight|bias)")
 _MOST_TO_ORDER = 7
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Module:
     """The weights of one module, by part: "weight", "bias", or ("weight_ih", layer) and so on."""
 
@@ -51,17 +52,23 @@ class _Module:
 
 
 def assemble(
-    weights: Weights, *, in_order: bool, order: Sequence[str] | None, activations: Sequence[str] | None
+    weights: Weights,
+    *,
+    in_order: bool,
+    order: Sequence[str] | None,
+    activations: Sequence[str] | None,
+    inputs: int | None = None,
 ) -> FloatModel:
     """Make a chain of layers of the weights of a state_dict.
 
     in_order     whether `weights` are in the order of the modules
     order        names of the modules, first to last, where that has to be said
     activations  of the linear modules, in order; a single linear module at the end is linear unless said otherwise
+    inputs       how many channels there are, which may decide the order
 
     Raises ConversionError naming the key, or asking for what cannot be known.
     """
-    chain = _order(_modules(weights), in_order, order)
+    chain = _order(_modules(weights), in_order, order, inputs)
     linear = [module for module in chain if module.is_linear]
     names = _activations([module.name for module in linear], activations, chain[-1:] == linear)
     layers: list[FloatLayer] = []
@@ -78,7 +85,7 @@ def assemble(
 def _modules(weights: Weights) -> list[_Module]:
     modules: dict[str, _Module] = {}
     for key, tensor in weights.items():
-        found = _RECURRENT.match(key) or _CELL.match(key) or _LINEAR.match(key)
+        found = _RECURRENT.fullmatch(key) or _CELL.fullmatch(key) or _LINEAR.fullmatch(key)
         if found is None:
             raise ConversionError(f'"{key}" of shape {tensor.shape} belongs to no LSTM, GRU or linear module')
         groups = found.groupdict()
@@ -92,26 +99,49 @@ def _modules(weights: Weights) -> list[_Module]:
             )
         if not np.isfinite(tensor).all():
             raise ConversionError(f'"{key}" holds numbers that are not finite')
-        module = modules.setdefault(groups["module"], _Module(groups["module"] or "layer"))
+        if tensor.size == 0 or tensor.dtype.kind != "f":
+            raise ConversionError(
+                f'"{key}" is {tensor.dtype} of shape {tensor.shape}, expected floating point'
+            )
+        name = groups["module"] or "layer"
+        module = modules.setdefault(name, _Module(name))
         module.parts[groups["part"], int(groups.get("layer") or 0)] = np.asarray(tensor, np.float32)
     if not modules:
         raise ConversionError("holds no weights")
     for module in modules.values():
-        if not module.is_linear and ("weight_hh", 0) not in module.parts:
-            raise ConversionError(
-                f'module "{module.name}" has no weights, only {sorted(part for part, _ in module.parts)}'
-            )
+        _check_parts(module)
     return list(modules.values())
 
 
-def _order(modules: list[_Module], in_order: bool, order: Sequence[str] | None) -> list[_Module]:
+def _check_parts(module: _Module) -> None:
+    """Raise ConversionError where a part is missing, or has another shape than the others ask for."""
+    kinds = {part for part, _ in module.parts}
+    layers, needed = 1, ["weight"]
+    if not kinds <= {"weight", "bias"}:
+        layers, needed = max(layer for _, layer in module.parts) + 1, ["weight_ih", "weight_hh"]
+    for layer in range(layers):
+        for kind in needed:
+            if (kind, layer) not in module.parts:
+                raise ConversionError(f'module "{module.name}": its {kind} of layer {layer} is missing')
+        rows = len(module.parts[needed[0], layer])
+        for kind in sorted(kinds.difference(needed)):
+            bias = module.parts.get((kind, layer))
+            if bias is not None and bias.shape != (rows,):
+                raise ConversionError(
+                    f'module "{module.name}": its {kind} has shape {bias.shape}, expected ({rows},)'
+                )
+
+
+def _order(
+    modules: list[_Module], in_order: bool, order: Sequence[str] | None, inputs: int | None
+) -> list[_Module]:
     names = [module.name for module in modules]
     if order is not None:
         if sorted(order) != sorted(names):
             raise ConversionError(f"--order names {', '.join(order)}; the modules are {', '.join(names)}")
         modules = [modules[names.index(name)] for name in order]
-    elif (not in_order and not _fits(modules)) or (not in_order and len(modules) <= _MOST_TO_ORDER):
-        modules = _only_chain(modules, names)
+    elif not in_order:
+        modules = _only_chain(modules, names, inputs)
     for before, after in zip(modules[:-1], modules[1:], strict=True):
         if before.sizes[1] != after.sizes[0]:
             raise ConversionError(
@@ -125,19 +155,26 @@ def _fits(modules: Sequence[_Module]) -> bool:
     return all(a.sizes[1] == b.sizes[0] for a, b in zip(modules[:-1], modules[1:], strict=True))
 
 
-def _only_chain(modules: list[_Module], names: list[str]) -> list[_Module]:
-    """Return the one order in which sizes fit and recurrent modules come before linear ones."""
+def _only_chain(modules: list[_Module], names: list[str], inputs: int | None) -> list[_Module]:
+    """Return the one order in which sizes fit; nothing is guessed where there are several."""
+    say = f"say --order {','.join(names)}, with the first to see a sample in front"
     if len(modules) > _MOST_TO_ORDER:
-        raise ConversionError(
-            f"the file does not keep the order of its {len(names)} modules: say --order {','.join(names)}"
-        )
+        raise ConversionError(f"the file does not keep the order of its {len(names)} modules: {say}")
     chains = [list(chain) for chain in permutations(modules) if _fits(chain)]
-    preferred = [c for c in chains if [m.is_linear for m in c] == sorted(m.is_linear for m in c)] or chains
-    if len(preferred) != 1:
+    if not chains:
+        raise ConversionError(f"the sizes of its modules {', '.join(names)} fit together in no order")
+    fed = [chain for chain in chains if inputs in (None, chain[0].sizes[0])]
+    if not fed:
+        sizes = " or ".join(str(size) for size in sorted({chain[0].sizes[0] for chain in chains}))
         raise ConversionError(
-            f"the file does not keep the order of its modules, and {len(preferred)} orders fit: say --order {','.join(names)}"
+            f"the model has {sizes} inputs but the calibration has {inputs} channels; "
+            "choose and order them with --channels a,b,c"
         )
-    return preferred[0]
+    if len(fed) > 1:
+        raise ConversionError(
+            f"the file does not keep the order of its modules, and {len(fed)} orders fit: {say}"
+        )
+    return fed[0]
 
 
 def _activations(linear: list[str], activations: Sequence[str] | None, only_head: bool) -> list[str]:
@@ -163,10 +200,11 @@ def _recurrent(module: _Module) -> list[FloatLayer]:
     count = max(layer for _, layer in module.parts) + 1
     for number in range(count):
         name = module.name if count == 1 else f"{module.name}_{number}"
-        try:
-            w_ih, w_hh = module.parts["weight_ih", number], module.parts["weight_hh", number]
-        except KeyError as exc:
-            raise ConversionError(f'module "{module.name}": {exc.args[0][0]}_l{number} is missing') from None
+        w_ih, w_hh = module.parts["weight_ih", number], module.parts["weight_hh", number]
+        if number and w_ih.shape[1] != layers[-1].units:
+            raise ConversionError(
+                f'module "{name}" takes {w_ih.shape[1]} values but the layer before it gives {layers[-1].units}'
+            )
         none = np.zeros(len(w_ih), np.float32)
         b_ih, b_hh = (module.parts.get((part, number), none) for part in ("bias_ih", "bias_hh"))
         gates = len(w_hh) // w_hh.shape[1] if len(w_hh) % w_hh.shape[1] == 0 else 0

@@ -52,7 +52,9 @@ class FromShapes:
         self.is_zero = is_zero
 
 
-def read(path: Path, activations: Sequence[str] | None, order: Sequence[str] | None) -> Reading:
+def read(
+    path: Path, activations: Sequence[str] | None, order: Sequence[str] | None, inputs: int | None
+) -> Reading:
     """Read the layers of a graph; its own operators say order and activations."""
     if activations is not None or order is not None:
         raise ConversionError("an ONNX graph says itself in what order its layers come and what follows them")
@@ -85,8 +87,8 @@ class _Walk:
         self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 17)
         self.values: dict[str, Any] = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
         inputs = [value for value in graph.input if value.name not in self.values]
-        if not inputs:
-            raise ConversionError("the graph has no input")
+        if not inputs or not graph.output:
+            raise ConversionError("the graph has no input or no output")
         self.signal_input = inputs[0].name
         self.values[self.signal_input] = Signal(0)
         for state in inputs[1:]:  # states that the caller carries; a stream begins at zero
@@ -106,9 +108,12 @@ class _Walk:
             )
         if self.values[self.output].depth != len(self.layers):
             raise ConversionError(f'output "{self.output}" leaves out layers; a chain is expected')
-        first = self.layers[0]
-        matrix = first.weights if isinstance(first, FloatDense) else first.input_weights
-        return FloatModel(matrix.shape[1], tuple(self.layers))
+        for before, after in zip(self.layers[:-1], self.layers[1:], strict=True):
+            if after.inputs != before.units:
+                raise ConversionError(
+                    f'layer "{before.name}" gives {before.units} values but "{after.name}" after it takes {after.inputs}'
+                )
+        return FloatModel(self.layers[0].inputs, tuple(self.layers))
 
     def _visit(self, node: Any) -> None:
         known = [self._value(node, name) for name in node.input]
@@ -140,14 +145,19 @@ class _Walk:
         if signal.depth != len(self.layers):
             raise _refused(node, "it reads an earlier layer again; a chain of layers is expected")
         if kind in ("LSTM", "GRU"):
-            if not self.layers and _attribute(node, "layout", 0) == 1:
+            if self._before_time and _attribute(node, "layout", 0) == 1:
                 self.time_axis = 1
             return self._recurrent(node, known)
         if kind in LAYOUT and isinstance(known[0], Signal):
-            if kind == "Transpose" and not self.layers and list(_attribute(node, "perm", []))[:2] == [1, 0]:
+            if kind == "Transpose" and self._before_time and list(_attribute(node, "perm", []))[:2] == [1, 0]:
                 self.time_axis = 1 - self.time_axis
             return [signal, FromShapes()]
         return [self._dense(node, known)]
+
+    @property
+    def _before_time(self) -> bool:
+        """Whether no layer yet has told the axis of time from that of the batch."""
+        return all(isinstance(layer, FloatDense) for layer in self.layers)
 
     def _recurrent(self, node: Any, known: list[Any]) -> list[Any]:
         if not isinstance(known[0], Signal):
@@ -168,8 +178,7 @@ class _Walk:
             self.layers.append(_gemm(node, constants, self._name(node)))
             self.open_dense = True
         elif kind == "Add" and len(constants) == 1 and self.open_dense and isinstance(last, FloatDense):
-            bias = np.broadcast_to(constants[0].reshape(-1), last.bias.shape).astype(np.float32)
-            self.layers[-1] = replace(last, bias=last.bias + bias)
+            self.layers[-1] = replace(last, bias=last.bias + _bias(node, constants[0], last.units))
         elif kind in ACTIVATIONS and self.open_dense and isinstance(last, FloatDense):
             self.layers[-1] = replace(last, activation=ACTIVATIONS[kind])
             self.open_dense = False
@@ -198,10 +207,16 @@ def _gemm(node: Any, constants: list[Any], name: str) -> FloatDense:
     weights = weights.astype(np.float32) * np.float32(_attribute(node, "alpha", 1.0))
     bias = np.zeros(len(weights), np.float32)
     if len(constants) > 1:
-        bias += np.broadcast_to(constants[1].reshape(-1), bias.shape) * np.float32(
-            _attribute(node, "beta", 1.0)
-        )
+        bias += _bias(node, constants[1], len(weights)) * np.float32(_attribute(node, "beta", 1.0))
     return FloatDense(name, np.ascontiguousarray(weights), bias)
+
+
+def _bias(node: Any, values: Any, units: int) -> Any:
+    if values.size not in (1, units):
+        raise _refused(
+            node, f"its bias has shape {values.shape}, expected {units} values, the same at every sample"
+        )
+    return np.broadcast_to(values.reshape(-1), (units,)).astype(np.float32)
 
 
 def _is_zero(node: Any, known: list[Any]) -> bool:

@@ -9,24 +9,26 @@ import numpy as np
 
 from edgelstm.errors import ConversionError
 from edgelstm_converters.float_model import FloatModel
-from edgelstm_converters.readers.proof import SAMPLES, Floats, judge, largest_difference, probe
+from edgelstm_converters.readers.proof import SAMPLES, Floats, first_line, judge, largest_difference, probe
 
 Run = Callable[[dict[str, Any]], list[Any]]
 
 
 def prove(model: Any, read: FloatModel, signal_input: str, *, time_axis: int) -> str:
     """Return the line of proof; raises ConversionError where the graph computes something else than its layers."""
-    engine, run = _engine(model)
     shapes = {
         value.name: [d.dim_value or 0 for d in value.type.tensor_type.shape.dim]
         for value in model.graph.input
+        if value.name not in {weights.name for weights in model.graph.initializer}
     }
+    engine = "the engine"
     try:
+        engine, run = _engine(model)
         x, y = _outputs(run, shapes, signal_input, read.inputs, time_axis)
-    except Exception as exc:  # whatever an engine raises for a model it cannot run
-        raise ConversionError(f"{engine} cannot run it: {str(exc).strip().splitlines()[0]}") from None
+    except Exception as exc:  # whatever an engine raises for a model it cannot load or run
+        raise ConversionError(f"{engine} cannot run it: {first_line(exc)}") from None
     hint = "it selects or reorders values on the way; export the plain network"
-    return judge(engine, largest_difference(read, x, y), hint)
+    return judge(engine, largest_difference(read, x, y), len(x), hint)
 
 
 def _engine(model: Any) -> tuple[str, Run]:
@@ -50,34 +52,39 @@ def _outputs(
 ) -> tuple[Floats, Floats]:
     """Return the samples that were fed and what came out, (samples, outputs) or (1, outputs) for the last step only."""
     shape = shapes.pop(signal)
-    if len(shape) == 2:  # without a batch axis
-        x = probe(inputs, shape[0] or SAMPLES)
-        y = np.asarray(run({signal: x})[0], np.float32)
-        return x, y.reshape(-1, y.shape[-1])
-    batch_axis = 1 - time_axis
-    samples, batch = shape[time_axis] or SAMPLES, shape[batch_axis] or 1
+    if len(shape) not in (2, 3):
+        raise ConversionError(f'input "{signal}" has {len(shape)} axes, expected time, batch and channels')
+    batch_axis = 1 - time_axis if len(shape) == 3 else None  # two axes: no batch, or one sample at a time
+    samples = shape[time_axis if len(shape) == 3 else 0] or SAMPLES
+    batch = 1 if batch_axis is None else shape[batch_axis] or 1
     states = {name: np.zeros([size or 1 for size in sizes], np.float32) for name, sizes in shapes.items()}
     x = probe(inputs, samples if samples > 1 else SAMPLES)
     if samples > 1:
-        return x, _first_of_batch(run(_feeds(signal, x, batch, batch_axis, states))[0], batch, batch_axis)
+        return x, _one_of_batch(run(_feeds(signal, x, batch, batch_axis, states))[0], batch, batch_axis)
     rows = []
     for row in x:  # one sample at a time, states carried by the caller in the order of the outputs
         y, *after = run(_feeds(signal, row[None], batch, batch_axis, states))
         states = dict(zip(states, after, strict=True)) if states else states
-        rows.append(_first_of_batch(y, batch, batch_axis))
+        rows.append(_one_of_batch(y, batch, batch_axis))
     return x if states else x[-1:], np.concatenate(rows) if states else rows[-1]
 
 
-def _feeds(signal: str, x: Floats, batch: int, batch_axis: int, states: dict[str, Any]) -> dict[str, Any]:
-    return {signal: np.repeat(np.expand_dims(x, batch_axis), batch, axis=batch_axis), **states}
+def _feeds(
+    signal: str, x: Floats, batch: int, batch_axis: int | None, states: dict[str, Any]
+) -> dict[str, Any]:
+    if batch_axis is not None:
+        x = np.repeat(np.expand_dims(x, batch_axis), batch, axis=batch_axis)
+    return {signal: x, **states}
 
 
-def _first_of_batch(y: Any, batch: int, batch_axis: int) -> Floats:
+def _one_of_batch(y: Any, batch: int, batch_axis: int | None) -> Floats:
+    """Return (samples, outputs) of one of the batch, all of which were fed the same."""
     y = np.asarray(y, np.float32)
-    if y.ndim == 2 and len(y) == batch:
-        return np.asarray(y[:1], np.float32)
-    while y.ndim > 3:
-        y = y[0]
-    if y.ndim == 3:
-        y = y[0] if batch_axis == 0 else y[:, 0]
-    return np.asarray(y, np.float32)
+    y = y.reshape(
+        *(size for size in y.shape[:-1] if size != 1), y.shape[-1]
+    )  # directions, a batch or a step of one
+    sizes = y.shape[:-1]
+    if batch > 1 and batch in sizes:
+        both = sizes == (batch, batch)
+        y = np.take(y, 0, axis=batch_axis if both and batch_axis is not None else sizes.index(batch))
+    return np.asarray(y.reshape(-1, y.shape[-1]), np.float32)

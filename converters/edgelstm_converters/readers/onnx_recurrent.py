@@ -39,8 +39,8 @@ def read_recurrent(node: Any, known: list[Any], name: str) -> FloatLayer:
         )
     if len(known) > 7 and known[7] is not None:
         raise refuse("peephole weights (P) cannot be converted yet")
-    if len(known) > 4 and isinstance(known[4], np.ndarray):
-        raise refuse("sequence_lens is fixed; a stream has no end")
+    if len(known) > 4 and known[4] is not None:
+        raise refuse("it has sequence_lens, and a stream has no end; export without packed sequences")
     matrices = known[1:3]
     if not all(isinstance(value, np.ndarray) and value.ndim == 3 and len(value) == 1 for value in matrices):
         raise refuse("W and R are not constant matrices of one direction")
@@ -48,7 +48,13 @@ def read_recurrent(node: Any, known: list[Any], name: str) -> FloatLayer:
     given = known[3] if len(known) > 3 else None
     if given is not None and not isinstance(given, np.ndarray):
         raise refuse("B is not constant")
-    b = np.zeros(2 * len(w), np.float32) if given is None else given[0].astype(np.float32)
+    b = np.zeros(2 * len(w), np.float32) if given is None else given.reshape(-1).astype(np.float32)
+    gates = 4 if node.op_type == "LSTM" else 3
+    units = r.shape[1]
+    if r.shape != (gates * units, units) or len(w) != len(r) or len(b) != 2 * len(w):
+        raise refuse(
+            f"W, R and B have shapes {w.shape}, {r.shape} and {b.shape}, which do not belong together"
+        )
     input_bias, hidden_bias = np.split(b, 2)
     if node.op_type == "LSTM":
         return FloatLstm(name, *(reorder(part, ONNX_LSTM, LSTM) for part in (w, r, input_bias + hidden_bias)))

@@ -32,11 +32,16 @@ def largest_difference(model: FloatModel, x: Floats, expected: Floats) -> float:
     return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
 
 
-def judge(engine: str, difference: float, hint: str) -> str:
+def judge(engine: str, difference: float, samples: int, hint: str) -> str:
     """Return the line that says how well the reading is proved; raises ConversionError where it is not the same."""
     if not difference <= TOLERANCE:
         raise ConversionError(f"its layers do not give what {engine} gives (off by {difference:.2g}): {hint}")
-    return f"{engine}: within {difference:.1e} over {SAMPLES} samples"
+    return f"{engine}: within {difference:.1e} over {samples} samples"
+
+
+def first_line(exc: Exception) -> str:
+    """Return what another library says went wrong, as far as one line goes."""
+    return next(iter(str(exc).strip().splitlines()), type(exc).__name__)
 
 
 def against_torch_layers(model: FloatModel) -> str:
@@ -50,7 +55,7 @@ def against_torch_layers(model: FloatModel) -> str:
         y = torch.from_numpy(x)
         for layer in model.layers:
             y = _torch_layer(torch, layer)(y)
-    return judge("torch", largest_difference(model, x, y.numpy()), "please report this")
+    return judge("torch", largest_difference(model, x, y.numpy()), len(x), "please report this")
 
 
 def _torch_layer(torch: Any, layer: FloatLstm | FloatGru | FloatDense) -> Callable[[Any], Any]:

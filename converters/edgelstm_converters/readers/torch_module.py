@@ -10,28 +10,34 @@ import numpy as np
 from edgelstm.errors import ConversionError
 from edgelstm_converters.readers import Reading, proof
 from edgelstm_converters.readers.modules import assemble
+from edgelstm_converters.readers.torch_state_dict import as_numpy
 
 _ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 _NOTHING = ("Dropout", "Identity", "Flatten")
 
 
-def read(module: Any, activations: Sequence[str] | None) -> Reading:
+def read(module: Any, activations: Sequence[str] | None, order: Sequence[str] | None) -> Reading:
     """Read the layers of a module, and run it to prove that they are all there is to it.
 
     Raises ConversionError where the module is of another kind, or computes something else.
     """
-    import torch
-
-    if not isinstance(module, torch.nn.Module):
+    try:
+        import torch
+    except ImportError:
+        torch = None
+    if torch is None or not isinstance(module, torch.nn.Module):
         raise ConversionError(f"a {type(module).__name__} is neither a path nor a torch module")
     found = _leaves(module)
-    weights = {name: tensor.detach().float().numpy() for name, tensor in module.state_dict().items()}
+    weights = {name: as_numpy(tensor) for name, tensor in module.state_dict().items()}
     names = activations if activations is not None else found
-    model = assemble(weights, in_order=True, order=None, activations=names)
+    model = assemble(weights, in_order=True, order=order, activations=names)
     x = proof.probe(model.inputs)
     difference = proof.largest_difference(model, x, _run(module, torch.from_numpy(x)[None]))
-    hint = "its forward() does more than run them in order; export it to ONNX and convert that"
-    return Reading(model, proof.judge("torch", difference, hint))
+    hint = (
+        "its forward() does more than run its modules in the order of their definition; say what follows the linear "
+        "ones with activations=[...], or export it to ONNX and convert that"
+    )
+    return Reading(model, proof.judge("torch", difference, len(x), hint))
 
 
 def _leaves(module: Any) -> list[str]:
@@ -64,17 +70,23 @@ def _run(module: Any, x: Any) -> Any:
     import torch
 
     sequence_first = any(not getattr(leaf, "batch_first", True) for leaf in module.modules())
-    was_training = module.training
+    weight = next(module.parameters())
+    modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
         with torch.no_grad():
-            y = module(x.transpose(0, 1) if sequence_first else x)
+            y = module((x.transpose(0, 1) if sequence_first else x).to(weight.device, weight.dtype))
     except Exception as exc:
         raise ConversionError(
-            f"it cannot be run on input of shape {tuple(x.shape)}: {type(exc).__name__}: {exc}"
+            f"it cannot be run on input of shape {tuple(x.shape)}: {type(exc).__name__}: {proof.first_line(exc)}"
         ) from None
     finally:
-        module.train(was_training)
-    while isinstance(y, tuple | list):
+        for part, was_training in modes:
+            part.training = was_training
+    while isinstance(y, tuple | list) and y:
         y = y[0]
-    return np.ascontiguousarray(y.float().numpy().reshape(-1, y.shape[-1]))
+    if not isinstance(y, torch.Tensor) or y.ndim == 0:
+        raise ConversionError(
+            f"its forward() gives a {type(y).__name__}, expected a tensor, or one in front of a tuple"
+        )
+    return np.ascontiguousarray(as_numpy(y).reshape(-1, y.shape[-1]))

@@ -7,29 +7,44 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError, UnavailableError
 from edgelstm_converters.readers import Reading, proof
 from edgelstm_converters.readers.modules import Weights, assemble
 
+FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
-def read(path: Path, activations: Sequence[str] | None, order: Sequence[str] | None) -> Reading:
+
+def read(
+    path: Path, activations: Sequence[str] | None, order: Sequence[str] | None, inputs: int | None
+) -> Reading:
     """Read the weights and make a chain of layers of them."""
     in_order = path.suffix.lower() != ".safetensors"
     weights = _from_torch(path) if in_order else _from_safetensors(path)
-    model = assemble(weights, in_order=in_order, order=order, activations=activations)
+    model = assemble(weights, in_order=in_order, order=order, activations=activations, inputs=inputs)
     return Reading(model, proof.against_torch_layers(model))
 
 
 def _from_safetensors(path: Path) -> Weights:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, deserialize
 
     try:
-        tensors = load_file(path)
-    except (SafetensorError, ValueError, TypeError, KeyError) as exc:
+        tensors = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+    except (SafetensorError, OSError) as exc:
         raise ConversionError(f"is damaged or no safetensors file: {exc}") from None
-    return {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
+    return {name: _decode(name, tensor) for name, tensor in tensors}
+
+
+def _decode(name: str, tensor: Any) -> NDArray[np.float32]:
+    """Return the floats of one tensor; NumPy has no bfloat16, which is the upper half of a float32."""
+    kind, shape = tensor["dtype"], tensor["shape"]
+    if kind == "BF16":
+        halves = np.frombuffer(tensor["data"], "<u2").astype(np.uint32)
+        return (halves << 16).view(np.float32).reshape(shape)
+    if kind not in FLOATS:
+        raise ConversionError(f'"{name}" is {kind} of shape {tuple(shape)}, expected floating point')
+    return np.frombuffer(tensor["data"], FLOATS[kind]).reshape(shape).astype(np.float32)
 
 
 def _from_torch(path: Path) -> Weights:
@@ -54,7 +69,11 @@ def _from_torch(path: Path) -> Weights:
                 "save its weights instead, torch.save(model.state_dict(), path)"
             ) from None
         raise ConversionError("is damaged or no PyTorch file") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError):
+    except Exception as exc:  # torch raises whatever the bytes make of its unpickler
+        if "TorchScript" in str(exc):
+            raise ConversionError(
+                "is a TorchScript archive: save the weights of the module instead, torch.save(model.state_dict(), path)"
+            ) from None
         raise ConversionError("is damaged or no PyTorch file") from None
     return _weights(found)
 
@@ -67,4 +86,10 @@ def _weights(found: Any) -> Weights:
         raise ConversionError(
             "holds no state_dict: expected names and tensors, from torch.save(model.state_dict(), path)"
         )
-    return {str(name): tensor.detach().float().numpy() for name, tensor in found.items()}
+    return {str(name): as_numpy(tensor) for name, tensor in found.items()}
+
+
+def as_numpy(tensor: Any) -> Any:
+    """Return a tensor as an array; one of another floating point type, such as bfloat16, as float32."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()

@@ -30,8 +30,8 @@ def linear(prefix, inputs, outputs, bias=True):
     return weights | ({f"{prefix}bias": array(outputs)} if bias else {})
 
 
-def read(weights, *, in_order=True, order=None, activations=None):
-    return assemble(weights, in_order=in_order, order=order, activations=activations)
+def read(weights, *, in_order=True, order=None, activations=None, inputs=None):
+    return assemble(weights, in_order=in_order, order=order, activations=activations, inputs=inputs)
 
 
 def test_a_stacked_lstm_and_its_head():
@@ -86,7 +86,32 @@ REFUSED = {
     "empty": ({}, "holds no weights"),
     "missing part": (
         {k: v for k, v in lstm(layers=2).items() if k != "lstm.weight_hh_l1"},
-        "weight_hh_l1 is missing",
+        "weight_hh of layer 1 is missing",
+    ),
+    "missing first layer": (
+        {k: v for k, v in lstm(layers=2).items() if not k.endswith("_l0")},
+        '"lstm": its weight_ih of layer 0 is missing',
+    ),
+    "bias alone": ({"head.bias": array(4)}, '"head": its weight of layer 0 is missing'),
+    "length of a bias": (
+        linear("head.", 4, 2) | {"head.bias": array(5)},
+        r"bias has shape \(5,\), expected \(2,\)",
+    ),
+    "length of a gate bias": (
+        lstm() | {"lstm.bias_hh_l0": array(4)},
+        r"bias_hh has shape \(4,\), expected \(16,\)",
+    ),
+    "widths inside a stack": (
+        lstm(layers=2) | {"lstm.weight_ih_l1": array(16, 9)},
+        '"lstm_1" takes 9 values but the layer before it gives 4',
+    ),
+    "no values": ({"head.weight": array(2, 0)}, r"shape \(2, 0\)"),
+    "integers": ({"head.weight": np.ones((2, 4), np.int8)}, "int8 of shape .* expected floating point"),
+    "attention": (lstm() | {"attn.in_proj_weight": array(12, 4)}, '"attn.in_proj_weight" .* belongs to no'),
+    "vanilla": (lstm(gates=1), r"no LSTM \(4 gates\) or GRU \(3\)"),
+    "linear in front": (
+        linear("in.", 3, 3) | lstm(),
+        "what follows the linear modules in: say --activations, 1 of",
     ),
     "five gates": (lstm(gates=5), r"no LSTM \(4 gates\) or GRU \(3\)"),
     "two heads": (lstm() | linear("a.", 4, 8) | linear("b.", 8, 2), "say --activations, 2 of linear"),
@@ -106,3 +131,58 @@ def test_wrong_activations_are_named():
         read(lstm() | linear("head.", 4, 2), activations=["gelu"])
     with pytest.raises(ConversionError, match="2 activations for 1 linear"):
         read(lstm() | linear("head.", 4, 2), activations=["relu", "relu"])
+
+
+def test_the_number_of_channels_decides_an_order_that_sizes_leave_open():
+    """lstm and head feed each other in a circle: only one of them takes three channels."""
+    weights = linear("a_head.", 4, 3) | lstm("z.")
+    with pytest.raises(ConversionError, match="2 orders fit: say --order a_head,z"):
+        read(weights, in_order=False)
+    assert [layer.name for layer in read(weights, in_order=False, inputs=3).layers] == ["z", "a_head"]
+    with pytest.raises(ConversionError, match=r"3 or 4 inputs but the calibration has 7 channels"):
+        read(weights, in_order=False, inputs=7)
+
+
+def test_a_linear_layer_in_front_is_not_put_at_the_end():
+    weights = linear("in.", 3, 4) | lstm("rnn.", inputs=4) | linear("out.", 4, 3)
+    model = read(weights, in_order=False, inputs=3, activations=["tanh", "linear"])
+    assert [layer.name for layer in model.layers] == ["in", "rnn", "out"]
+    assert [layer.activation for layer in (model.layers[0], model.layers[2])] == ["tanh", "linear"]
+
+
+def test_many_modules_without_an_order_are_asked_for_it():
+    weights = {}
+    for name in "abcdefgh":
+        weights |= linear(f"{name}.", 4, 4)
+    with pytest.raises(ConversionError, match="order of its 8 modules: say --order a,b,c,d,e,f,g,h"):
+        read(weights, in_order=False, activations=["linear"] * 8)
+
+
+def test_sizes_that_fit_in_no_order():
+    with pytest.raises(ConversionError, match="lstm, head fit together in no order"):
+        read(lstm() | linear("head.", 7, 9), in_order=False)
+
+
+def test_an_order_that_names_another_module():
+    with pytest.raises(ConversionError, match="--order names lstm, had; the modules are lstm, head"):
+        read(lstm() | linear("head.", 4, 2), order=["lstm", "had"])
+
+
+def test_gru_cells_and_modules_in_modules():
+    weights = {"net.0.weight_ih": array(12, 3), "net.0.weight_hh": array(12, 4)} | linear("net.1.", 4, 2)
+    assert [(layer.name, layer.kind) for layer in read(weights).layers] == [
+        ("net.0", "gru"),
+        ("net.1", "dense"),
+    ]
+
+
+def test_half_precision_weights_become_float32():
+    model = read({name: tensor.astype(np.float16) for name, tensor in lstm().items()})
+    assert model.layers[0].input_weights.dtype == np.float32
+
+
+@pytest.mark.parametrize("activations", [None, ["relu"]])
+def test_a_single_head_is_linear_unless_said_otherwise(activations):
+    model = read(lstm() | linear("head.", 4, 2, bias=False), activations=activations)
+    assert model.layers[1].activation == (activations or ["linear"])[0]
+    assert not model.layers[1].bias.any()

@@ -1,0 +1,204 @@
+"""ONNX graphs that cannot be converted exactly: refused in one line, by the name of the node."""
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx_cases import (  # noqa: E402
+    AXIS,
+    HEAD,
+    SQUEEZE,
+    TAIL,
+    H,
+    I,
+    O,
+    constant,
+    dense,
+    head_weights,
+    integers,
+    recurrent,
+    weights,
+    write,
+)
+
+from edgelstm.errors import ConversionError  # noqa: E402
+from edgelstm_converters import readers  # noqa: E402
+
+P = constant("P", 1, 3 * H)
+LENGTHS = numpy_helper.from_array(np.array([7], np.int32), "n")
+H0 = constant("h0", 1, 1, H)
+REFUSED = {
+    "bidirectional": ([recurrent(direction="bidirectional"), TAIL], [], "rnn.*direction is bidirectional"),
+    "reverse": ([recurrent(direction="reverse"), TAIL], [], "rnn.*direction is reverse"),
+    "clip": ([recurrent(clip=1.0), TAIL], [], "rnn.*cell clip"),
+    "coupled": ([recurrent(input_forget=1), TAIL], [], "rnn.*coupled"),
+    "activations": ([recurrent(activations=["Sigmoid", "Relu", "Tanh"]), TAIL], [], "rnn.*activations are Sigmoid, Relu"),
+    "peephole": ([recurrent(inputs="x W R B    P"), TAIL], [P], "rnn.*peephole"),
+    "lengths": ([recurrent(inputs="x W R B n"), TAIL], [LENGTHS], "rnn.*sequence_lens"),
+    "initial state": ([recurrent(inputs="x W R B  h0"), TAIL], [H0], "rnn.*initial_h is not zero"),
+    "other operator": (
+        [recurrent(), SQUEEZE, helper.make_node("Softmax", ["h"], ["y"], name="soft")], [], r'node "soft" \(Softmax\): cannot',
+    ),
+    "skip connection": (
+        [helper.make_node("LSTM", ["x", "W", "R", "B"], ["seq"], name="rnn", hidden_size=H), SQUEEZE,
+         helper.make_node("MatMul", ["h", "M"], ["m"], name="fc"), helper.make_node("Add", ["m", "h"], ["y"], name="skip")],
+        [constant("M", H, H)], r'node "skip" \(Add\)',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused_is_refused_by_node(tmp_path, case):
+    nodes, more, message = REFUSED[case]
+    directions = 2 if case == "bidirectional" else 1
+    base = [
+        constant("W", directions, 4 * H, I),
+        constant("R", directions, 4 * H, H),
+        constant("B", directions, 8 * H),
+    ]
+    path = write(tmp_path / "m.onnx", nodes, [*base, AXIS, *more])
+    with pytest.raises(ConversionError, match=message):
+        readers.read(path)
+
+
+def test_a_graph_that_picks_features_is_found_out_by_the_proof(tmp_path):
+    nodes = [recurrent(), SQUEEZE, helper.make_node("Gather", ["h", "two"], ["y"], axis=2)]
+    path = write(
+        tmp_path / "m.onnx", nodes, [*weights(4), AXIS, numpy_helper.from_array(np.array([2, 0]), "two")]
+    )
+    with pytest.raises(ConversionError, match=r"output has shape|do not give what"):
+        readers.read(path)
+
+
+def test_a_file_that_is_no_graph(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x09 not a model")
+    with pytest.raises(ConversionError, match=r"m\.onnx: is damaged or no ONNX model"):
+        readers.read(tmp_path / "m.onnx")
+
+
+def lstm_with(**shapes):
+    return [constant(name, *shape) for name, shape in shapes.items()]
+
+
+def refusal(tmp_path, nodes, initializers, **ends):
+    """What is said about a graph that cannot be converted."""
+    with pytest.raises(ConversionError) as refused:
+        readers.read(write(tmp_path / "m.onnx", nodes, initializers, **ends))
+    text = str(refused.value)
+    assert text.startswith(f"{tmp_path / 'm.onnx'}: ")
+    assert "\n" not in text
+    return text.removeprefix(f"{tmp_path / 'm.onnx'}: ")
+
+
+def test_a_convolution_is_refused_by_node(tmp_path):
+    conv = helper.make_node("Conv", ["x", "K"], ["c"], name="conv1")
+    text = refusal(
+        tmp_path, [conv, recurrent(inputs="c W R B"), TAIL], [*weights(4), AXIS, constant("K", 4, 1, 3)]
+    )
+    assert text.startswith('node "conv1" (Conv): cannot be converted here')
+
+
+def test_an_activation_after_an_activation_is_refused(tmp_path):
+    nodes = [recurrent(), SQUEEZE, *HEAD, helper.make_node("Relu", ["a"], ["r"])]
+    nodes += [helper.make_node("Tanh", ["r"], ["y"], name="twice")]
+    assert refusal(tmp_path, nodes, [*weights(4), AXIS, *head_weights()]).startswith('node "twice" (Tanh)')
+
+
+def test_a_bias_that_differs_from_sample_to_sample_is_refused(tmp_path):
+    bias = constant("bias", 7, 1, O)
+    text = refusal(tmp_path, [recurrent(), SQUEEZE, dense(), helper.make_node("Add", ["m", "bias"], ["y"], name="add")],
+                   [*weights(4), AXIS, constant("M", H, O), bias], x=(7, 1, I))  # fmt: skip
+    assert (
+        text
+        == f'node "add" (Add): its bias has shape (7, 1, {O}), expected {O} values, the same at every sample'
+    )
+
+
+def test_lengths_given_by_the_caller_are_refused(tmp_path):
+    lengths = helper.make_tensor_value_info("n", TensorProto.INT32, (1,))
+    text = refusal(tmp_path, [recurrent(inputs="x W R B n"), TAIL], [*weights(4), AXIS], inputs=[lengths])
+    assert text.startswith('node "rnn" (LSTM): it has sequence_lens')
+
+
+def test_an_initial_cell_state_that_was_trained_is_refused(tmp_path):
+    zeros = numpy_helper.from_array(np.zeros((1, 1, H), np.float32), "h0")
+    nodes = [recurrent(inputs="x W R B  h0 c0"), TAIL]
+    text = refusal(tmp_path, nodes, [*weights(4), AXIS, zeros, constant("c0", 1, 1, H)])
+    assert text.startswith('node "rnn" (LSTM): initial_c is not zero')
+
+
+def test_a_state_expanded_from_trained_values_is_refused(tmp_path):
+    nodes = [
+        helper.make_node("Shape", ["x"], ["dims"]),
+        helper.make_node("Gather", ["dims", "one"], ["batch"], axis=0),
+        helper.make_node("Concat", ["one", "batch", "size"], ["wanted"], axis=0),
+        helper.make_node("Expand", ["learned", "wanted"], ["h0"]),
+        recurrent(inputs="x W R B  h0"),
+        TAIL,
+    ]
+    more = [integers("one", 1), integers("size", H), constant("learned", 1, 1, H)]
+    assert "initial_h is not zero" in refusal(tmp_path, nodes, [*weights(4), AXIS, *more])
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        {"W": (1, 4 * H + 1, I), "R": (1, 4 * H, H), "B": (1, 8 * H)},
+        {"W": (1, 4 * H, I), "R": (1, 4 * H, H + 1), "B": (1, 8 * H)},
+        {"W": (1, 4 * H, I), "R": (1, 4 * H, H), "B": (1, 8 * H - 3)},
+    ],
+)
+def test_weights_that_do_not_belong_together_are_refused(tmp_path, shapes):
+    text = refusal(tmp_path, [recurrent(), TAIL], [*lstm_with(**shapes), AXIS])
+    assert text.startswith('node "rnn" (LSTM): W, R and B have shapes')
+
+
+def test_layers_whose_sizes_do_not_fit_are_refused(tmp_path):
+    text = refusal(tmp_path, [recurrent(), SQUEEZE, dense(), helper.make_node("Identity", ["m"], ["y"])],
+                   [*weights(4), AXIS, constant("M", H + 2, O)])  # fmt: skip
+    assert text == f'layer "rnn" gives {H} values but "fc" after it takes {H + 2}'
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    matrix = np.full((H, O), np.nan, np.float32)
+    nodes = [recurrent(), SQUEEZE, dense(), helper.make_node("Identity", ["m"], ["y"])]
+    text = refusal(tmp_path, nodes, [*weights(4), AXIS, constant("M", value=matrix)], y=("t", 1, O))
+    assert "off by nan" in text
+
+
+def test_a_graph_without_layers_is_refused(tmp_path):
+    text = refusal(tmp_path, [helper.make_node("Identity", ["x"], ["y"])], [])
+    assert text == 'output "y" does not come from an LSTM, a GRU or a dense layer'
+
+
+def test_what_the_engine_says_is_one_line(tmp_path):
+    """A graph in double precision: its layers can be read, but not fed with float32."""
+    graph = helper.make_graph(
+        [recurrent(), TAIL], "g",
+        [helper.make_tensor_value_info("x", TensorProto.DOUBLE, ("t", 1, I))],
+        [helper.make_tensor_value_info("y", TensorProto.DOUBLE, ("t", 1, H))],
+        [numpy_helper.from_array(numpy_helper.to_array(w).astype(np.float64), w.name) for w in weights(4)] + [AXIS],
+    )  # fmt: skip
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+        tmp_path / "m.onnx",
+    )
+    with pytest.raises(ConversionError, match=r"cannot run it: .") as refused:
+        readers.read(tmp_path / "m.onnx")
+    assert "\n" not in str(refused.value)
+
+
+def test_activations_and_order_are_not_asked_of_a_graph(tmp_path):
+    path = write(tmp_path / "m.onnx", [recurrent(), TAIL], [*weights(4), AXIS], y=("t", 1, H))
+    for option in ({"activations": ["relu"]}, {"order": ["rnn"]}):
+        with pytest.raises(ConversionError, match="says itself in what order"):
+            readers.read(path, **option)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 200, -1])
+def test_a_file_that_was_cut_off(tmp_path, kept):
+    path = write(tmp_path / "m.onnx", [recurrent(), TAIL], [*weights(4), AXIS], y=("t", 1, H))
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ConversionError, match=r"m\.onnx: is damaged or no ONNX model: \S"):
+        readers.read(path)

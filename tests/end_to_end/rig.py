@@ -19,7 +19,7 @@ MODEL = Path(str(files("edgelstm") / "models" / "pump.elstm"))
 CHANNELS = ("flow", "pressure", "current", "vibration")
 
 
-def wait_for(condition, timeout_s=15.0, what="it"):
+def wait_for(condition, timeout_s=60.0, what="it"):
     """Return the first true value of `condition`; fail the test where none comes in time."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -162,7 +162,7 @@ class Daemon:
     def stop(self):
         """Stop as systemd does, and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(30)
 
     def kill(self):
         self.process.kill()

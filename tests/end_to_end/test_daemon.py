@@ -204,9 +204,9 @@ def test_no_broker_and_no_patience(broker, make_daemon):
 
 def test_a_broker_that_loses_everything(make_daemon, subscribe, publish, broker):
     """mosquitto without persistence, killed: subscriptions, retained messages and sessions are gone."""
-    daemon = make_daemon().start()
+    daemon, early = make_daemon().start(), subscribe()
     publish.rows(RECORDING.times_ns[:200], RECORDING.values[:200])
-    time.sleep(0.5)
+    wait_for(lambda: early.count("/score", len(expected()) - 100), what="scores before it")
     broker.kill()
     broker.start()
     wait_for(lambda: daemon.text().count("link=in event=subscribed") == 2, what="the second connection")
@@ -216,9 +216,8 @@ def test_a_broker_that_loses_everything(make_daemon, subscribe, publish, broker)
     wait_for(lambda: late.of("/state"), what="the state, published again")
     wait_for(publish.client.is_connected, what="the sensor to be back")
     publish.rows(RECORDING.times_ns[200:], RECORDING.values[200:], first=200)
-    verdicts = expected()
-    wait_for(lambda: len(late.of("/score")) == 100, what="scores after it")
-    assert [s["score"] for s in late.of("/score")] == [v.score for v in verdicts[-100:]]
+    wait_for(lambda: late.count("/score", 100), what="scores after it")
+    assert [s["score"] for s in late.of("/score")] == [v.score for v in expected()[-100:]]
 
 
 @pytest.mark.parametrize(
@@ -274,6 +273,6 @@ def test_alerts_on_their_way_when_the_broker_dies_are_delivered(make_daemon, bro
     left = outbox.size()[0]
     assert left > 0, "the broker has to die while alerts are on their way"
     broker.start()
-    wait_for(lambda: outbox.size()[0] == 0, 30, f"the {left} that were left")
+    wait_for(lambda: outbox.size()[0] == 0, what=f"the {left} that were left")
     outbox.close()
     assert daemon.stop() == 0

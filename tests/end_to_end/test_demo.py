@@ -40,7 +40,7 @@ def start(folder, *options):
 @pytest.mark.parametrize("fault", ["cavitation", "blockage"])
 def test_the_alert_comes(tmp_path, fault):
     demo = start(tmp_path / "demo", "--fault", fault)
-    out, err = demo.communicate(timeout=90)
+    out, err = demo.communicate(timeout=150)
     assert demo.returncode == 0, err
     assert "ALERT over MQTT" in out
     assert "fault to alert" in out
@@ -52,7 +52,7 @@ def test_the_alert_comes(tmp_path, fault):
 
 def test_too_little_time_is_said(tmp_path):
     demo = start(tmp_path / "demo", "--seconds", "2")
-    _, err = demo.communicate(timeout=30)
+    _, err = demo.communicate(timeout=60)
     assert demo.returncode == 1
     assert err.startswith("edgelstm: no alert for pump2 within 2 s")
 
@@ -61,11 +61,11 @@ def test_too_little_time_is_said(tmp_path):
 def test_nothing_outlives_it(tmp_path, number):
     demo = start(tmp_path / "demo")
     wait_for(lambda: (tmp_path / "demo" / "daemon.log").exists() and "subscribed" in (tmp_path / "demo" / "daemon.log").read_text(),
-             60, "the daemon of the demo")  # fmt: skip
+             what="the daemon of the demo")  # fmt: skip
     assert processes_below(tmp_path)
     demo.send_signal(number)
-    out, _ = demo.communicate(timeout=20)
+    out, _ = demo.communicate(timeout=60)
     assert demo.returncode == (-9 if number == signal.SIGKILL else 130)
     assert "Traceback" not in out
     time.sleep(0.2)
-    wait_for(lambda: not processes_below(tmp_path), 5, f"the end of {processes_below(tmp_path)}")
+    wait_for(lambda: not processes_below(tmp_path), what=f"the end of {processes_below(tmp_path)}")

@@ -50,7 +50,7 @@ def test_a_broker_that_stalls_does_not_hold_the_daemon_back(make_daemon, subscri
     broker.process.send_signal(signal.SIGSTOP)
     try:
         time.sleep(0.3)
-        assert daemon.stop() == 0  # within 10 s, or `stop` fails
+        assert daemon.stop() == 0  # within 30 s, or `stop` fails
     finally:
         broker.process.send_signal(signal.SIGCONT)
     wait_for(lambda: seen.raw("/status")[-1:] == [b"offline"], what="offline, from us or as last will")

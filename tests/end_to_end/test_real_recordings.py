@@ -110,7 +110,7 @@ def test_daemon_and_score_agree_to_the_bit(case, tmp_path, make_daemon, subscrib
         publish.rows(data.times_ns[part], data.values[part], first=first, node=case, names=channels)
         last_ns = int(data.times_ns[part].max())
         due = sum(int(row["time_ns"]) <= last_ns for row in scores)
-        wait_for(lambda due=due: seen.count("/score", due), 60, "the scores so far")
+        wait_for(lambda due=due: seen.count("/score", due), what="the scores so far")
     assert [score["score"] for score in seen.of("/score")] == [float(row["score"]) for row in scores]
     assert [score["threshold"] for score in seen.of("/score")] == [float(row["threshold"]) for row in scores]
     wait_for(lambda: len(seen.of("/alert")) == len(expected), what="every alert")

@@ -74,6 +74,6 @@ def test_the_raw_waveform_of_a_bearing(node, subscribe):
 
 def test_duplicates_carry_the_same_sequence(node, subscribe):
     seen = subscribe("plant/d/telemetry")
-    assert node("pump", "--id", "d", "--rate", "100", "--seconds", "0.5", "--duplicates", "1").wait(10) == 0
+    assert node("pump", "--id", "d", "--rate", "100", "--seconds", "0.5", "--duplicates", "1").wait(60) == 0
     wait_for(lambda: len(seen.of("/telemetry")) == 100, what="all of it, twice")
     assert json.dumps(seen.of("/telemetry")[0]) == json.dumps(seen.of("/telemetry")[1])

@@ -227,6 +227,8 @@ def test_a_model_that_is_replaced_clears_the_alert_of_the_one_before(
 ):
     seen, daemon = subscribe(), make_daemon().start()
     publish.rows(RECORDING.times_ns, RECORDING.values)
+    wanted = len(scores_of(RECORDING.times_ns.tolist(), RECORDING.values))
+    wait_for(lambda: seen.count("/score", wanted), what="every score")
     wait_for(lambda: seen.of("/alert"), what="an alert")
     assert daemon.stop() == 0
     raised = [alert["id"] for alert in seen.of("/alert") if alert["event_type"] == "raised"]

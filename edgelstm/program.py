@@ -12,7 +12,10 @@ from edgelstm.errors import SnapshotError
 from edgelstm.model import ACTIVATIONS, COLUMN_BLOCK, Dense, Gru, Layer, Lstm, Model, RowProduct
 from edgelstm.reference import operations as op
 from edgelstm.reference.fixed_point import rshift, saturate16
-from edgelstm.reference.row_product import LANES
+from edgelstm.reference.row_product import LANES, QUAD, pack_rows
+
+ALIGNED_WORDS = 16
+"""What weights and states are aligned to: a cache line of 64 bytes."""
 
 _ONE = 1 << 23  # in Q8.23
 
@@ -52,10 +55,10 @@ class Program:
 
     def initial_state(self, streams: int = 1) -> NDArray[np.int32]:
         """Return zeroed states, int32 (streams, state_words)."""
-        return np.zeros((streams, self.state_words), np.int32)
+        return aligned_zeros(streams * self.state_words).reshape(streams, self.state_words)
 
     def new_scratch(self) -> NDArray[np.int32]:
-        return np.zeros(self.scratch_words, np.int32)
+        return aligned_zeros(self.scratch_words)
 
     def pack_state(self, state: NDArray[np.int32]) -> bytes:
         """Return one stream's state unpadded, little-endian, in layer order: the same bytes on every machine."""
@@ -82,6 +85,13 @@ class Program:
                     raise SnapshotError("the snapshot holds a state that no gated unit can reach")
                 _field_of(state, field)[:] = saturate16(rshift(blended, 8))
         return state
+
+
+def aligned_zeros(words: int) -> NDArray[np.int32]:
+    """Return int32 zeros that begin at a cache line, where the widest load costs least."""
+    memory = np.zeros(words + ALIGNED_WORDS, np.int32)
+    first = -(memory.ctypes.data // 4) % ALIGNED_WORDS
+    return memory[first : first + words]
 
 
 def _field_of(state: NDArray[np.int32], field: StateField) -> NDArray[Any]:
@@ -129,7 +139,7 @@ class _Builder:
         channels = len(model.channels)
         offsets = self._constant(np.array([c.offset for c in model.channels], np.float32))
         gains = self._constant(np.array([c.gain for c in model.channels], np.float32))
-        half = 2 * self._scratch(_even(channels) // 2)
+        half = 2 * self._scratch(_padded(channels) // 2)
         self.operations.append([op.QUANTIZE_INPUT, channels, offsets, gains, half])
         return _Vector(False, half, channels)
 
@@ -192,20 +202,22 @@ class _Builder:
             end = product.columns if block == product.multipliers.shape[0] - 1 else first + COLUMN_BLOCK
             weights = _pad_rows(product.weights[:, first:end], gates)
             bias = product.bias if block == 0 else np.zeros_like(product.bias)
-            vectors = (product.multipliers[block], product.shifts[block], bias)
+            weight_sums = product.weights[:, first:end].sum(axis=1, dtype=np.int32)
+            vectors = (product.multipliers[block], product.shifts[block], bias, weight_sums)
             parameters = np.concatenate([_pad_rows(vector, gates) for vector in vectors])
-            groups, pairs = weights.shape[0] // LANES, _even(end - first) // 2
+            groups, quads = weights.shape[0] // LANES, -(-(end - first) // QUAD)
             self.operations.append(
                 [
                     op.ROW_PRODUCT,
-                    self._constant(_pack_rows(weights).view(np.int32)),
+                    self._constant(pack_rows(weights).view(np.int32)),
                     self._constant(parameters.astype(np.int32)),
                     groups,
-                    pairs,
+                    quads,
                     int(source.in_state),
                     source.half + first,
                     z,
                     int(accumulate or block > 0),
+                    int(product.shifts[block].any()),
                 ]
             )
 
@@ -221,25 +233,28 @@ class _Builder:
     ) -> int:
         word = self.state_words
         self.state_fields.append(StateField(word, count, dtype, derived_from))
-        self.state_words += _padded(count) * np.dtype(dtype).itemsize // 4
+        words = _padded(count) * np.dtype(dtype).itemsize // 4
+        self.state_words += _padded(words)
         return word
 
     def _scratch(self, words: int) -> int:
         word = self.scratch_words
-        self.scratch_words += words
+        self.scratch_words += _padded(words)
         return word
 
     def assemble(self, inputs: int, outputs: int) -> NDArray[np.int32]:
         word = op.FIRST_OPERATION + len(self.operations) * op.OPERATION_WORDS
         for constant in self.constants:
+            word = _padded(word)  # weights begin at a cache line
             constant.word = word
             word += constant.values.size
-        header = np.zeros(op.FIRST_OPERATION, np.int32)
-        header[[op.OPERATION_COUNT, op.INPUTS, op.OUTPUTS]] = len(self.operations), inputs, outputs
-        table = np.zeros((len(self.operations), op.OPERATION_WORDS), np.int32)
-        for row, operation in zip(table, self.operations, strict=True):
+        words = aligned_zeros(word)
+        words[[op.OPERATION_COUNT, op.INPUTS, op.OUTPUTS]] = len(self.operations), inputs, outputs
+        table = words[op.FIRST_OPERATION :][: len(self.operations) * op.OPERATION_WORDS]
+        for row, operation in zip(table.reshape(-1, op.OPERATION_WORDS), self.operations, strict=True):
             row[: len(operation)] = [item.word if isinstance(item, _Constant) else item for item in operation]
-        words = np.concatenate([header, table.ravel(), *(constant.values for constant in self.constants)])
+        for constant in self.constants:
+            words[constant.word : constant.word + constant.values.size] = constant.values
         words.flags.writeable = False
         return words
 
@@ -250,10 +265,6 @@ class _Constant:
     def __init__(self, values: NDArray[np.int32]) -> None:
         self.values = values
         self.word = -1
-
-
-def _even(count: int) -> int:
-    return count + count % 2
 
 
 def _padded(units: int) -> int:
@@ -276,11 +287,3 @@ def _pad_rows(rows: NDArray[Any], gates: int) -> NDArray[Any]:
     widths = [(0, 0), (0, _padded(units) - units)] + [(0, 0)] * (rows.ndim - 1)
     padded = np.pad(by_gate, widths)
     return padded.reshape(-1, *rows.shape[1:])
-
-
-def _pack_rows(weights: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Pack (rows, columns) as groups of LANES rows, in them pairs of columns: what a vector register loads."""
-    rows, columns = weights.shape
-    padded = np.pad(weights, ((0, 0), (0, _even(columns) - columns)))
-    packed = padded.reshape(rows // LANES, LANES, _even(columns) // 2, 2).transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(packed).reshape(-1)

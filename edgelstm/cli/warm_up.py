@@ -24,7 +24,9 @@ def run(args: argparse.Namespace) -> int:
     if not package.compiled.COMPILES:
         print("nothing to compile: the NumPy twin runs here (Numba is switched off or has no build)")
         return 0
-    processor, features = package.target()
+    from edgelstm.kernels import instructions
+
+    _, processor, features = instructions.target()
     vector = next(
         (name for name in ("avx512f", "avx2", "sse2", "neon") if f"+{name}" in features), "none known"
     )

@@ -41,21 +41,12 @@ def _base_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgelstm"
 
 
-def target() -> tuple[str, str]:
-    """Return the processor name and the features that Numba compiles for: not always the host's own."""
-    import numba
-    from llvmlite import binding
-
-    name = numba.config.CPU_NAME or binding.get_host_cpu_name()
-    if numba.config.CPU_FEATURES is not None:
-        return name, numba.config.CPU_FEATURES
-    return name, binding.get_host_cpu_features().flatten()
-
-
 def _digest() -> str:
     import numba
 
-    digest = hashlib.sha256(repr((numba.__version__, sys.version_info[:3], target())).encode())
+    from edgelstm.kernels import instructions
+
+    digest = hashlib.sha256(repr((numba.__version__, sys.version_info[:3], instructions.target())).encode())
     here = Path(__file__).parent
     for source in sorted([*here.rglob("*.py"), *(here.parent / "reference").glob("*.py")]):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edgelstm.kernels import lanes
+from edgelstm.kernels import activations
 from edgelstm.kernels.compiled import njit
 from edgelstm.kernels.lanes import LANES, over_lanes, rshift, saturate16
 from edgelstm.reference.dense import RELU, SIGMOID, TANH
@@ -17,12 +17,12 @@ def _relu(z, at):
 
 @over_lanes
 def _sigmoid(z, at):
-    z[at] = lanes.sigmoid(z[at])
+    z[at] = activations.sigmoid(z[at])
 
 
 @over_lanes
 def _tanh(z, at):
-    z[at] = lanes.tanh(z[at])
+    z[at] = activations.tanh(z[at])
 
 
 @over_lanes

@@ -1,7 +1,8 @@
 """The gated recurrent unit; twin in `reference/gru.py`."""
 
+from edgelstm.kernels.activations import sigmoid, tanh
 from edgelstm.kernels.compiled import njit
-from edgelstm.kernels.lanes import LANES, mulr, over_lanes, rshift, saturate16, sigmoid, tanh
+from edgelstm.kernels.lanes import LANES, mulr, over_lanes, rshift, saturate16
 
 
 @over_lanes

@@ -1,4 +1,4 @@
-"""Eight int32 at a time: the vector instructions of a kernel, written as its equations.
+"""Sixteen int32 at a time: the vector instructions of a kernel, written as its equations.
 
 A function marked `over_lanes` is run once, while Numba compiles, on stand-ins for its arguments: an array
 becomes a `LaneArray`, an integer an `Index`, and every operation on them emits one LLVM vector instruction.
@@ -15,12 +15,12 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from edgelstm.reference.sigmoid_table import KNOTS
+from edgelstm.kernels.instructions import on_arm
+from edgelstm.reference import row_product
 
-LANES = 8
+LANES = row_product.LANES
 INT8, INT16, INT32, INT64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_EIGHT_INT32, _EIGHT_INT64 = ir.VectorType(INT32, LANES), ir.VectorType(INT64, LANES)
-_SIXTEEN = 1 << 20  # 16 in Q15.16
+INT32S = ir.VectorType(INT32, LANES)
 
 
 def over_lanes(function):
@@ -72,7 +72,7 @@ class Index:
 
 
 class LaneArray:
-    """An array of int8, int16 or int32: `array[at]` loads the eight values from `at` on as `Lanes`."""
+    """An array of int8, int16 or int32: `array[at]` loads the LANES values from `at` on as `Lanes`."""
 
     def __init__(self, builder, data):
         self.builder, self.data = builder, data
@@ -87,7 +87,7 @@ class LaneArray:
         loaded = self.builder.load(self.pointer(at))
         loaded.align = self.element.width // 8
         if self.element.width < 32:
-            loaded = self.builder.sext(loaded, _EIGHT_INT32)
+            loaded = self.builder.sext(loaded, INT32S)
         return Lanes(self.builder, loaded)
 
     def __setitem__(self, at, lanes):
@@ -98,7 +98,7 @@ class LaneArray:
 
 
 class Lanes:
-    """Eight int32 in a vector register. Nothing saturates by itself: sums and shifts have to fit int32."""
+    """LANES int32 in vector registers. Nothing saturates by itself: sums and shifts have to fit int32."""
 
     def __init__(self, builder, value):
         self.builder, self.value = builder, value
@@ -106,7 +106,7 @@ class Lanes:
     def _of(self, other):
         if isinstance(other, Lanes):
             return other.value
-        return ir.Constant(_EIGHT_INT32, [other] * LANES)
+        return ir.Constant(INT32S, [other] * LANES)
 
     def _lanes(self, value):
         return Lanes(self.builder, value)
@@ -116,6 +116,9 @@ class Lanes:
 
     def __sub__(self, other):
         return self._lanes(self.builder.sub(self.value, self._of(other)))
+
+    def __mul__(self, other):
+        return self._lanes(self.builder.mul(self.value, self._of(other)))
 
     def __and__(self, other):
         return self._lanes(self.builder.and_(self.value, self._of(other)))
@@ -136,21 +139,73 @@ class Lanes:
         )
 
 
-def splat(builder, value, kind=_EIGHT_INT32):
+def splat(builder, value, kind=INT32S):
     """Return a vector of `kind` with the integer `value` in each lane."""
     undefined = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(INT32, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(_EIGHT_INT32, [0] * LANES))
+    return builder.shuffle_vector(
+        first, undefined, ir.Constant(ir.VectorType(INT32, kind.count), [0] * kind.count)
+    )
 
 
 def mulr(a, b):
-    """Return `(a * b + 2**30) >> 31`; the products of our operands fit int32 after the shift."""
-    build = a.builder
-    wide = build.mul(build.sext(a.value, _EIGHT_INT64), build.sext(b.value, _EIGHT_INT64))
-    rounded = build.add(wide, ir.Constant(_EIGHT_INT64, [1 << 30] * LANES))
-    return Lanes(
-        build, build.trunc(build.ashr(rounded, ir.Constant(_EIGHT_INT64, [31] * LANES)), _EIGHT_INT32)
+    """Return `(a * b + 2**30) >> 31`, which has to fit int32."""
+    return Lanes(a.builder, (_mulr_of_arm if on_arm() else _mulr)(a.builder, a.value, b.value))
+
+
+def _mulr(build, a, b):
+    """Multiply even and odd lanes apart: the processors of a PC have no other widening product."""
+    halves, pair = ir.VectorType(INT64, LANES // 2), lambda bits: ir.Constant(halves, [bits] * (LANES // 2))
+    a, b = build.bitcast(a, halves), build.bitcast(b, halves)
+    odd = build.mul(build.ashr(a, pair(32)), build.ashr(b, pair(32)))
+    even = build.mul(
+        build.ashr(build.shl(a, pair(32)), pair(32)), build.ashr(build.shl(b, pair(32)), pair(32))
     )
+    low = build.bitcast(build.lshr(build.add(even, pair(1 << 30)), pair(31)), INT32S)
+    high = build.bitcast(build.shl(build.add(odd, pair(1 << 30)), pair(1)), INT32S)
+    merged = [lane + LANES * (lane % 2) for lane in range(LANES)]
+    return build.shuffle_vector(low, high, ir.Constant(INT32S, merged))
+
+
+def _mulr_of_arm(build, a, b):
+    """One instruction, on each register of four."""
+    four = ir.VectorType(INT32, 4)
+    signature = ir.FunctionType(four, [four, four])
+    function = cgutils.get_or_insert_function(build.module, signature, "llvm.aarch64.neon.sqrdmulh.v4i32")
+    return in_parts(build, 4, lambda *parts: build.call(function, parts), a, b)
+
+
+def in_parts(build, size, operation, *vectors):
+    """Apply `operation` to every `size` consecutive elements of `vectors`, and join what it returns."""
+    results = [
+        operation(*(part(build, vector, first, size) for vector in vectors))
+        for first in range(0, vectors[0].type.count, size)
+    ]
+    return join(build, results)
+
+
+def part(build, vector, first, size):
+    """Return `size` consecutive elements of a vector, from `first` on."""
+    chosen = ir.Constant(ir.VectorType(INT32, size), list(range(first, first + size)))
+    return build.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), chosen)
+
+
+def join(build, vectors):
+    """Return the elements of `vectors`, a power of two of them, in one vector."""
+    while len(vectors) > 1:
+        both = ir.VectorType(INT32, 2 * vectors[0].type.count)
+        every = ir.Constant(both, list(range(both.count)))
+        vectors = [build.shuffle_vector(*two, every) for two in zip(vectors[::2], vectors[1::2], strict=True)]
+    return vectors[0]
+
+
+def changed_if(flag, value, change):
+    """Return `change(value)` where the Index `flag` is not 0, else `value`."""
+    build = value.builder
+    result = cgutils.alloca_once_value(build, value.value)
+    with build.if_then(build.icmp_signed("!=", flag.value, ir.Constant(INT64, 0)), likely=False):
+        build.store(change(value).value, result)
+    return Lanes(build, build.load(result))
 
 
 def rshift(value, bits):
@@ -164,8 +219,8 @@ def saturate16(value):
 
 def add_saturating(a, b):
     """Return `saturate32(a + b)`."""
-    signature = ir.FunctionType(_EIGHT_INT32, [_EIGHT_INT32, _EIGHT_INT32])
-    function = cgutils.get_or_insert_function(a.builder.module, signature, "llvm.sadd.sat.v8i32")
+    signature = ir.FunctionType(INT32S, [INT32S, INT32S])
+    function = cgutils.get_or_insert_function(a.builder.module, signature, f"llvm.sadd.sat.v{LANES}i32")
     return Lanes(a.builder, a.builder.call(function, [a.value, b.value]))
 
 
@@ -174,60 +229,5 @@ def shift_left_saturating(value, bits):
     build = value.builder
     shifted = value << bits
     kept = build.icmp_signed("==", (shifted >> bits).value, value.value)
-    extreme = build.xor((value >> 31).value, ir.Constant(_EIGHT_INT32, [0x7FFFFFFF] * LANES))
+    extreme = build.xor((value >> 31).value, ir.Constant(INT32S, [0x7FFFFFFF] * LANES))
     return Lanes(build, build.select(kept, shifted.value, extreme))
-
-
-def sigmoid(z):
-    """Return s(z) in Q0.31 for `z` in Q15.16."""
-    return _interpolate(z.clip(-_SIXTEEN, _SIXTEEN))
-
-
-def tanh(z):
-    """Return tanh(z) in Q0.31 for `z` in Q15.16."""
-    return (_interpolate(z.clip(-_SIXTEEN // 2, _SIXTEEN // 2) << 1) - (1 << 30)) << 1
-
-
-def tanh_of_cell(cell):
-    """Return tanh in Q0.31 of `cell` in Q8.23."""
-    return (sigmoid(rshift(cell, 6)) - (1 << 30)) << 1
-
-
-def _interpolate(q):
-    """Look the logistic function up, linear between knots, for `q` within 16 in Q15.16."""
-    knot, step = _knot_and_step(q.builder, (q >> 11) + 512)
-    return knot + mulr(step, (q & 2047) << 20)
-
-
-def _knot_and_step(builder, indices):
-    """Load, for each lane, a knot and the distance to the next one: one 64-bit load for both."""
-    table = builder.module.globals.get("edgelstm.sigmoid") or _make_table(builder.module)
-    pointers = ir.VectorType(INT64.as_pointer(), LANES)
-    first = splat(builder, builder.ptrtoint(table, INT64), _EIGHT_INT64)
-    offsets = builder.shl(builder.zext(indices.value, _EIGHT_INT64), ir.Constant(_EIGHT_INT64, [3] * LANES))
-    addresses = builder.inttoptr(builder.add(first, offsets), pointers)
-    mask = ir.VectorType(ir.IntType(1), LANES)
-    signature = ir.FunctionType(_EIGHT_INT64, [pointers, INT32, mask, _EIGHT_INT64])
-    gather = cgutils.get_or_insert_function(builder.module, signature, "llvm.masked.gather.v8i64.v8p0")
-    pairs = builder.call(
-        gather,
-        [
-            addresses,
-            ir.Constant(INT32, 8),
-            ir.Constant(mask, [1] * LANES),
-            ir.Constant(_EIGHT_INT64, ir.Undefined),
-        ],
-    )
-    high = builder.lshr(pairs, ir.Constant(_EIGHT_INT64, [32] * LANES))
-    return tuple(Lanes(builder, builder.trunc(half, _EIGHT_INT32)) for half in (pairs, high))
-
-
-def _make_table(module):
-    entries = [
-        int(low) | (int(following) - int(low)) << 32
-        for low, following in zip(KNOTS[:-1], KNOTS[1:], strict=True)
-    ]
-    constant = ir.Constant(ir.ArrayType(INT64, len(entries)), entries)
-    table = ir.GlobalVariable(module, constant.type, "edgelstm.sigmoid")
-    table.linkage, table.global_constant, table.initializer, table.align = "internal", True, constant, 64
-    return table

@@ -1,5 +1,6 @@
 """The long short-term memory cell; twin in `reference/lstm.py`."""
 
+from edgelstm.kernels.activations import sigmoid, tanh, tanh_of_cell
 from edgelstm.kernels.compiled import njit
 from edgelstm.kernels.lanes import (
     LANES,
@@ -8,19 +9,19 @@ from edgelstm.kernels.lanes import (
     over_lanes,
     rshift,
     saturate16,
-    sigmoid,
-    tanh,
-    tanh_of_cell,
 )
 
 
 @over_lanes
-def _eight_units(z, stride, cell, hidden, at):
-    i, f = sigmoid(z[at]), sigmoid(z[stride + at])
-    g, o = tanh(z[stride * 2 + at]), sigmoid(z[stride * 3 + at])
-    c = add_saturating(mulr(cell[at], f), rshift(mulr(i, g), 8))
-    cell[at] = c
-    hidden[at] = saturate16(rshift(mulr(o, tanh_of_cell(c)), 16))
+def _update_cell(z, stride, cell, at):
+    i, f, g = sigmoid(z[at]), sigmoid(z[stride + at]), tanh(z[stride * 2 + at])
+    cell[at] = add_saturating(mulr(cell[at], f), rshift(mulr(i, g), 8))
+
+
+@over_lanes
+def _update_hidden(z, stride, cell, hidden, at):
+    o = sigmoid(z[stride * 3 + at])
+    hidden[at] = saturate16(rshift(mulr(o, tanh_of_cell(cell[at])), 16))
 
 
 @njit
@@ -32,4 +33,6 @@ def lstm_cell(z, stride, cell, hidden):
     hidden  int16  (stride,)      Q0.15, written
     """
     for at in range(0, stride, LANES):
-        _eight_units(z, stride, cell, hidden, at)
+        _update_cell(z, stride, cell, at)
+    for at in range(0, stride, LANES):
+        _update_hidden(z, stride, cell, hidden, at)

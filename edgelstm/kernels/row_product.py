@@ -1,10 +1,9 @@
 """Rows of int8 weights times a vector of int16; twin in `reference/row_product.py`."""
 
 from edgelstm.kernels.compiled import njit
-from edgelstm.kernels.dot_rows import dot_rows
-from edgelstm.kernels.lanes import LANES, mulr, over_lanes, shift_left_saturating
-
-GROUP_BYTES_PER_PAIR = 2 * LANES
+from edgelstm.kernels.dot_rows import BLOCK, activation_offset, dot_rows, groups_at_once
+from edgelstm.kernels.lanes import LANES, changed_if, mulr, over_lanes, shift_left_saturating
+from edgelstm.reference.row_product import PANEL
 
 
 def _row_groups(groups):
@@ -12,42 +11,51 @@ def _row_groups(groups):
 
     @over_lanes
     def row_groups(
-        weights, first_weight, stride, pairs, source, multipliers, shifts, bias, result, first_row, added
-    ):
-        sums = dot_rows(groups, weights, first_weight, stride, pairs, source)
+        weights, first_weight, quad_bytes, multipliers, shifts, bias, weight_sums, quads, source, result,
+        first_row, accumulate, shifted,
+    ):  # fmt: skip
+        sums = dot_rows(groups, weights, first_weight, quad_bytes, quads, source)
         for group, total in enumerate(sums):
             at = first_row + group * LANES
-            part = bias[at] + mulr(shift_left_saturating(total, shifts[at]), multipliers[at])
-            result[at] = part + (result[at] & added.in_lanes())
+            total = total + weight_sums[at] * activation_offset()
+            total = changed_if(shifted, total, lambda value, at=at: shift_left_saturating(value, shifts[at]))
+            part = bias[at] + mulr(total, multipliers[at])
+            result[at] = part + (result[at] & (accumulate * -1).in_lanes())
 
     return row_groups
 
 
-_four_groups, _one_group = _row_groups(4), _row_groups(1)
+_MANY = groups_at_once()
+_many_groups, _one_group = _row_groups(_MANY), _row_groups(1)
 
 
 @njit
-def row_product(weights, multipliers, shifts, bias, groups, pairs, source, result, accumulate):
+def row_product(
+    weights, multipliers, shifts, bias, weight_sums, groups, quads, source, result, accumulate, shifted
+):
     """Compute `bias + mulr(sat32((weights . source) << shifts), multipliers)` for every row.
 
-    weights      int8   packed: groups x pairs x LANES rows x 2 columns
+    weights      int8   packed: panels of 4 groups x quads x groups x LANES rows x 4 columns
     multipliers  int32  (groups * LANES,)  0 <= M < 2**30
-    shifts       int32  (groups * LANES,)  0 to 30
+    shifts       int32  (groups * LANES,)  0 to 30; all 0 where `shifted` is 0
     bias         int32  (groups * LANES,)
-    source       int16  (2 * pairs,)       activations, zero in the padding
+    weight_sums  int32  (groups * LANES,)  of each row
+    source       int16  (4 * quads,)       activations; anything in the padding, its weights are 0
     result       int32  (groups * LANES,)  written, or added to where `accumulate` is 1 and not 0
     """
-    stride = pairs * GROUP_BYTES_PER_PAIR
-    group = 0
-    while group + 4 <= groups:
-        _four_groups(
-            weights, group * stride, stride, pairs, source, multipliers, shifts, bias, result,
-            group * LANES, -accumulate,
-        )  # fmt: skip
-        group += 4
-    while group < groups:
-        _one_group(
-            weights, group * stride, stride, pairs, source, multipliers, shifts, bias, result,
-            group * LANES, -accumulate,
-        )  # fmt: skip
-        group += 1
+    for panel in range(0, groups, PANEL):
+        size = min(PANEL, groups - panel)
+        first_weight, quad_bytes = panel * quads * BLOCK, size * BLOCK
+        group = 0
+        while group + _MANY <= size:
+            _many_groups(
+                weights, first_weight + group * BLOCK, quad_bytes, multipliers, shifts, bias, weight_sums,
+                quads, source, result, (panel + group) * LANES, accumulate, shifted,
+            )  # fmt: skip
+            group += _MANY
+        while group < size:
+            _one_group(
+                weights, first_weight + group * BLOCK, quad_bytes, multipliers, shifts, bias, weight_sums,
+                quads, source, result, (panel + group) * LANES, accumulate, shifted,
+            )  # fmt: skip
+            group += 1

@@ -51,11 +51,13 @@ def _step(program, state, scratch, x, y):
                 program[parameters:],
                 program[parameters + rows :],
                 program[parameters + 2 * rows :],
+                program[parameters + 3 * rows :],
                 of[2],
                 of[3],
                 state16[start:] if of[4] else scratch16[start:],
                 scratch[of[6] :],
                 of[7],
+                of[8],
             )
         elif kind == LSTM_CELL:
             lstm_cell(scratch[of[1] :], of[0], state[of[2] :], state16[of[3] :])

@@ -6,7 +6,7 @@ operations address by word. `word` counts int32 and `half` counts int16 from the
 | operation      | its words after the kind |
 |---|---|
 | QUANTIZE_INPUT | channels, offsets word, gains word, scratch half |
-| ROW_PRODUCT    | weights word, parameters word, groups, pairs, source in state, source half, result word, accumulate |
+| ROW_PRODUCT    | weights word, parameters word, groups, quads, source in state, source half, result word, accumulate, shifted |
 | LSTM_CELL      | stride, z word, cell word, hidden half |
 | GRU_RESET      | stride, z inputs word, z hidden word, hidden half, scratch half of the result |
 | GRU_CELL       | stride, z inputs word, z hidden word, state word, hidden half, reset after |
@@ -15,7 +15,8 @@ operations address by word. `word` counts int32 and `half` counts int16 from the
 | EMIT           | units, z word, scales word |
 | EMIT_HIDDEN    | units, state half, scales word |
 
-`stride` is the number of units padded to a multiple of 8. The parameters of a row product are three vectors of 8 x groups words: multipliers, shifts, bias.
+`stride` is the number of units padded to a multiple of 16. The parameters of a row product are four vectors of 16 x groups words: multipliers, shifts,
+bias, and the sum of each row's weights. Weights begin at a multiple of 64 bytes.
 """
 
 OPERATION_COUNT, INPUTS, OUTPUTS = 0, 1, 2

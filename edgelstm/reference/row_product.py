@@ -5,27 +5,53 @@ from numpy.typing import NDArray
 
 from edgelstm.reference.fixed_point import mulr, saturate32
 
-LANES = 8
+LANES = 16
 """Rows that are packed together; the number of rows is padded to a multiple of it."""
 
-
-def unpack_rows(weights: NDArray[np.int8], groups: int, pairs: int) -> NDArray[np.int64]:
-    """Return the matrix (groups * LANES, 2 * pairs) that `edgelstm.program` packed by row groups and column pairs."""
-    packed = weights[: groups * pairs * 2 * LANES].reshape(groups, pairs, LANES, 2)
-    return packed.transpose(0, 2, 1, 3).reshape(groups * LANES, 2 * pairs).astype(np.int64)
+QUAD = 4
+"""Columns that are packed together."""
 
 
-def row_product(weights, multipliers, shifts, bias, groups, pairs, source, result, accumulate):
+PANEL = 4
+"""Row groups whose weights for the same columns lie side by side: one stream through memory."""
+
+
+def pack_rows(weights: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Pack (rows, columns), of rows a multiple of LANES, in the order in which a product reads them."""
+    rows, columns = weights.shape
+    groups, quads = rows // LANES, -(-columns // QUAD)
+    padded = np.pad(weights, ((0, 0), (0, QUAD * quads - columns)))
+    by_group = padded.reshape(groups, LANES, quads, QUAD)
+    panels = [by_group[first : first + PANEL].transpose(2, 0, 1, 3) for first in range(0, groups, PANEL)]
+    return np.concatenate([panel.reshape(-1) for panel in panels])
+
+
+def unpack_rows(packed: NDArray[np.int8], groups: int, quads: int) -> NDArray[np.int8]:
+    """Return the matrix (groups * LANES, 4 * quads) that `pack_rows` packed, with the columns of its padding."""
+    panels = []
+    for first in range(0, groups, PANEL):
+        size = min(PANEL, groups - first)
+        start = first * quads * LANES * QUAD
+        panel = packed[start : start + size * quads * LANES * QUAD].reshape(quads, size, LANES, QUAD)
+        panels.append(panel.transpose(1, 2, 0, 3).reshape(size * LANES, QUAD * quads))
+    return np.concatenate(panels)
+
+
+def row_product(
+    weights, multipliers, shifts, bias, weight_sums, groups, quads, source, result, accumulate, shifted
+):
     """Compute `bias + mulr(sat32((weights . source) << shifts), multipliers)` for every row.
 
-    weights      int8   packed: groups x pairs x LANES rows x 2 columns
+    weights      int8   packed: panels of 4 groups x quads x groups x LANES rows x 4 columns
     multipliers  int32  (groups * LANES,)  0 <= M < 2**30
-    shifts       int32  (groups * LANES,)  0 to 30
+    shifts       int32  (groups * LANES,)  0 to 30; all 0 where `shifted` is 0
     bias         int32  (groups * LANES,)
-    source       int16  (2 * pairs,)       activations, zero in the padding
+    weight_sums  int32  (groups * LANES,)  of each row; only some machine code needs them
+    source       int16  (4 * quads,)       activations; anything in the padding, its weights are 0
     result       int32  (groups * LANES,)  written, or added to where `accumulate` is 1 and not 0
     """
+    del weight_sums, shifted
     rows = groups * LANES
-    sums = unpack_rows(weights, groups, pairs) @ source[: 2 * pairs].astype(np.int64)
+    sums = unpack_rows(weights, groups, quads).astype(np.int64) @ source[: QUAD * quads].astype(np.int64)
     part = mulr(saturate32(sums << shifts[:rows]), multipliers[:rows].astype(np.int64)) + bias[:rows]
     result[:rows] = part + result[:rows] if accumulate else part

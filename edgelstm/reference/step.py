@@ -100,18 +100,20 @@ def _step(program, state, scratch, x, y):
                 x, floats[offsets : offsets + channels], floats[gains : gains + channels], scratch16[to:]
             )
         elif kind == ROW_PRODUCT:
-            first_weight, parameters, groups, pairs, in_state, start, to, accumulate = of[:8]
+            first_weight, parameters, groups, quads, in_state, start, to, accumulate, shifted = of[:9]
             rows = groups * row_product.LANES
             row_product.row_product(
                 weights[4 * first_weight :],
                 words[parameters : parameters + rows],
                 words[parameters + rows : parameters + 2 * rows],
                 words[parameters + 2 * rows : parameters + 3 * rows],
+                words[parameters + 3 * rows : parameters + 4 * rows],
                 groups,
-                pairs,
+                quads,
                 (state16 if in_state else scratch16)[start:],
                 scratch[to:],
                 accumulate,
+                shifted,
             )
         elif kind == LSTM_CELL:
             stride, z, cell, hidden = of[:4]

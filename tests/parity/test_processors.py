@@ -8,8 +8,10 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,9 +28,21 @@ pytestmark = [
 
 MODELS = ((1, 4, (("lstm", 32), ("linear", 4))), (2, 7, (("gru", 19), ("gru_before", 9), ("tanh", 3))))
 PROCESSORS = {
-    "sse2": ("x86-64", "+sse2", "pmaddwd"),
-    "avx2": ("haswell", "+avx,+avx2,+fma,+bmi,+bmi2,+sse4.2", "vpmaddwd"),
+    "sse2": ("x86-64", "+sse2", "pmaddwd xmm", "ymm"),
+    "avx2": ("haswell", "+avx,+avx2,+fma,+bmi,+bmi2,+sse4.2", "vpmaddwd ymm", "vpdpbusd"),
+    "avx2 and vnni": ("alderlake", "", "vpdpbusd ymm", "zmm"),
+    "avx512 without vnni": ("skylake-avx512", "", "vpmaddwd zmm", "vpdpbusd"),
+    "avx512 and vnni": ("icelake-server", "", "vpdpbusd zmm", "vpdpbusd ymm"),
 }
+"""Name and features as LLVM spells them, an instruction that is expected, and one that must not be there."""
+
+FLAGS = {
+    "avx2": "avx2",
+    "avx2 and vnni": "avx_vnni",
+    "avx512 without vnni": "avx512f",
+    "avx512 and vnni": "avx512_vnni",
+}
+"""What this processor has to be able to run, as Linux spells it."""
 
 
 def outputs_digest(execute_block, bind):
@@ -48,14 +62,17 @@ def report():
     from edgelstm.kernels import step
 
     code = "".join(step.execute_block.inspect_asm().values())
-    words = {line.split()[0] for line in code.splitlines() if line.split()}
-    print(json.dumps({"digest": outputs_digest(step.execute_block, step.bind), "mnemonics": sorted(words)}))
+    found = re.findall(r"^\s*(?:{vex}\s+)?([a-z]\w+)\s.*%([xyz]mm)\d+$", code, re.MULTILINE)
+    used = sorted({f"{mnemonic} {registers}" for mnemonic, registers in found})
+    print(json.dumps({"digest": outputs_digest(step.execute_block, step.bind), "instructions": used}))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_bits_and_instructions(processor, tmp_path):
-    name, features, mnemonic = PROCESSORS[processor]
+    name, features, expected, forbidden = PROCESSORS[processor]
+    if FLAGS.get(processor, "") not in Path("/proc/cpuinfo").read_text():
+        pytest.skip(f"this processor has no {FLAGS[processor]}")
     environment = {
         **os.environ,
         "NUMBA_CPU_NAME": name,
@@ -72,7 +89,9 @@ def test_bits_and_instructions(processor, tmp_path):
         check=True,
     )
     found = json.loads(child.stdout)
-    assert mnemonic in found["mnemonics"]
+    used = " ".join(found["instructions"])
+    assert expected in used
+    assert forbidden not in used
     assert found["digest"] == outputs_digest(twin.execute_block, twin.bind)
 
 

@@ -1,0 +1,110 @@
+"""The logistic function and the hyperbolic tangent over lanes; twins in `reference/activations.py`.
+
+A table entry is a knot and the distance to the next one, 64 bits that one load brings.
+"""
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from edgelstm.kernels.instructions import gathers_fast
+from edgelstm.kernels.lanes import INT32, INT32S, INT64, LANES, Lanes, mulr, rshift, splat
+from edgelstm.reference.activations import SIXTEEN
+from edgelstm.reference.sigmoid_table import KNOTS
+
+_DOUBLE = ir.DoubleType()
+_ENTRIES = ir.VectorType(INT64, LANES // 2)
+
+
+def sigmoid(z):
+    """Return s(z) in Q0.31 for `z` in Q15.16."""
+    return _interpolate(z.clip(-SIXTEEN, SIXTEEN))
+
+
+def tanh(z):
+    """Return tanh(z) in Q0.31 for `z` in Q15.16."""
+    return (_interpolate(z.clip(-SIXTEEN // 2, SIXTEEN // 2) << 1) - (1 << 30)) << 1
+
+
+def tanh_of_cell(cell):
+    """Return tanh in Q0.31 of `cell` in Q8.23."""
+    return (sigmoid(rshift(cell, 6)) - (1 << 30)) << 1
+
+
+def _interpolate(q):
+    """Look the logistic function up, linear between knots, for `q` within 16 in Q15.16."""
+    knot, step = _knot_and_step(q.builder, (q >> 11) + 512)
+    return knot + mulr(step, (q & 2047) << 20)
+
+
+def _knot_and_step(build, indices):
+    table = build.module.globals.get("edgelstm.sigmoid") or _make_table(build.module)
+    load_entries = _gather_entries if gathers_fast() else _load_entries
+    even, odd = (build.bitcast(entries, INT32S) for entries in load_entries(build, table, indices.value))
+    return (
+        Lanes(
+            build,
+            build.shuffle_vector(
+                even,
+                odd,
+                ir.Constant(INT32S, [lane - lane % 2 + LANES * (lane % 2) + half for lane in range(LANES)]),
+            ),
+        )
+        for half in (0, 1)
+    )
+
+
+def _load_entries(build, table, indices):
+    """Return the entries of even and of odd lanes, by a scalar load each, through memory.
+
+    The empty assembly keeps LLVM from taking the indices out of the vector register one by one instead.
+    """
+    place = cgutils.alloca_once(build, INT32S)
+    build.store(indices, place).align = 64
+    touched = ir.FunctionType(ir.VoidType(), [place.type])
+    build.asm(touched, "", "r,~{memory}", [place], side_effect=True)
+    first, table = build.bitcast(place, INT32.as_pointer()), build.bitcast(table, _DOUBLE.as_pointer())
+    entries = [ir.Constant(ir.VectorType(_DOUBLE, LANES // 2), ir.Undefined)] * 2
+    for lane in range(LANES):
+        index = build.load(build.gep(first, [ir.Constant(INT32, lane)]))
+        entry = build.load(build.gep(table, [build.zext(index, INT64)]))
+        entries[lane % 2] = build.insert_element(entries[lane % 2], entry, ir.Constant(INT32, lane // 2))
+    return entries
+
+
+def _gather_entries(build, table, indices):
+    """Return the entries of even and of odd lanes, by a gather each."""
+    count = LANES // 2
+    pairs = build.bitcast(indices, _ENTRIES)
+    shift = ir.Constant(_ENTRIES, [32] * count)
+    even, odd = build.lshr(build.shl(pairs, shift), shift), build.lshr(pairs, shift)
+    pointers, mask = ir.VectorType(INT64.as_pointer(), count), ir.VectorType(ir.IntType(1), count)
+    signature = ir.FunctionType(_ENTRIES, [pointers, INT32, mask, _ENTRIES])
+    gather = cgutils.get_or_insert_function(
+        build.module, signature, f"llvm.masked.gather.v{count}i64.v{count}p0"
+    )
+    first = splat(build, build.ptrtoint(table, INT64), _ENTRIES)
+    return [
+        build.call(
+            gather,
+            [
+                build.inttoptr(
+                    build.add(first, build.shl(places, ir.Constant(_ENTRIES, [3] * count))), pointers
+                ),
+                ir.Constant(INT32, 8),
+                ir.Constant(mask, [1] * count),
+                ir.Constant(_ENTRIES, ir.Undefined),
+            ],
+        )
+        for places in (even, odd)
+    ]
+
+
+def _make_table(module):
+    entries = [
+        int(low) | (int(following) - int(low)) << 32
+        for low, following in zip(KNOTS[:-1], KNOTS[1:], strict=True)
+    ]
+    constant = ir.Constant(ir.ArrayType(INT64, len(entries)), entries)
+    table = ir.GlobalVariable(module, constant.type, "edgelstm.sigmoid")
+    table.linkage, table.global_constant, table.initializer, table.align = "internal", True, constant, 64
+    return table

@@ -9,6 +9,8 @@ import argparse
 import os
 import sys
 
+import numpy as np
+
 os.environ["NUMBA_DISABLE_JIT"] = "1"
 
 import edgelstm
@@ -18,15 +20,22 @@ from edgelstm.sources import recording
 from edgelstm_converters import convert_with_report
 
 
-def float_step(model):
-    """Return a function that steps the float network as the detector calls it, with a state of its own."""
-    state = model.initial()
+def recording_step(step, seen):
+    """Return `step`, keeping every sample that it was given in the list `seen`."""
+
+    def recorded(context, sample, forecast):
+        seen.append(sample.copy())
+        return step(context, sample, forecast)
+
+    return recorded
+
+
+def float_step(network, seen):
+    """Return a function that gives what the float network forecasts for the samples `seen`, one after another."""
+    forecasts = iter(network.run(np.array(seen, np.float32)))
 
     def step(context, sample, forecast):
-        x = sample[None].copy()
-        for n, layer in enumerate(model.layers):
-            x, state[n] = layer.run(x, state[n])
-        forecast[:] = x[0]
+        forecast[:] = next(forecasts)
         return -1
 
     return step
@@ -52,9 +61,10 @@ def main() -> None:
     integer_step, same = chain.execute_sample, True
     for path in args.recordings:
         data = recording.read(path, loaded.channel_names)
-        chain.execute_sample = integer_step
+        seen = []
+        chain.execute_sample = recording_step(integer_step, seen)
         int8_scores, int8_events = events(loaded, data)
-        chain.execute_sample = float_step(network)
+        chain.execute_sample = float_step(network, seen)
         float_scores, float_events = events(loaded, data)
         judged = int8_scores == int8_scores  # not in warm-up
         largest = abs(int8_scores - float_scores)[judged].max()

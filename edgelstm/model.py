@@ -1,25 +1,35 @@
 """A converted model: named channels, frozen integer layers, and what was measured at conversion.
 
 Nothing here computes; `edgelstm.program` lowers a model to what the kernels run.
-Gate rows are always stacked in the order i, f, g, o (LSTM) or r, u, n (GRU: reset, update, new).
+Gate rows are always stacked in the order i, f, g, o (LSTM) or r, u, n (GRU: reset, update, new). The records of the
+layers are in `edgelstm.layers`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from edgelstm.detector_settings import DetectorSettings
+from edgelstm.layers import INPUT, Dense, Gru, Layer, Lstm, RowProduct
+from edgelstm.layers.activation import ACTIVATIONS
+from edgelstm.layers.products import COLUMN_BLOCK
 
-COLUMN_BLOCK = 512
-"""Columns that share one scale and one accumulator once a row has to be split."""
-
-ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
-"""Of dense layers, in the order of their codes in a program."""
+__all__ = [
+    "ACTIVATIONS",
+    "COLUMN_BLOCK",
+    "Channel",
+    "Dense",
+    "Gru",
+    "Layer",
+    "LayerErrors",
+    "Lstm",
+    "Model",
+    "Output",
+    "Provenance",
+    "RowProduct",
+]
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,91 +72,12 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RowProduct:
-    """A matrix of int8 rows with one scale per row, times a vector of int16.
-
-    weights      int8  (rows, columns)   |w| <= 127
-    multipliers  int32 (blocks, rows)    0 <= M < 2**30
-    shifts       int32 (blocks, rows)    0 <= s <= 30
-    bias         int32 (rows,)
-
-    result[r] = bias[r] + sum over blocks b of mulr(sat32(acc[b, r] << shifts[b, r]), multipliers[b, r])
-    One block covers all columns; with several, block b covers columns 512*b to 512*(b+1).
-    """
-
-    weights: NDArray[np.int8]
-    multipliers: NDArray[np.int32]
-    shifts: NDArray[np.int32]
-    bias: NDArray[np.int32]
-
-    @property
-    def rows(self) -> int:
-        return int(self.weights.shape[0])
-
-    @property
-    def columns(self) -> int:
-        return int(self.weights.shape[1])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lstm:
-    """Long short-term memory layer; both products give Q15.16 rows in gate order i, f, g, o."""
-
-    kind: ClassVar[str] = "lstm"
-    name: str
-    inputs: RowProduct
-    hidden: RowProduct
-
-    @property
-    def units(self) -> int:
-        return self.hidden.columns
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Gru:
-    """Gated recurrent unit layer; both products give Q15.16 rows in gate order r, u, n.
-
-    state = n + u * (state - n). `reset_after`: r scales the hidden part of n (PyTorch, Keras default);
-    otherwise r scales the hidden vector before the product (the original paper, ONNX default).
-    """
-
-    kind: ClassVar[str] = "gru"
-    name: str
-    inputs: RowProduct
-    hidden: RowProduct
-    reset_after: bool = True
-
-    @property
-    def units(self) -> int:
-        return self.hidden.columns
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Dense:
-    """Fully connected layer. `activation` is linear, relu, sigmoid or tanh.
-
-    sigmoid, tanh: the product gives Q15.16; the activation is Q0.31 and leaves as Q0.15.
-    linear, relu: the product gives real * 2**(exponent + 8) and leaves as int16 = sat16(rshift(v, 8));
-    as the last layer of a model the 32-bit value leaves directly, scaled by `Output.scale`.
-    """
-
-    kind: ClassVar[str] = "dense"
-    name: str
-    product: RowProduct
-    activation: str = "linear"
-    exponent: int = 15
-
-    @property
-    def units(self) -> int:
-        return self.product.rows
-
-
-Layer = Lstm | Gru | Dense
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A chain of layers from `channels` to `outputs`; immutable, shared by any number of streams."""
+    """A graph of layers from `channels` to `outputs`; immutable, shared by any number of streams.
+
+    layers  in an order in which each reads only what comes before it; without `Layer.sources` that is a chain
+    heads   names of the layers whose values leave, in the order of `outputs`; none: the last layer
+    """
 
     channels: tuple[Channel, ...]
     outputs: tuple[Output, ...]
@@ -154,3 +85,12 @@ class Model:
     name: str = "model"
     provenance: Provenance = field(default_factory=Provenance)
     detector_settings: DetectorSettings | None = None
+    heads: tuple[str, ...] = ()
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        return self.heads or (self.layers[-1].name,)
+
+    def sources_of(self, number: int) -> tuple[str, ...]:
+        """Return the names of what layer `number` reads."""
+        return self.layers[number].sources or (self.layers[number - 1].name if number else INPUT,)

@@ -5,40 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from edgelstm.detector_settings import DetectorSettings
 from edgelstm.errors import ModelFileError
-from edgelstm.model import Channel, Dense, Gru, Layer, Lstm, Model, Output, Provenance, RowProduct
+from edgelstm.layers import FAMILIES
+from edgelstm.layers.storage import Tensors, entry_of, layer_of, tensors_of
+from edgelstm.model import Channel, Model, Output, Provenance
 from edgelstm.model_check import check
 
 FORMAT_VERSION = 1
 ARITHMETIC_VERSION = 0
 METADATA_KEY = "edgelstm"
 MAX_FILE_BYTES = 1 << 30
-
-Tensors = dict[str, NDArray[Any]]
-
-
-class _LstmEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="lstm", forbid_unknown_fields=True):
-    name: str
-
-
-class _GruEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="gru", forbid_unknown_fields=True):
-    name: str
-    reset_after: bool
-
-
-class _DenseEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="dense", forbid_unknown_fields=True):
-    name: str
-    activation: str
-    exponent: int
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,10 +30,11 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str
     channels: tuple[Channel, ...]
     outputs: tuple[Output, ...]
-    layers: tuple[_LstmEntry | _GruEntry | _DenseEntry, ...]
+    layers: tuple[dict[str, Any], ...]
     provenance: Provenance
     detector: DetectorSettings | None = None
     digest: str = ""
+    heads: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Versions(msgspec.Struct, frozen=True):
@@ -157,76 +141,36 @@ def _document(model: Model) -> _Document:
         name=model.name,
         channels=model.channels,
         outputs=model.outputs,
-        layers=tuple(_entry(layer) for layer in model.layers),
+        layers=tuple(entry_of(layer) for layer in model.layers),
         provenance=model.provenance,
         detector=model.detector_settings,
+        heads=model.heads or msgspec.UNSET,
     )
 
 
-def _entry(layer: Layer) -> _LstmEntry | _GruEntry | _DenseEntry:
-    if isinstance(layer, Lstm):
-        return _LstmEntry(layer.name)
-    if isinstance(layer, Gru):
-        return _GruEntry(layer.name, layer.reset_after)
-    return _DenseEntry(layer.name, layer.activation, layer.exponent)
-
-
-def _products(layer: Layer) -> dict[str, RowProduct]:
-    if isinstance(layer, Dense):
-        return {"product": layer.product}
-    return {"inputs": layer.inputs, "hidden": layer.hidden}
-
-
-_PARTS = ("weights", "multipliers", "shifts", "bias")
-
-
 def _tensors(model: Model) -> Tensors:
-    return dict(_named_tensors(model))
-
-
-def _named_tensors(model: Model) -> Iterator[tuple[str, NDArray[Any]]]:
-    for number, layer in enumerate(model.layers):
-        for name, product in _products(layer).items():
-            for part in _PARTS:
-                yield f"{number}.{name}.{part}", np.ascontiguousarray(getattr(product, part))
+    return {
+        name: tensor
+        for number, layer in enumerate(model.layers)
+        for name, tensor in tensors_of(layer, str(number))
+    }
 
 
 def _assemble(document: _Document, tensors: Tensors) -> Model:
     remaining = dict(tensors)
-
-    def product(number: int, layer: str, name: str) -> RowProduct:
-        parts = []
-        for part in _PARTS:
-            key = f"{number}.{name}.{part}"
-            if key not in remaining:
-                raise ModelFileError(f'layer "{layer}": tensor {key} is missing')
-            tensor = remaining.pop(key)
-            tensor.flags.writeable = False
-            parts.append(tensor)
-        return RowProduct(*parts)
-
-    layers: list[Layer] = []
-    for number, entry in enumerate(document.layers):
-        if isinstance(entry, _DenseEntry):
-            only = product(number, entry.name, "product")
-            layers.append(Dense(entry.name, only, entry.activation, entry.exponent))
-            continue
-        inputs, hidden = (product(number, entry.name, name) for name in ("inputs", "hidden"))
-        if hidden.weights.ndim != 2 or inputs.weights.ndim != 2:
-            raise ModelFileError(f'layer "{entry.name}": weights are not matrices')
-        if isinstance(entry, _LstmEntry):
-            layers.append(Lstm(entry.name, inputs, hidden))
-        else:
-            layers.append(Gru(entry.name, inputs, hidden, entry.reset_after))
+    layers = tuple(
+        layer_of(entry, str(number), remaining, FAMILIES) for number, entry in enumerate(document.layers)
+    )
     if remaining:
         raise ModelFileError(f"holds tensors that no layer uses: {', '.join(sorted(remaining))}")
     return Model(
         channels=document.channels,
         outputs=document.outputs,
-        layers=tuple(layers),
+        layers=layers,
         name=document.name,
         provenance=document.provenance,
         detector_settings=document.detector,
+        heads=document.heads or (),
     )
 
 

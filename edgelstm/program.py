@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import SnapshotError
-from edgelstm.model import ACTIVATIONS, COLUMN_BLOCK, Dense, Gru, Layer, Lstm, Model, RowProduct
+from edgelstm.layers import INPUT, Layer, RowProduct
+from edgelstm.layers.activation import ACTIVATIONS
+from edgelstm.layers.products import COLUMN_BLOCK
+from edgelstm.model import Channel, Model
 from edgelstm.reference import operations as op
 from edgelstm.reference.fixed_point import rshift, saturate16
 from edgelstm.reference.row_product import LANES, QUAD, pack_rows
@@ -20,18 +25,25 @@ ALIGNED_WORDS = 16
 _ONE = 1 << 23  # in Q8.23
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StateField:
     """A vector of one layer's state, from `word` on.
 
-    `derived_from` is the word of the Q8.23 state that a gated unit's hidden vector is rounded from: such a
-    field is not in a snapshot, it is computed when one is restored.
+    initial       what it holds in a new stream
+    low, high     what a snapshot may hold: the kernels count on it
+    derived_from  word of the Q8.23 state that a gated unit's hidden vector is rounded from: such a field is not in a
+                  snapshot, it is computed when one is restored
+    lasting       whether it is kept from one sample to the next; what is not stands in no snapshot
     """
 
     word: int
     count: int
     dtype: type[np.int16] | type[np.int32]
+    initial: NDArray[np.int32] | None = None
+    low: int | None = None
+    high: int | None = None
     derived_from: int | None = None
+    lasting: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,11 +63,17 @@ class Program:
 
     @property
     def _saved_fields(self) -> list[StateField]:
-        return [field for field in self.state_fields if field.derived_from is None]
+        return [field for field in self.state_fields if field.derived_from is None and field.lasting]
 
     def initial_state(self, streams: int = 1) -> NDArray[np.int32]:
-        """Return zeroed states, int32 (streams, state_words)."""
-        return aligned_zeros(streams * self.state_words).reshape(streams, self.state_words)
+        """Return the states of new streams, int32 (streams, state_words)."""
+        state = np.zeros(self.state_words, np.int32)
+        for field in self.state_fields:
+            if field.initial is not None:
+                _field_of(state, field)[:] = field.initial
+        states = aligned_zeros(streams * self.state_words).reshape(streams, self.state_words)
+        states[:] = state
+        return states
 
     def new_scratch(self) -> NDArray[np.int32]:
         return aligned_zeros(self.scratch_words)
@@ -70,19 +88,21 @@ class Program:
     def unpack_state(self, packed: bytes) -> NDArray[np.int32]:
         """Return the state, int32 (state_words,), that `pack_state` packed; `packed` has `snapshot_bytes` bytes.
 
-        Raises SnapshotError where a gated unit's state is beyond 1.
+        Raises SnapshotError where a value is one that no stream can reach.
         """
         state: NDArray[np.int32] = self.initial_state()[0]
         position = 0
         for field in self._saved_fields:
             kind = np.dtype(field.dtype).newbyteorder("<")
-            _field_of(state, field)[:] = np.frombuffer(packed, kind, field.count, position)
+            values = np.frombuffer(packed, kind, field.count, position)
+            _field_of(state, field)[:] = values
             position += field.count * kind.itemsize
+            low, high = field.low, field.high
+            if (low is not None and values.min() < low) or (high is not None and values.max() > high):
+                raise SnapshotError("the snapshot holds a state that no stream can reach")
         for field in self.state_fields:
             if field.derived_from is not None:
                 blended = state[field.derived_from : field.derived_from + field.count].astype(np.int64)
-                if np.abs(blended).max(initial=0) > _ONE:  # the kernels count on it
-                    raise SnapshotError("the snapshot holds a state that no gated unit can reach")
                 _field_of(state, field)[:] = saturate16(rshift(blended, 8))
         return state
 
@@ -100,21 +120,38 @@ def _field_of(state: NDArray[np.int32], field: StateField) -> NDArray[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Vector:
-    """Where a layer's int16 input stands: in state or in scratch, from which int16 on."""
+class Vector:
+    """Where a layer's output stands: int16 in state or in scratch, from `half` on.
+
+    exact  word of the 32-bit values in scratch that it was narrowed from, which leave the model without that loss
+    """
 
     in_state: bool
     half: int
     count: int
+    exact: int | None = None
+
+    @property
+    def place(self) -> int:
+        """The address in one word: twice the half, plus one in state."""
+        return 2 * self.half + int(self.in_state)
 
 
 def lower(model: Model) -> Program:
     """Lower a checked model: pack and pad its weights, lay out its state, list its operations."""
-    build = _Builder()
-    vector = build.quantize_input(model)
-    for number, layer in enumerate(model.layers):
-        last = number == len(model.layers) - 1
-        vector = build.layer(layer, vector, model if last else None)
+    names = [model.sources_of(number) for number in range(len(model.layers))]
+    read = {source for sources in names for source in sources}
+    build = Builder()
+    vectors = {INPUT: build.quantize_input(model.channels)}
+    for layer, sources in zip(model.layers, names, strict=True):
+        inputs = [vectors[source] for source in sources]
+        vectors[layer.name] = build.layer(layer, inputs, read=layer.name in read)
+    first = 0
+    for head in model.head_names:
+        units = vectors[head].count
+        scales = np.array([output.scale for output in model.outputs[first : first + units]], np.float32)
+        build.emit(vectors[head], scales, first)
+        first += units
     return Program(
         words=build.assemble(len(model.channels), len(model.outputs)),
         state_words=max(build.state_words, 1),
@@ -125,7 +162,7 @@ def lower(model: Model) -> Program:
     )
 
 
-class _Builder:
+class Builder:
     """Collects operations and the constants they point to; constants get their word once all are known."""
 
     def __init__(self) -> None:
@@ -134,68 +171,90 @@ class _Builder:
         self.state_fields: list[StateField] = []
         self.state_words = 0
         self.scratch_words = 0
+        self._read = True
 
-    def quantize_input(self, model: Model) -> _Vector:
-        channels = len(model.channels)
-        offsets = self._constant(np.array([c.offset for c in model.channels], np.float32))
-        gains = self._constant(np.array([c.gain for c in model.channels], np.float32))
-        half = 2 * self._scratch(_padded(channels) // 2)
-        self.operations.append([op.QUANTIZE_INPUT, channels, offsets, gains, half])
-        return _Vector(False, half, channels)
-
-    def layer(self, layer: Layer, source: _Vector, model: Model | None) -> _Vector:
-        """Add one layer; `model` is given for the last one, whose values leave as float32."""
-        if isinstance(layer, Dense):
-            return self._dense(layer, source, model)
-        vector = self._lstm(layer, source) if isinstance(layer, Lstm) else self._gru(layer, source)
-        if model is not None:
-            self.operations.append([op.EMIT_HIDDEN, layer.units, vector.half, self._output_scales(model)])
+    def quantize_input(self, channels: tuple[Channel, ...]) -> Vector:
+        offsets = self.constant(np.array([c.offset for c in channels], np.float32))
+        gains = self.constant(np.array([c.gain for c in channels], np.float32))
+        vector = self.scratch_vector(len(channels))
+        self.operation(op.QUANTIZE_INPUT, len(channels), offsets, gains, vector.half)
         return vector
 
-    def _lstm(self, layer: Lstm, source: _Vector) -> _Vector:
-        stride = _padded(layer.units)
-        z = self._scratch(4 * stride)
-        cell = self._state(layer.units, np.int32)
-        hidden = _Vector(True, 2 * self._state(layer.units, np.int16), layer.units)
-        self._product(layer.inputs, 4, source, z, accumulate=False)
-        self._product(layer.hidden, 4, hidden, z, accumulate=True)
-        self.operations.append([op.LSTM_CELL, stride, z, cell, hidden.half])
-        return hidden
+    def layer(self, layer: Layer, sources: Sequence[Vector], *, read: bool) -> Vector:
+        """Add one layer; `read` says whether another one reads its int16 output."""
+        self._read = read
+        if layer.period == 1:
+            return layer.lower(self, sources)
+        with self.every(layer.period, layer.phase):
+            vector = layer.lower(self, sources)
+            held = vector if vector.in_state or vector.half < 0 else self.state_vector(vector.count)
+            if held is not vector:
+                self.copy(vector, held)
+            if vector.exact is not None:
+                wide = Vector(False, 2 * vector.exact, 2 * vector.count)
+                held_wide = Vector(True, 2 * self.state(vector.count, np.int32), 2 * vector.count)
+                self.copy(wide, held_wide)
+        if vector.exact is not None:
+            self.copy(held_wide, wide)
+        return replace(held, exact=vector.exact)
 
-    def _gru(self, layer: Gru, source: _Vector) -> _Vector:
-        units, stride = layer.units, _padded(layer.units)
-        z_inputs, z_hidden = self._scratch(3 * stride), self._scratch(3 * stride)
-        state = self._state(units, np.int32)
-        hidden = _Vector(True, 2 * self._state(units, np.int16, derived_from=state), units)
-        self._product(layer.inputs, 3, source, z_inputs, accumulate=False)
-        if layer.reset_after:
-            self._product(layer.hidden, 3, hidden, z_hidden, accumulate=False)
-        else:  # the new gate multiplies r * h, so its rows come after the reset gate is known
-            reset = _Vector(False, 2 * self._scratch(stride // 2), units)
-            self._product(_rows(layer.hidden, 0, 2 * units), 2, hidden, z_hidden, accumulate=False)
-            self.operations.append([op.GRU_RESET, stride, z_inputs, z_hidden, hidden.half, reset.half])
-            new_rows = _rows(layer.hidden, 2 * units, 3 * units)
-            self._product(new_rows, 1, reset, z_hidden + 2 * stride, accumulate=False)
-        self.operations.append(
-            [op.GRU_CELL, stride, z_inputs, z_hidden, state, hidden.half, int(layer.reset_after)]
-        )
-        return hidden
+    @contextmanager
+    def every(self, period: int, phase: int) -> Iterator[None]:
+        """Let the operations that are added inside run at every `period`-th sample, first at sample `phase`."""
+        counter = self.state(1, np.int32, low=0, high=period - 1)
+        self.operation(op.EVERY, counter, period, phase)
+        at = len(self.operations)
+        yield
+        self.operations[at - 1].append(len(self.operations) - at)
 
-    def _dense(self, layer: Dense, source: _Vector, model: Model | None) -> _Vector:
-        units, stride = layer.units, _padded(layer.units)
-        z = self._scratch(stride)
-        self._product(layer.product, 1, source, z, accumulate=False)
-        if layer.activation != "linear":
-            self.operations.append([op.ACTIVATE, stride, z, ACTIVATIONS.index(layer.activation)])
-        if model is not None:
-            self.operations.append([op.EMIT, units, z, self._output_scales(model)])
-            return source
-        bits = 16 if layer.activation in ("sigmoid", "tanh") else 8
-        half = 2 * self._scratch(stride // 2)
-        self.operations.append([op.NARROW, stride, z, bits, half])
-        return _Vector(False, half, units)
+    def copy(self, source: Vector, to: Vector) -> None:
+        self.operation(op.COPY, source.place, source.count, to.place)
 
-    def _product(self, product: RowProduct, gates: int, source: _Vector, z: int, *, accumulate: bool) -> None:
+    def emit(self, vector: Vector, scales: NDArray[np.float32], first: int) -> None:
+        """Let a layer's values leave as float32, as the outputs from `first` on."""
+        if vector.exact is not None:
+            self.operation(op.EMIT, vector.count, vector.exact, self.constant(scales), first)
+        else:
+            place = int(vector.in_state), vector.half
+            self.operation(op.EMIT_HALF, vector.count, *place, self.constant(scales), first)
+
+    def activate(self, activation: str, units: int, z: int) -> None:
+        """Apply an activation to `units` values from word `z` of scratch on, in place."""
+        if activation != "linear":
+            self.operation(op.ACTIVATE, self.padded(units), z, ACTIVATIONS.index(activation))
+
+    def leave(self, z: int, units: int, bits: int) -> Vector:
+        """Make the 32-bit values at word `z` of scratch the output of a layer, narrowed by `bits` if it is read."""
+        if not self._read:
+            return Vector(False, -1, units, exact=z)
+        vector = self.scratch_vector(units)
+        self.narrow(z, bits, vector)
+        return replace(vector, exact=z)
+
+    def narrow(self, z: int, bits: int, to: Vector) -> None:
+        self.operation(op.NARROW, self.padded(to.count), z, bits, int(to.in_state), to.half)
+
+    def operation(self, *words: int | _Constant) -> None:
+        self.operations.append(list(words))
+
+    @staticmethod
+    def padded(units: int) -> int:
+        """Return `units` rounded up to whole vectors: what every array of a kernel is padded to."""
+        return _padded(units)
+
+    def blended_state(self, units: int) -> int:
+        """Return the word of a new Q8.23 state that is blended with its own past and stays within 1."""
+        return self.state(units, np.int32, low=-_ONE, high=_ONE)
+
+    def state_vector(self, units: int, **options: Any) -> Vector:
+        return Vector(True, 2 * self.state(units, np.int16, **options), units)
+
+    def scratch_vector(self, units: int) -> Vector:
+        return Vector(False, 2 * self.scratch(_padded(units) // 2), units)
+
+    def product(
+        self, product: RowProduct, gates: int, source: Vector, z: int, *, accumulate: bool = False
+    ) -> None:
         """Add one row product for each column block; its parts are summed in `z`, the bias with the first."""
         for block in range(product.multipliers.shape[0]):
             first = block * COLUMN_BLOCK
@@ -209,8 +268,8 @@ class _Builder:
             self.operations.append(
                 [
                     op.ROW_PRODUCT,
-                    self._constant(pack_rows(weights).view(np.int32)),
-                    self._constant(parameters.astype(np.int32)),
+                    self.constant(pack_rows(weights).view(np.int32)),
+                    self.constant(parameters.astype(np.int32)),
                     groups,
                     quads,
                     int(source.in_state),
@@ -221,23 +280,20 @@ class _Builder:
                 ]
             )
 
-    def _output_scales(self, model: Model) -> _Constant:
-        return self._constant(np.array([output.scale for output in model.outputs], np.float32))
-
-    def _constant(self, values: NDArray[np.int32] | NDArray[np.float32]) -> _Constant:
+    def constant(self, values: NDArray[np.int32] | NDArray[np.float32]) -> _Constant:
+        """Return a reference to an array of 32-bit words, to be used as a word of an operation."""
         self.constants.append(_Constant(values.view(np.int32)))
         return self.constants[-1]
 
-    def _state(
-        self, count: int, dtype: type[np.int16] | type[np.int32], derived_from: int | None = None
-    ) -> int:
+    def state(self, count: int, dtype: type[np.int16] | type[np.int32], **options: Any) -> int:
+        """Return the word of a new field of the state; the options are those of `StateField`."""
         word = self.state_words
-        self.state_fields.append(StateField(word, count, dtype, derived_from))
+        self.state_fields.append(StateField(word, count, dtype, **options))
         words = _padded(count) * np.dtype(dtype).itemsize // 4
         self.state_words += _padded(words)
         return word
 
-    def _scratch(self, words: int) -> int:
+    def scratch(self, words: int) -> int:
         word = self.scratch_words
         self.scratch_words += _padded(words)
         return word
@@ -269,15 +325,6 @@ class _Constant:
 
 def _padded(units: int) -> int:
     return -(-units // LANES) * LANES
-
-
-def _rows(product: RowProduct, first: int, end: int) -> RowProduct:
-    return RowProduct(
-        product.weights[first:end],
-        product.multipliers[:, first:end],
-        product.shifts[:, first:end],
-        product.bias[first:end],
-    )
 
 
 def _pad_rows(rows: NDArray[Any], gates: int) -> NDArray[Any]:

@@ -157,7 +157,7 @@ class Stream(_States):
 
     def reset(self) -> None:
         """Return to the initial state."""
-        self._state[:] = 0
+        self._state[:] = self.model.program.initial_state()
 
     def snapshot(self) -> bytes:
         """Return the state: the same bytes on every machine, for this model only."""
@@ -189,7 +189,7 @@ class Streams(_States):
 
     def reset(self, index: int | None = None) -> None:
         """Return one stream, or all of them, to the initial state."""
-        self._state[slice(None) if index is None else index] = 0
+        self._state[slice(None) if index is None else index] = self.model.program.initial_state()[0]
 
     def snapshot(self, index: int) -> bytes:
         """Return the state of one stream, as `Stream.snapshot` does: one can be restored into the other."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import edgelstm
 from edgelstm.errors import ConversionError, ModelFileError
+from edgelstm.layers import INPUT
 from edgelstm.model import Model, Output, Provenance
 from edgelstm.model_check import check
 from edgelstm.sources import recording
@@ -22,6 +23,7 @@ from edgelstm_converters.scaling import Scaling, fold, read_scaling
 
 FEWEST_SAMPLES = 20
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def convert_with_report(
         float_model = fold(float_model, table, names, output_names)
     model, expected, scales = _quantize(float_model, x, names, output_names, units or {})
     layer_errors = report.measure(model, x, expected, scales)
+    exact = _of_heads(float_model, expected)
     final = edgelstm.stream.LoadedModel(model).stream().run(x)
     path = Path(source) if isinstance(source, str | Path) else None
     provenance = Provenance(
@@ -90,7 +93,7 @@ def convert_with_report(
         calibration=Path(calibration).name if isinstance(calibration, str | Path) else "array",
         calibration_sha256=hashlib.sha256(x.tobytes()).hexdigest(),
         calibration_samples=len(x),
-        output_snr_db=report.snr_db(final, expected[-1], each_alone=True),
+        output_snr_db=report.snr_db(final, exact, each_alone=True),
         layers=layer_errors,
     )
     model = replace(model, name=name or (path.stem if path else "model"), provenance=provenance)
@@ -159,8 +162,8 @@ def _quantize(
     names: tuple[str, ...],
     outputs: tuple[str, ...],
     units: Mapping[str, str],
-) -> tuple[Model, list[Floats], list[float]]:
-    """Return the int8 model, what every float layer gave for `x`, and the scale of every layer's outputs."""
+) -> tuple[Model, list[Floats], list[Doubles]]:
+    """Return the int8 model, what every float layer gave for `x`, and the scales of every layer's outputs."""
     with np.errstate(over="ignore", invalid="ignore"):
         expected = float_model.run_layers(x)
     for layer, y in zip(float_model.layers, expected, strict=True):
@@ -169,16 +172,26 @@ def _quantize(
                 f'layer "{layer.name}" gives numbers that are not finite for the calibration samples'
             )
     channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), x)
-    vector, layers, scales, scale = quantize.vector_of(channels), [], [], 1.0
-    for number, (layer, y) in enumerate(zip(float_model.layers, expected, strict=True)):
-        last = number == len(float_model.layers) - 1
-        quantised, vector, scale = quantize.quantize_layer(layer, vector, float(np.abs(y).max()), last=last)
-        layers.append(quantised)
-        scales.append(scale)
+    vectors, found = {INPUT: quantize.vector_of(channels)}, []
+    sources = [float_model.sources_of(number) for number in range(len(float_model.layers))]
+    read = {source for names_read in sources for source in names_read}
+    for layer, names_read, y in zip(float_model.layers, sources, expected, strict=True):
+        inputs, reach = [vectors[name] for name in names_read], float(np.abs(y).max())
+        quantised = layer.quantize(inputs, reach, read=layer.name in read)
+        timing: dict[str, Any] = {"sources": layer.sources, "period": layer.period, "phase": layer.phase}
+        found.append(replace(quantised, layer=replace(quantised.layer, **timing)))
+        vectors[layer.name] = quantised.vector
+    scales = [quantised.scale for quantised in found]
+    by_name = {layer.name: scale for layer, scale in zip(float_model.layers, scales, strict=True)}
+    leaving = np.concatenate([by_name[head] for head in float_model.head_names])
     model = Model(
         channels=channels,
-        outputs=tuple(Output(name=name, unit=units.get(name, ""), scale=scale) for name in outputs),
-        layers=tuple(layers),
+        outputs=tuple(
+            Output(name=name, unit=units.get(name, ""), scale=float(scale))
+            for name, scale in zip(outputs, leaving, strict=True)
+        ),
+        layers=tuple(quantised.layer for quantised in found),
+        heads=float_model.heads,
     )
     try:
         check(model)
@@ -186,3 +199,8 @@ def _quantize(
         hint = "; is the network's input scaled as in training? see --scaling" if "int32" in str(exc) else ""
         raise ConversionError(f"{exc}{hint}") from None
     return model, expected, scales
+
+
+def _of_heads(model: FloatModel, found: list[Floats]) -> Floats:
+    by_name = {layer.name: y for layer, y in zip(model.layers, found, strict=True)}
+    return np.concatenate([by_name[head] for head in model.head_names], axis=1)

@@ -1,4 +1,4 @@
-"""From float32 layers to the integers of `docs/arithmetic.md`: int8 rows, one multiplier a row, int32 biases."""
+"""From float32 weights to the integers of `docs/arithmetic.md`: int8 rows, one multiplier a row, int32 biases."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
-from edgelstm.model import COLUMN_BLOCK, Channel, Dense, Gru, Layer, Lstm, RowProduct
-from edgelstm.model_check import MAX_WEIGHT_SUM
-from edgelstm_converters.float_model import FloatDense, FloatGru, FloatLayer, FloatLstm
+from edgelstm.layers import RowProduct
+from edgelstm.layers.bounds import MAX_WEIGHT_SUM
+from edgelstm.layers.products import COLUMN_BLOCK
+from edgelstm.model import Channel
 
 HEADROOM = 2.0
 """How far past the calibrated maximum a value may go before it saturates."""
@@ -29,6 +30,10 @@ class Vector:
 
     step: Doubles
     offset: Doubles
+
+    @staticmethod
+    def uniform(count: int, step: float) -> Vector:
+        return Vector(np.full(count, step), np.zeros(count))
 
 
 def quantize_channels(
@@ -55,58 +60,19 @@ def vector_of(channels: tuple[Channel, ...]) -> Vector:
     )
 
 
-def quantize_layer(
-    layer: FloatLayer, source: Vector, reach: float, *, last: bool
-) -> tuple[Layer, Vector, float]:
-    """Quantise one layer; return it, how its output reads as int16, and, for the last one, the scale of its outputs.
-
-    reach  the largest |output| that calibration saw
-    Raises ConversionError where a value does not fit the arithmetic.
-    """
-    if isinstance(layer, FloatDense):
-        return _quantize_dense(layer, source, reach, last=last)
-    hidden = _uniform(layer.units, HIDDEN_STEP)
-    quantised: Layer
-    if isinstance(layer, FloatLstm):
-        quantised = Lstm(
-            layer.name,
-            _product(layer.name, layer.input_weights, layer.bias, source, GATE_SCALE),
-            _product(layer.name, layer.hidden_weights, np.zeros_like(layer.bias), hidden, GATE_SCALE),
-        )
-    elif isinstance(layer, FloatGru):
-        quantised = Gru(
-            layer.name,
-            _product(layer.name, layer.input_weights, layer.input_bias, source, GATE_SCALE),
-            _product(layer.name, layer.hidden_weights, layer.hidden_bias, hidden, GATE_SCALE),
-            layer.reset_after,
-        )
-    return quantised, hidden, HIDDEN_STEP
+def finest_exponent(reach: float) -> int:
+    """Return e such that int16 in steps of 2**-e hold `reach` with headroom."""
+    exponent = math.floor(math.log2(FULL_SCALE / (HEADROOM * reach))) if reach > 0.0 else 15
+    return min(max(exponent, -64), 64)
 
 
-def _quantize_dense(
-    layer: FloatDense, source: Vector, reach: float, *, last: bool
-) -> tuple[Dense, Vector, float]:
-    if layer.activation in ("sigmoid", "tanh"):
-        product = _product(layer.name, layer.weights, layer.bias, source, GATE_SCALE)
-        return Dense(layer.name, product, layer.activation), _uniform(layer.units, HIDDEN_STEP), 2.0**-31
-    exponent = 15
-    if last:  # 32 bits leave: as fine as the worst case allows
-        worst = np.abs(layer.weights.astype(np.float64) * source.step).sum(axis=1) * 32768.0
-        worst += np.abs(layer.bias + layer.weights @ source.offset)
-        exponent = math.floor(math.log2(2.0**29 / max(float(worst.max()), 1e-30))) - 8
-    elif reach > 0.0:
-        exponent = math.floor(math.log2(FULL_SCALE / (HEADROOM * reach)))
-    exponent = min(max(exponent, -64), 64)
-    product = _product(layer.name, layer.weights, layer.bias, source, 2.0 ** (exponent + 8))
-    quantised = Dense(layer.name, product, layer.activation, exponent)
-    return quantised, _uniform(layer.units, 2.0**-exponent), 2.0 ** -(exponent + 8)
+def wide_exponent(worst: float) -> int:
+    """Return e such that int32 in steps of 2**-(e + 8) hold `worst`: as fine as the worst case allows."""
+    exponent = math.floor(math.log2(2.0**29 / max(worst, 1e-30))) - 8
+    return min(max(exponent, -64), 64)
 
 
-def _uniform(count: int, step: float) -> Vector:
-    return Vector(np.full(count, step), np.zeros(count))
-
-
-def _product(
+def row_product(
     name: str, weights: NDArray[np.float32], bias: NDArray[np.float32], source: Vector, result_scale: float
 ) -> RowProduct:
     """Quantise `(weights @ x + bias) * result_scale` for x as `source` reads it."""

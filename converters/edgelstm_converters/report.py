@@ -8,34 +8,40 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm.model import Dense, Layer, LayerErrors, Model, Output
+from edgelstm.layers import Dense, Layer
+from edgelstm.model import LayerErrors, Model, Output
 from edgelstm.stream import LoadedModel
 
 Floats = NDArray[np.float32]
 
 
-def measure(model: Model, x: Floats, expected: list[Floats], scales: list[float]) -> tuple[LayerErrors, ...]:
-    """Run the first layer, the first two, and so on, and compare each with its float original.
+def measure(
+    model: Model, x: Floats, expected: list[Floats], scales: list[NDArray[np.float64]]
+) -> tuple[LayerErrors, ...]:
+    """Let every layer in turn be the output of the model, and compare it with its float original.
 
     x         float32 (samples, channels)
     expected  what every float layer gave for `x`
-    scales    of every layer's output, were it the last
+    scales    of every layer's values, were they the outputs
     """
     errors = []
     for number, (reference, scale) in enumerate(zip(expected, scales, strict=True)):
-        layers = model.layers[: number + 1]
-        outputs = tuple(Output(name=f"y{n}", scale=scale) for n in range(layers[-1].units))
-        found = (
-            LoadedModel(replace(model, layers=layers, outputs=outputs, detector_settings=None))
-            .stream()
-            .run(x)
+        layer = model.layers[number]
+        outputs = tuple(Output(name=f"y{n}", scale=float(step)) for n, step in enumerate(scale))
+        shown = replace(
+            model,
+            layers=model.layers[: number + 1],
+            heads=(layer.name,),
+            outputs=outputs,
+            detector_settings=None,
         )
+        found = LoadedModel(shown).stream().run(x)
         errors.append(
             LayerErrors(
-                layer=layers[-1].name,
+                layer=layer.name,
                 snr_db=snr_db(found, reference),
                 max_error=float(np.abs(found - reference).max()),
-                saturated=_saturated(layers[-1], found, last=len(layers) == len(model.layers)),
+                saturated=_saturated(layer, found, last=layer.name in model.head_names),
             )
         )
     return tuple(errors)
@@ -71,12 +77,6 @@ def _saturated(layer: Layer, found: Floats, *, last: bool) -> int:
     return int((np.abs(found) >= limit * (1 - 2.0**-15)).sum())
 
 
-def weight_bytes(layer: Layer) -> int:
-    """Return the bytes of a layer's int8 weights, which are read at every step: one multiply-add each."""
-    products = [layer.product] if isinstance(layer, Dense) else [layer.inputs, layer.hidden]
-    return sum(product.weights.size for product in products)
-
-
 def table(model: Model) -> Iterator[str]:
     """Yield the lines of the report that `edgelstm convert` prints."""
     by_name = {errors.layer: errors for errors in model.provenance.layers}
@@ -85,6 +85,6 @@ def table(model: Model) -> Iterator[str]:
     for layer in model.layers:
         found = by_name[layer.name]
         yield (
-            f"  {layer.name:{width}}  {layer.kind:5}  {layer.units:5d}  {weight_bytes(layer):8d}  "
+            f"  {layer.name:{width}}  {layer.kind:5}  {layer.units:5d}  {layer.weight_count:8d}  "
             f"{found.snr_db:5.1f} dB  {found.max_error:9.2g}  {found.saturated:9d}"
         )

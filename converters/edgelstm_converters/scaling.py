@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgelstm.errors import ConversionError
+from edgelstm.layers import INPUT
 from edgelstm_converters.float_model import FloatDense, FloatModel
 
 Scaling = Mapping[str, Mapping[str, float]]
@@ -71,18 +72,16 @@ def fold(model: FloatModel, scaling: Scaling, channels: Sequence[str], outputs: 
         )
     mean = np.array([scaling[name]["mean"] for name in channels])
     std = np.array([scaling[name]["std"] for name in channels])
-    first, *others = model.layers
-    weights_name = "weights" if isinstance(first, FloatDense) else "input_weights"
-    bias_name = "input_bias" if first.kind == "gru" else "bias"
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # what is not finite is refused when the layers are run
-        weights = getattr(first, weights_name).astype(np.float64) / std
-        bias = getattr(first, bias_name) - weights @ mean
-        folded = replace(
-            first, **{weights_name: weights.astype(np.float32), bias_name: bias.astype(np.float32)}
-        )
-    return _unscale(FloatModel(model.inputs, (folded, *others)), scaling, outputs)
+    layers = list(model.layers)
+    for number, layer in enumerate(layers):
+        if INPUT in model.sources_of(number):
+            found = layer.with_scaled_input(mean, std) if model.sources_of(number) == (INPUT,) else None
+            if found is None:
+                raise ConversionError(
+                    f'layer "{layer.name}" ({layer.kind}) reads the channels and cannot take their scaling in'
+                )
+            layers[number] = found
+    return _unscale(replace(model, layers=tuple(layers)), scaling, outputs)
 
 
 def _unscale(model: FloatModel, scaling: Scaling, outputs: Sequence[str]) -> FloatModel:
@@ -99,4 +98,4 @@ def _unscale(model: FloatModel, scaling: Scaling, outputs: Sequence[str]) -> Flo
     std = np.array([scaling[name]["std"] if name in scaling else 1.0 for name in outputs])
     weights, bias = last.weights * std[:, None], last.bias * std + mean
     unscaled = replace(last, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
-    return FloatModel(model.inputs, (*model.layers[:-1], unscaled))
+    return replace(model, layers=(*model.layers[:-1], unscaled))

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgelstm.model import Layer, Model
+    from edgelstm.model import Model
 
 SUMMARY = "Show what a model file holds: channels, layers, bytes, errors measured at conversion, detector."
 
@@ -49,24 +49,16 @@ def _facts(model: Model) -> dict[str, Any]:
                 "name": layer.name,
                 "kind": layer.kind,
                 "units": layer.units,
-                "macs": _macs(layer),
+                "macs": layer.weight_count,
                 "snr_db": errors[layer.name].snr_db if layer.name in errors else None,
                 "max_error": errors[layer.name].max_error if layer.name in errors else None,
             }
             for layer in model.layers
         ],
-        "macs": sum(_macs(layer) for layer in model.layers),
+        "macs": sum(layer.weight_count for layer in model.layers),
         "provenance": msgspec.to_builtins(model.provenance),
         "detector": msgspec.to_builtins(model.detector_settings) if model.detector_settings else None,
     }
-
-
-def _macs(layer: Layer) -> int:
-    """Return the multiply-adds of a step, which is also the bytes of int8 weights."""
-    from edgelstm.model import Dense
-
-    products = [layer.product] if isinstance(layer, Dense) else [layer.inputs, layer.hidden]
-    return sum(product.weights.size for product in products)
 
 
 def _print(path: str, facts: dict[str, Any]) -> None:

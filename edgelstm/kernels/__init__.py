@@ -73,15 +73,9 @@ def _find_cache() -> KernelCache:
 
 
 CACHE = _find_cache()
-compiled.set_cache(enabled=CACHE.directory is not None)
+compiled.set_cache(CACHE.directory)
 if CACHE.directory is not None:
-    import numba
-
-    _callers_directory = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(CACHE.directory)
-    try:
-        # every kernel file is imported here, while the directory is set
+    with compiled.importing():
+        # every kernel file is imported here, but for those of seldom operations
         importlib.import_module("edgelstm.kernels.step")
         importlib.import_module("edgelstm.kernels.detection.chain")
-    finally:
-        numba.config.CACHE_DIR = _callers_directory

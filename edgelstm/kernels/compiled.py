@@ -3,6 +3,11 @@
 `NUMBA_DISABLE_JIT=1` makes it nothing as well, so the same sources run as plain Python.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 try:
@@ -16,9 +21,28 @@ COMPILES: bool = numba is not None and not numba.config.DISABLE_JIT
 _options: dict[str, Any] = {"nogil": True, "cache": True, "_nrt": False}
 
 
-def set_cache(enabled: bool) -> None:
-    """Say whether compiled functions are kept on disk; called once, before any kernel file is imported."""
-    _options["cache"] = enabled
+_cache_directory: Path | None = None
+
+
+def set_cache(directory: Path | None) -> None:
+    """Say where compiled functions are kept on disk, if anywhere; called once, before any kernel file is imported."""
+    global _cache_directory
+    _cache_directory = directory
+    _options["cache"] = directory is not None
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Keep the machine code of kernel files that are imported inside: Numba looks at its directory only then."""
+    if _cache_directory is None:
+        yield
+        return
+    callers_directory = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(_cache_directory)
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = callers_directory
 
 
 def njit(target: Any) -> Any:

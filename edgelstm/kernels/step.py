@@ -3,23 +3,28 @@
 import numpy as np
 from numba import types
 
+from edgelstm.kernels import context, seldom
 from edgelstm.kernels.compiled import njit
-from edgelstm.kernels.context import bind, matrix_at, vector_at, words_at
+from edgelstm.kernels.context import matrix_at, vector_at, words_at
 from edgelstm.kernels.dense import activate, emit, narrow
 from edgelstm.kernels.gru import gru_cell, gru_reset
 from edgelstm.kernels.input_stage import quantize_input
 from edgelstm.kernels.lanes import LANES
 from edgelstm.kernels.lstm import lstm_cell
 from edgelstm.kernels.row_product import row_product
+from edgelstm.kernels.seldom import run_seldom
 from edgelstm.reference.operations import (
     ACTIVATE,
     DONE,
     EMIT,
-    EMIT_HIDDEN,
+    EMIT_HALF,
+    END_LOOP,
+    EVERY,
     FIRST_OPERATION,
     GRU_CELL,
     GRU_RESET,
     INPUTS,
+    LOOP,
     LSTM_CELL,
     NARROW,
     OPERATION_COUNT,
@@ -36,12 +41,24 @@ _CODE, _CONTEXT = types.int64, types.int64
 _VECTOR, _MATRIX = types.float32[::1], types.float32[:, ::1]
 
 
+def bind(program, state, scratch):
+    """Return a context and the object that has to live as long as it is used, once all operations are compiled.
+
+    program  int32 (words,); state  int32 (streams, state_words); scratch  int32 (scratch_words,)
+    """
+    table = program[FIRST_OPERATION:][: program[OPERATION_COUNT] * OPERATION_WORDS]
+    seldom.prepare({int(kind) for kind in table[::OPERATION_WORDS]})
+    return context.bind(program, state, scratch)
+
+
 @njit
 def _step(program, state, scratch, x, y):
     floats, weights = program.view(np.float32), program.view(np.int8)
     state16, scratch16 = state.view(np.int16), scratch.view(np.int16)
-    for n in range(program[OPERATION_COUNT]):
+    n, operations = 0, program[OPERATION_COUNT]
+    while n < operations:
         first = FIRST_OPERATION + n * OPERATION_WORDS
+        n += 1
         of = program[first + 1 : first + OPERATION_WORDS]
         kind = program[first]
         if kind == ROW_PRODUCT:
@@ -70,11 +87,24 @@ def _step(program, state, scratch, x, y):
         elif kind == ACTIVATE:
             activate(scratch[of[1] :], of[0], of[2])
         elif kind == NARROW:
-            narrow(scratch[of[1] :], of[0], of[2], scratch16[of[3] :])
+            narrow(scratch[of[1] :], of[0], of[2], state16[of[4] :] if of[3] else scratch16[of[4] :])
         elif kind == EMIT:
-            emit(scratch[of[1] :], of[0], floats[of[2] :], y)
-        elif kind == EMIT_HIDDEN:
-            emit(state16[of[1] :], of[0], floats[of[2] :], y)
+            emit(scratch[of[1] :], of[0], floats[of[2] :], y[of[3] :])
+        elif kind == EMIT_HALF:
+            emit(state16[of[2] :] if of[1] else scratch16[of[2] :], of[0], floats[of[3] :], y[of[4] :])
+        elif kind == EVERY:
+            count = state[of[0]]
+            state[of[0]] = count + 1 if count + 1 < of[1] else 0
+            if count != of[2]:
+                n += of[3]
+        elif kind == LOOP:
+            scratch[of[0]] = 0
+        elif kind == END_LOOP:
+            scratch[of[0]] += 1
+            if scratch[of[0]] < of[1]:
+                n -= of[2]
+        else:
+            run_seldom(kind, of, program, state, scratch)
 
 
 @njit
@@ -105,12 +135,12 @@ def execute(program, state, scratch, x, y):
 
 
 @njit(_CODE(_CONTEXT, _VECTOR, _VECTOR))
-def execute_sample(context, x, y):
+def execute_sample(address, x, y):
     """Step the only stream of a context over one sample; codes as `execute`, or WRONG_SHAPE.
 
-    context  from `bind`;  x  float32 (inputs,);  y  float32 (outputs,)
+    address  the context from `bind`;  x  float32 (inputs,);  y  float32 (outputs,)
     """
-    at = words_at(context)
+    at = words_at(address)
     program, scratch = vector_at(at[0], at[1]), vector_at(at[5], at[6])
     state = matrix_at(at[2], at[3], at[4])
     if x.shape[0] != program[INPUTS] or y.shape[0] != program[OUTPUTS] or state.shape[0] != 1:
@@ -119,14 +149,14 @@ def execute_sample(context, x, y):
 
 
 @njit(_CODE(_CONTEXT, _MATRIX, _MATRIX))
-def execute_block(context, x, y):
+def execute_block(address, x, y):
     """Step every stream of a context over its samples; codes as `execute`, or WRONG_SHAPE.
 
-    context  from `bind`
+    address  the context from `bind`
     x        float32 (samples * streams, inputs)   sample by sample, within it stream by stream
     y        float32 (samples * streams, outputs)
     """
-    at = words_at(context)
+    at = words_at(address)
     program, scratch = vector_at(at[0], at[1]), vector_at(at[5], at[6])
     state = matrix_at(at[2], at[3], at[4])
     if x.shape[1] != program[INPUTS] or y.shape[1] != program[OUTPUTS]:

@@ -11,17 +11,27 @@ operations address by word. `word` counts int32 and `half` counts int16 from the
 | GRU_RESET      | stride, z inputs word, z hidden word, hidden half, scratch half of the result |
 | GRU_CELL       | stride, z inputs word, z hidden word, state word, hidden half, reset after |
 | ACTIVATE       | stride, z word, activation code |
-| NARROW         | stride, z word, bits, scratch half |
-| EMIT           | units, z word, scales word |
-| EMIT_HIDDEN    | units, state half, scales word |
+| NARROW         | stride, z word, bits, to state, half |
+| EMIT           | units, z word, scales word, first output |
+| EMIT_HALF      | units, from state, half, scales word, first output |
+| EVERY          | state word of the counter, period, phase, how many operations to skip unless it is due |
+| LOOP           | scratch word of the counter: it begins at 0 |
+| END_LOOP       | scratch word of the counter, how often, how many operations to go back |
 
 `stride` is the number of units padded to a multiple of 16. The parameters of a row product are four vectors of 16 x groups words: multipliers, shifts,
 bias, and the sum of each row's weights. Weights begin at a multiple of 64 bytes.
+
+EVERY counts samples from 0 to period - 1 and is due where it finds `phase`. LOOP and END_LOOP stand around what is
+repeated; END_LOOP adds one to the counter and goes back to the operation after LOOP until it is `how often`.
+
+From FIRST_SELDOM on stand operations that few programs use. Each is a function of its own in both packages,
+`name(of, program, state, scratch)`, whose docstring says what the words `of` mean; SELDOM says where it is. A `place` is
+where an int16 vector stands, in one word: twice its half, plus one where it is in state.
 """
 
 OPERATION_COUNT, INPUTS, OUTPUTS = 0, 1, 2
 FIRST_OPERATION = 4
-OPERATION_WORDS = 10
+OPERATION_WORDS = 16
 
 (
     QUANTIZE_INPUT,
@@ -32,8 +42,19 @@ OPERATION_WORDS = 10
     ACTIVATE,
     NARROW,
     EMIT,
-    EMIT_HIDDEN,
-) = range(9)
+    EMIT_HALF,
+    EVERY,
+    LOOP,
+    END_LOOP,
+) = range(12)
+
+FIRST_SELDOM = 12
+(COPY,) = range(FIRST_SELDOM, FIRST_SELDOM + 1)
+
+SELDOM: dict[int, tuple[str, str]] = {
+    COPY: ("elementwise", "copy"),
+}
+"""Module (of `kernels` and of `reference`) and name of every seldom operation."""
 
 DONE, WRONG_SHAPE = -1, -2
 """What the entries return; 0 and more is the position of a value that is not finite."""

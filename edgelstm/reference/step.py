@@ -1,5 +1,7 @@
 """Run a program over samples: the specification of the compiled entries of the same names in `kernels`."""
 
+from importlib import import_module
+
 import numpy as np
 
 from edgelstm.reference import dense, gru, input_stage, lstm, row_product
@@ -7,11 +9,14 @@ from edgelstm.reference.operations import (
     ACTIVATE,
     DONE,
     EMIT,
-    EMIT_HIDDEN,
+    EMIT_HALF,
+    END_LOOP,
+    EVERY,
     FIRST_OPERATION,
     GRU_CELL,
     GRU_RESET,
     INPUTS,
+    LOOP,
     LSTM_CELL,
     NARROW,
     OPERATION_COUNT,
@@ -19,6 +24,7 @@ from edgelstm.reference.operations import (
     OUTPUTS,
     QUANTIZE_INPUT,
     ROW_PRODUCT,
+    SELDOM,
     WRONG_SHAPE,
 )
 
@@ -91,8 +97,10 @@ def execute(program, state, scratch, x, y):
 def _step(program, state, scratch, x, y):
     words, floats, weights = program, program.view(np.float32), program.view(np.int8)
     state16, scratch16 = state.view(np.int16), scratch.view(np.int16)
-    for n in range(program[OPERATION_COUNT]):
+    n = 0
+    while n < program[OPERATION_COUNT]:
         first = FIRST_OPERATION + n * OPERATION_WORDS
+        n += 1
         kind, *of = program[first : first + OPERATION_WORDS].tolist()
         if kind == QUANTIZE_INPUT:
             channels, offsets, gains, to = of[:4]
@@ -130,11 +138,28 @@ def _step(program, state, scratch, x, y):
             stride, z, activation = of[:3]
             dense.activate(scratch[z:], stride, activation)
         elif kind == NARROW:
-            stride, z, bits, to = of[:4]
-            dense.narrow(scratch[z:], stride, bits, scratch16[to:])
+            stride, z, bits, in_state, to = of[:5]
+            dense.narrow(scratch[z:], stride, bits, (state16 if in_state else scratch16)[to:])
         elif kind == EMIT:
-            units, z, scales = of[:3]
-            dense.emit(scratch[z:], units, floats[scales:], y)
-        elif kind == EMIT_HIDDEN:
-            units, hidden, scales = of[:3]
-            dense.emit(state16[hidden:], units, floats[scales:], y)
+            units, z, scales, output = of[:4]
+            dense.emit(scratch[z:], units, floats[scales:], y[output:])
+        elif kind == EMIT_HALF:
+            units, in_state, start, scales, output = of[:5]
+            dense.emit((state16 if in_state else scratch16)[start:], units, floats[scales:], y[output:])
+        elif kind == EVERY:
+            counter, period, phase, operations = of[:4]
+            count = int(state[counter])
+            state[counter] = (count + 1) % period
+            if count != phase:
+                n += operations
+        elif kind == LOOP:
+            scratch[of[0]] = 0
+        elif kind == END_LOOP:
+            counter, times, operations = of[:3]
+            scratch[counter] += 1
+            if scratch[counter] < times:
+                n -= operations
+        else:
+            module, name = SELDOM[kind]
+            operation = getattr(import_module(f"edgelstm.reference.{module}"), name)
+            operation(np.array(of), program, state, scratch)

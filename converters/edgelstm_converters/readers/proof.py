@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
-from edgelstm_converters.float_model import FloatDense, FloatGru, FloatLstm, FloatModel
+from edgelstm_converters.float_model import FloatDense, FloatGru, FloatLayer, FloatLstm, FloatModel
 
 Floats = NDArray[np.float32]
 SAMPLES = 200
@@ -58,13 +58,16 @@ def against_torch_layers(model: FloatModel) -> str:
     return judge("torch", largest_difference(model, x, y.numpy()), len(x), "please report this")
 
 
-def _torch_layer(torch: Any, layer: FloatLstm | FloatGru | FloatDense) -> Callable[[Any], Any]:
+def _torch_layer(torch: Any, layer: FloatLayer) -> Callable[[Any], Any]:
     def tensor(array: Floats) -> Any:
         return torch.from_numpy(np.ascontiguousarray(array))
 
     if isinstance(layer, FloatDense):
+        dense = layer
         activate = {"linear": lambda v: v, "relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
-        return lambda v: activate[layer.activation](v @ tensor(layer.weights).T + tensor(layer.bias))
+        return lambda v: activate[dense.activation](v @ tensor(dense.weights).T + tensor(dense.bias))
+    if not isinstance(layer, FloatLstm | FloatGru):
+        raise ConversionError(f'layer "{layer.name}" ({layer.kind}) cannot be compared with a torch module')
     kind = torch.nn.LSTM if isinstance(layer, FloatLstm) else torch.nn.GRU
     module = kind(layer.input_weights.shape[1], layer.units)
     if isinstance(layer, FloatLstm):

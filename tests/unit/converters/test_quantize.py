@@ -14,9 +14,8 @@ from edgelstm_converters.float_model import FloatDense, FloatGru, FloatLstm, Flo
 from edgelstm_converters.quantize import (
     GATE_SCALE,
     Vector,
-    _product,
     quantize_channels,
-    quantize_layer,
+    row_product,
     vector_of,
 )
 from edgelstm_converters.readers import Reading
@@ -55,7 +54,7 @@ def test_a_row_product_is_close_to_its_float_original(columns, spread):
     bias = rng.normal(0, spread, 6).astype(np.float32)
     source = Vector(np.full(columns, 2.0**-12), rng.normal(0, 1, columns))
     q = rng.integers(-32768, 32768, columns)
-    found = evaluate(_product("layer", weights, bias, source, GATE_SCALE), q) / GATE_SCALE
+    found = evaluate(row_product("layer", weights, bias, source, GATE_SCALE), q) / GATE_SCALE
     exact = weights.astype(np.float64) @ (source.offset + source.step * q) + bias
     step = np.abs(weights * source.step).max(axis=1) / 127  # of a weight, times the most that an input can be
     assert (
@@ -68,9 +67,9 @@ def test_wide_rows_are_split_only_where_they_have_to_be():
     source = Vector(np.ones(1300), np.zeros(1300))
     thin = np.zeros((2, 1300), np.float32)
     thin[:, :10] = 0.001
-    assert len(_product("a", thin, np.zeros(2, np.float32), source, 1.0).multipliers) == 1
+    assert len(row_product("a", thin, np.zeros(2, np.float32), source, 1.0).multipliers) == 1
     full = np.full((2, 1300), 0.001, np.float32)
-    assert len(_product("a", full, np.zeros(2, np.float32), source, 1.0).multipliers) == 3
+    assert len(row_product("a", full, np.zeros(2, np.float32), source, 1.0).multipliers) == 3
 
 
 def test_channels_have_headroom_and_constant_ones_are_allowed():
@@ -86,7 +85,7 @@ def test_channels_have_headroom_and_constant_ones_are_allowed():
 
 def test_values_that_do_not_fit_are_refused_by_layer():
     with pytest.raises(ConversionError, match='layer "fc": the bias of row 0'):
-        _product(
+        row_product(
             "fc",
             np.ones((1, 1), np.float32),
             np.array([1e9], np.float32),
@@ -94,7 +93,7 @@ def test_values_that_do_not_fit_are_refused_by_layer():
             GATE_SCALE,
         )
     with pytest.raises(ConversionError, match='layer "fc": the weights of row 0'):
-        _product(
+        row_product(
             "fc",
             np.full((1, 1), 1e20, np.float32),
             np.zeros(1, np.float32),
@@ -143,15 +142,17 @@ def test_random_stacks_follow_their_float_originals_row_by_row(seed):
         else:
             biases = rows(rng, gates * units), rows(rng, gates * units)
             layer = FloatGru(f"l{number}", w, r, *biases)
-        quantised, after, scale = quantize_layer(layer, source, 1.0, last=number == 2)
-        assert scale == 2.0**-15
+        found = layer.quantize((source,), 1.0, read=number < 2)
+        quantised, after = found.layer, found.vector
+        assert (found.scale == 2.0**-15).all()
         check_product(rng, quantised.inputs, w, biases[0], source, GATE_SCALE)
         check_product(rng, quantised.hidden, r, biases[1], after, GATE_SCALE)
         source, columns = after, units
     for last, activation in ((False, "relu"), (False, "sigmoid"), (True, "linear")):
         w, bias = rows(rng, 5, columns), rows(rng, 5)
         dense = FloatDense(f"d{activation}", w, bias, activation)
-        quantised, after, scale = quantize_layer(dense, source, 3.0, last=last)
+        found = dense.quantize((source,), 3.0, read=not last)
+        quantised, after, scale = found.layer, found.vector, found.scale[0]
         result_scale = (
             GATE_SCALE
             if activation == "sigmoid"
@@ -181,7 +182,8 @@ def test_the_arithmetic_of_this_test_is_that_of_the_kernels():
     weights, bias = rows(rng, 4, 3), rows(rng, 4)
     x = rng.normal(0, 1, (50, 3)).astype(np.float32)
     channels = quantize_channels(("a", "b", "c"), ("", "", ""), x)
-    layer, _, scale = quantize_layer(FloatDense("d", weights, bias), vector_of(channels), 1.0, last=True)
+    quantised = FloatDense("d", weights, bias).quantize((vector_of(channels),), 1.0, read=False)
+    layer, scale = quantised.layer, float(quantised.scale[0])
     model = Model(
         channels=channels, outputs=tuple(Output(name=n, scale=scale) for n in "pqrs"), layers=(layer,)
     )
@@ -197,7 +199,7 @@ def test_the_arithmetic_of_this_test_is_that_of_the_kernels():
 
 def test_a_row_of_zeros_gives_its_bias_exactly():
     weights = np.zeros((2, 4), np.float32)
-    product = _product(
+    product = row_product(
         "d", weights, np.array([0.25, -1.5], np.float32), Vector(np.ones(4), np.zeros(4)), GATE_SCALE
     )
     assert not product.weights.any()

@@ -1,0 +1,97 @@
+"""What the families have in common before quantisation: weights in float32, the float path, and how to leave it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelstm.layers import Layer
+from edgelstm_converters.quantize import Vector
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """An int8 layer, how the int16 that it gives are read, and the scale of what it gives as an output of the model."""
+
+    layer: Layer
+    vector: Vector
+    scale: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatLayer(ABC):
+    """A layer as it was trained. `sources`, `period` and `phase` mean what they mean in `edgelstm.layers.Layer`."""
+
+    kind: ClassVar[str]
+    name: str
+    sources: tuple[str, ...] = field(default=(), kw_only=True)
+    period: int = field(default=1, kw_only=True)
+    phase: int = field(default=0, kw_only=True)
+
+    @property
+    @abstractmethod
+    def units(self) -> int:
+        """How many values it gives."""
+
+    @property
+    @abstractmethod
+    def inputs(self) -> int:
+        """How many values it takes from its first source."""
+
+    @abstractmethod
+    def run(self, *sources: Floats) -> Floats:
+        """Return (samples, units) for every source's (samples, values), from the initial state on."""
+
+    @abstractmethod
+    def quantize(self, sources: Sequence[Vector], reach: float, *, read: bool) -> Quantised:
+        """Return the int8 layer.
+
+        sources  how what it reads is to be read
+        reach    the largest |output| that calibration saw
+        read     whether a layer reads its int16 output; if not, 32 bits leave as an output of the model
+
+        Raises ConversionError where a value does not fit the arithmetic.
+        """
+
+    def with_scaled_input(self, mean: Floats, std: Floats) -> Self | None:
+        """Return the layer that gives for x what this one gives for (x - mean) / std; None where there is none."""
+        del mean, std
+        return None
+
+
+def sigmoid(z: Floats) -> Floats:
+    result: Floats = np.float32(0.5) * (np.float32(1.0) + np.tanh(np.float32(0.5) * z))
+    return result
+
+
+def _linear(z: Floats) -> Floats:
+    return z
+
+
+def _relu(z: Floats) -> Floats:
+    return np.maximum(z, np.float32(0.0))
+
+
+def _tanh(z: Floats) -> Floats:
+    result: Floats = np.tanh(z)
+    return result
+
+
+ACTIVATIONS = {"linear": _linear, "relu": _relu, "sigmoid": sigmoid, "tanh": _tanh}
+"""The float functions of what `edgelstm.layers.activation` names."""
+
+
+def scaled(weights: Floats, bias: Floats, mean: Floats, std: Floats) -> tuple[Floats, Floats]:
+    """Return weights and bias that give for x what these give for (x - mean) / std."""
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # what is not finite is refused when the layers are run
+        wider = weights.astype(np.float64) / std
+        return wider.astype(np.float32), (bias - wider @ mean).astype(np.float32)

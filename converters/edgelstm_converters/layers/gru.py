@@ -1,0 +1,63 @@
+"""Gated recurrent unit (Cho et al. 2014; reset after the product: Keras, cuDNN, PyTorch)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from edgelstm.layers import Gru
+from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, scaled, sigmoid
+from edgelstm_converters.quantize import GATE_SCALE, HIDDEN_STEP, Vector, row_product
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatGru(FloatLayer):
+    """Gated recurrent unit. input_weights (3h, i), hidden_weights (3h, h), both biases (3h,)."""
+
+    kind: ClassVar[str] = "gru"
+    input_weights: Floats
+    hidden_weights: Floats
+    input_bias: Floats
+    hidden_bias: Floats
+    reset_after: bool = True
+
+    @property
+    def inputs(self) -> int:
+        return int(self.input_weights.shape[1])
+
+    @property
+    def units(self) -> int:
+        return int(self.hidden_weights.shape[1])
+
+    def run(self, *sources: Floats) -> Floats:
+        h = self.units
+        hidden = np.zeros(h, np.float32)
+        parts = sources[0] @ self.input_weights.T + self.input_bias
+        gates, new = self.hidden_weights[: 2 * h], self.hidden_weights[2 * h :]
+        y = np.empty((len(parts), h), np.float32)
+        for t, part in enumerate(parts):
+            r, u = np.split(sigmoid(part[: 2 * h] + gates @ hidden + self.hidden_bias[: 2 * h]), 2)
+            if self.reset_after:
+                recurrent = r * (new @ hidden + self.hidden_bias[2 * h :])
+            else:
+                recurrent = new @ (r * hidden) + self.hidden_bias[2 * h :]
+            n = np.tanh(part[2 * h :] + recurrent)
+            y[t] = hidden = n + u * (hidden - n)
+        return y
+
+    def with_scaled_input(self, mean: Floats, std: Floats) -> FloatGru:
+        weights, bias = scaled(self.input_weights, self.input_bias, mean, std)
+        return replace(self, input_weights=weights, input_bias=bias)
+
+    def quantize(self, sources: Sequence[Vector], reach: float, *, read: bool) -> Quantised:
+        hidden = Vector.uniform(self.units, HIDDEN_STEP)
+        layer = Gru(
+            self.name,
+            row_product(self.name, self.input_weights, self.input_bias, sources[0], GATE_SCALE),
+            row_product(self.name, self.hidden_weights, self.hidden_bias, hidden, GATE_SCALE),
+            self.reset_after,
+        )
+        return Quantised(layer, hidden, hidden.step)

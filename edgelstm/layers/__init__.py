@@ -1,0 +1,15 @@
+"""The families of layers: each file holds a family's record, its check, and its lowering to operations.
+
+A new family is one file here, one line in the table, its operations in `kernels` and `reference` where no existing ones
+serve, and its float layer in the converter. Tests go over the table.
+"""
+
+from edgelstm.layers.dense import Dense
+from edgelstm.layers.gru import Gru
+from edgelstm.layers.layer import INPUT, Layer
+from edgelstm.layers.lstm import Lstm
+from edgelstm.layers.products import ElementProduct, RowProduct
+
+__all__ = ["FAMILIES", "INPUT", "Dense", "ElementProduct", "Gru", "Layer", "Lstm", "RowProduct"]
+
+FAMILIES: dict[str, type[Layer]] = {family.kind: family for family in (Lstm, Gru, Dense)}

@@ -1,0 +1,58 @@
+"""Gated recurrent unit (Cho et al. 2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from edgelstm.layers.bounds import require_int32, require_units
+from edgelstm.layers.layer import Layer
+from edgelstm.layers.products import RowProduct
+from edgelstm.reference import operations as op
+
+if TYPE_CHECKING:
+    from edgelstm.program import Builder, Vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gru(Layer):
+    """Gated recurrent unit layer; both products give Q15.16 rows in gate order r, u, n.
+
+    state = n + u * (state - n). `reset_after`: r scales the hidden part of n (PyTorch, Keras default);
+    otherwise r scales the hidden vector before the product (the original paper, ONNX default).
+    """
+
+    kind: ClassVar[str] = "gru"
+    inputs: RowProduct
+    hidden: RowProduct
+    reset_after: bool = True
+
+    @property
+    def units(self) -> int:
+        return self.hidden.columns
+
+    def check(self, columns: Sequence[int]) -> None:
+        where = f'layer "{self.name}"'
+        require_units(self.units, where)
+        inputs = self.inputs.check(f"{where}: inputs", 3 * self.units, columns[0])
+        hidden = self.hidden.check(f"{where}: hidden", 3 * self.units, self.units)
+        require_int32(inputs, f"{where}: inputs")
+        require_int32(hidden, f"{where}: hidden")
+        require_int32(inputs + hidden, where)
+
+    def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
+        units, stride = self.units, build.padded(self.units)
+        z_inputs, z_hidden = build.scratch(3 * stride), build.scratch(3 * stride)
+        state = build.blended_state(units)
+        hidden = build.state_vector(units, derived_from=state)
+        build.product(self.inputs, 3, sources[0], z_inputs)
+        if self.reset_after:
+            build.product(self.hidden, 3, hidden, z_hidden)
+        else:  # the new gate multiplies r * h, so its rows come after the reset gate is known
+            reset = build.scratch_vector(units)
+            build.product(self.hidden.part(0, 2 * units), 2, hidden, z_hidden)
+            build.operation(op.GRU_RESET, stride, z_inputs, z_hidden, hidden.half, reset.half)
+            build.product(self.hidden.part(2 * units, 3 * units), 1, reset, z_hidden + 2 * stride)
+        build.operation(op.GRU_CELL, stride, z_inputs, z_hidden, state, hidden.half, int(self.reset_after))
+        return hidden

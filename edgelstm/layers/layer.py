@@ -1,0 +1,54 @@
+"""What the families of layers have in common: a name, what they read, and how often they run."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from edgelstm.layers.products import RowProduct
+
+if TYPE_CHECKING:
+    from edgelstm.program import Builder, Vector
+
+INPUT = "input"
+"""The name under which layers read the channels of the model."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer(ABC):
+    """A frozen record of integers, written to a model file field by field (`edgelstm.layers.storage`).
+
+    sources  names of the layers that it reads, `input` for the channels; none: the layer before it
+    period   it runs at every `period`-th sample, first at sample `phase`, and holds its output in between
+    """
+
+    kind: ClassVar[str]
+    name: str
+    sources: tuple[str, ...] = field(default=(), kw_only=True)
+    period: int = field(default=1, kw_only=True)
+    phase: int = field(default=0, kw_only=True)
+
+    @property
+    @abstractmethod
+    def units(self) -> int:
+        """How many values it gives."""
+
+    @abstractmethod
+    def check(self, columns: Sequence[int]) -> None:
+        """Raise ModelFileError, naming layer and value, for what the kernels may not run.
+
+        columns  how many values each of its sources gives
+        """
+
+    @abstractmethod
+    def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
+        """Add its state, constants and operations to a program; return where its output stands."""
+
+    @property
+    def weight_count(self) -> int:
+        """Int8 weights that a step reads, each in one multiply-add."""
+        values = (getattr(self, each.name) for each in dataclasses.fields(self))
+        return sum(value.weights.size for value in values if isinstance(value, RowProduct))

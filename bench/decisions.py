@@ -23,9 +23,9 @@ from edgelstm_converters import convert_with_report
 def recording_step(step, seen):
     """Return `step`, keeping every sample that it was given in the list `seen`."""
 
-    def recorded(context, sample, forecast):
-        seen.append(sample.copy())
-        return step(context, sample, forecast)
+    def recorded(context, samples, said):
+        seen.append(samples[0].copy())
+        return step(context, samples, said)
 
     return recorded
 
@@ -34,8 +34,8 @@ def float_step(network, seen):
     """Return a function that gives what the float network forecasts for the samples `seen`, one after another."""
     forecasts = iter(network.run(np.array(seen, np.float32)))
 
-    def step(context, sample, forecast):
-        forecast[:] = next(forecasts)
+    def step(context, samples, said):
+        said[0] = next(forecasts)
         return -1
 
     return step
@@ -58,13 +58,13 @@ def main() -> None:
     network = convert_with_report(
         args.source, calibration=args.calibrate, channels=loaded.channel_names, scaling=args.scaling
     ).float_model
-    integer_step, same = chain.execute_sample, True
+    integer_step, same = chain.execute_block, True
     for path in args.recordings:
         data = recording.read(path, loaded.channel_names)
         seen = []
-        chain.execute_sample = recording_step(integer_step, seen)
+        chain.execute_block = recording_step(integer_step, seen)
         int8_scores, int8_events = events(loaded, data)
-        chain.execute_sample = float_step(network, seen)
+        chain.execute_block = float_step(network, seen)
         float_scores, float_events = events(loaded, data)
         judged = int8_scores == int8_scores  # not in warm-up
         largest = abs(int8_scores - float_scores)[judged].max()

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm import tail_fit
-from edgelstm.detector import Detector, forecasts_of
-from edgelstm.detector_settings import SMALLEST_FLOOR, SURPRISE_CAP, ChannelBaseline, DetectorSettings, Tail
+from edgelstm import season_search, tail_fit
+from edgelstm.detector import Detector, forecasts_of, logit_of
+from edgelstm.detector_settings import (
+    SIGNALS,
+    SMALLEST_FLOOR,
+    SURPRISE_CAP,
+    ChannelBaseline,
+    DetectorSettings,
+    Evidence,
+    Season,
+)
 from edgelstm.errors import EdgeLstmError, SampleError
 from edgelstm.kernels.detection import layout as at
-from edgelstm.kernels.detection.evidence import DEVIATION_OF_SPREAD, LARGEST_ERROR
+from edgelstm.kernels.detection.spread import DEVIATION_OF_SPREAD, LARGEST_ERROR
 from edgelstm.kernels.detection.tail import FLOORS
 
 if TYPE_CHECKING:
@@ -30,12 +39,23 @@ DRIFT_ROWS, DRIFTING_SHARE, DRIFTING_WEIGHT = 50, 0.5, 0.3
 """A channel whose mean over so many rows has so much of its variance drifts."""
 
 LEVEL_FLOOR_STEPS = 4.0
+SEASON_BINS = 24
+SHORTEST_REPEAT = 20
 UNREACHABLE = 1e3
 LARGEST_THRESHOLD = 0.95 * SURPRISE_CAP
 SMALLEST_THRESHOLD = 3.0
 _S = 10**9
 
-_PLACEHOLDER = Tail(threshold=1.0, mean_excess=1.0, mean_square=2.0)
+WEIGHTS = {
+    "error": 0.6,
+    "error_mean": 1.0,
+    "level": 1.0,
+    "season": 1.0,
+    "novelty": 0.6,
+    "repeat": 0.8,
+    "logit": 1.0,
+}
+"""How much each signal says in the score."""
 
 
 class CalibrationError(EdgeLstmError):
@@ -65,7 +85,11 @@ class Calibration:
 
 
 def calibrate(
-    loaded: LoadedModel, times_ns: NDArray[np.int64], values: NDArray[np.float32], budget: str = "1 per week"
+    loaded: LoadedModel,
+    times_ns: NDArray[np.int64],
+    values: NDArray[np.float32],
+    budget: str = "1 per week",
+    **choices: Any,
 ) -> DetectorSettings:
     """Return the settings of a detector for streams like this normal history.
 
@@ -74,7 +98,7 @@ def calibrate(
 
     Raises CalibrationError where there is too little of it, saying how much is needed.
     """
-    return examine(loaded, times_ns, values, budget).settings
+    return examine(loaded, times_ns, values, budget, **choices).settings
 
 
 def examine(
@@ -82,17 +106,27 @@ def examine(
     times_ns: NDArray[np.int64],
     values: NDArray[np.float32],
     budget: str = "1 per week",
-    **choices: object,
+    *,
+    apart: Sequence[str] | None = None,
+    **choices: Any,
 ) -> Calibration:
-    """Calibrate, and say what was seen; `choices` are fields of DetectorSettings that are not to be found."""
-    if values.ndim != 2 or values.shape[1] != len(loaded.channel_names) or len(times_ns) != len(values):
+    """Calibrate, and say what was seen.
+
+    apart    names of the channels where the network sees each of them apart
+    choices  fields of DetectorSettings that are not to be found
+    """
+    names = tuple(apart) if apart else loaded.channel_names
+    if values.ndim != 2 or values.shape[1] != len(names) or len(times_ns) != len(values):
         raise SampleError(
-            f"the history has shape {values.shape}, expected (samples, {len(loaded.channel_names)}) and as many times"
+            f"the history has shape {values.shape}, expected (samples, {len(names)}) and as many times"
         )
     times_ns = np.ascontiguousarray(times_ns, np.int64)
     values = np.ascontiguousarray(values, np.float32)
     _expect_rows(len(values))
-    settings = _first_guess(loaded, times_ns, values, budget, choices)
+    if apart:
+        choices["network"] = "apart"
+    settings = _first_guess(names, times_ns, values, budget, choices)
+    settings = _choose_evidence(loaded, settings, times_ns, values)
     settings = _fit_baselines(loaded, settings, times_ns, values)
     settings, extrapolated, capped, largest = _fit_threshold(loaded, settings, times_ns, values)
     trial = Detector(loaded, settings)
@@ -105,12 +139,9 @@ def examine(
         span_s=float(times_ns[-1] - times_ns[0]) / _S,
         counters=trial.counters,
         missing={
-            name: int(count)
-            for name, count in zip(loaded.channel_names, (~np.isfinite(values)).sum(axis=0), strict=True)
+            name: int(count) for name, count in zip(names, (~np.isfinite(values)).sum(axis=0), strict=True)
         },
-        constant=tuple(
-            name for name, column in zip(loaded.channel_names, values.T, strict=True) if _is_constant(column)
-        ),
+        constant=tuple(name for name, column in zip(names, values.T, strict=True) if _is_constant(column)),
         largest_score=largest,
         extrapolated=extrapolated,
         capped=capped,
@@ -125,7 +156,7 @@ def _expect_rows(rows: int) -> None:
 
 
 def _first_guess(
-    loaded: LoadedModel,
+    names: Sequence[str],
     times_ns: NDArray[np.int64],
     values: NDArray[np.float32],
     budget: str,
@@ -145,9 +176,17 @@ def _first_guess(
         "freeze_timeout_ns": max(1000 * period, 3600 * _S),
     }
     found.update({name: choice for name, choice in choices.items() if choice is not None})
-    baselines = (
-        _statistics(name, column) for name, column in zip(loaded.channel_names, values.T, strict=True)
-    )
+    if "season_ns" not in found:
+        bins = int(found.get("season_bins", SEASON_BINS))  # type: ignore[call-overload]
+        found["season_ns"] = season_search.find(times_ns, values, bins)
+    baselines = [_statistics(name, column) for name, column in zip(names, values.T, strict=True)]
+    if found["season_ns"]:
+        bins = int(found.setdefault("season_bins", SEASON_BINS))  # type: ignore[call-overload]
+        places = (times_ns % found["season_ns"]) * bins // found["season_ns"]  # type: ignore[operator]
+        baselines = [
+            msgspec.structs.replace(one, season=_season(column, places, bins))
+            for one, column in zip(baselines, values.T, strict=True)
+        ]
     return DetectorSettings(
         channels=tuple(baselines),
         budget=budget,
@@ -177,9 +216,61 @@ def _statistics(name: str, column: NDArray[np.float32]) -> ChannelBaseline:
         error_floor=floor,
         level_spread=deviation,
         level_floor=max(floor, min(LEVEL_FLOOR_STEPS * step, max(deviation, step))),
-        error_tail=_PLACEHOLDER,
-        error_mean_tail=_PLACEHOLDER,
-        level_tail=_PLACEHOLDER,
+        evidence={},
+        lowest=float(seen.min()) if seen.size else 0.0,
+        highest=float(seen.max()) if seen.size else 0.0,
+        longest_repeat=_longest_repeat(seen),
+    )
+
+
+def _longest_repeat(seen: NDArray[np.float64]) -> int:
+    """Return the most values in a row that were the same as the one before, at least SHORTEST_REPEAT."""
+    moved = np.flatnonzero(np.diff(seen) != 0.0)
+    longest = int(np.diff(np.concatenate([[-1], moved, [seen.size - 1]])).max()) - 1 if seen.size else 0
+    return max(longest, SHORTEST_REPEAT)
+
+
+def _season(column: NDArray[np.float32], places: NDArray[np.int64], bins: int) -> Season:
+    seen = np.isfinite(column)
+    values = column[seen].astype(np.float64)
+    means = season_search.bin_means(values, places[seen], bins)
+    left = np.abs(values - means[places[seen]])
+    return Season(means=tuple(float(mean) for mean in means), spread=float(left.mean()) if left.size else 0.0)
+
+
+def _choose_evidence(
+    loaded: LoadedModel, settings: DetectorSettings, times_ns: NDArray[np.int64], values: NDArray[np.float32]
+) -> DetectorSettings:
+    """Give every channel the signals that it can have, with their weights, and tails that are not yet fitted."""
+    apart = settings.network == "apart"
+    forecasts, logit = forecasts_of(loaded, settings), logit_of(loaded)
+    channels = []
+    for channel, forecast, column in zip(settings.channels, forecasts, values.T, strict=True):
+        steadiness = _steadiness(column, settings.level_long)
+        weights = {name: WEIGHTS[name] * steadiness for name in ("level", "novelty")}
+        if forecast >= 0 or apart:
+            weights |= {name: WEIGHTS[name] for name in ("error", "error_mean")}
+        if settings.season_ns and _is_seasonal(times_ns, column, settings):
+            weights["season"] = WEIGHTS["season"]
+        if not _is_constant(column):
+            weights["repeat"] = WEIGHTS["repeat"]
+        if logit >= 0:  # one logit for all channels together weighs as one signal
+            weights["logit"] = WEIGHTS["logit"] * (steadiness if apart else len(settings.channels) ** -0.25)
+        evidence = {
+            name: Evidence(weight=weights[name], threshold=1.0, mean_excess=1.0, mean_square=2.0)
+            for name in SIGNALS
+            if name in weights
+        }
+        channels.append(msgspec.structs.replace(channel, evidence=evidence))
+    return msgspec.structs.replace(settings, channels=tuple(channels))
+
+
+def _is_seasonal(
+    times_ns: NDArray[np.int64], column: NDArray[np.float32], settings: DetectorSettings
+) -> bool:
+    return (
+        season_search.explained(times_ns, column, settings.season_ns, settings.season_bins)
+        > season_search.LEAST_FORETOLD
     )
 
 
@@ -188,28 +279,22 @@ def _is_constant(column: NDArray[np.float32]) -> bool:
     return bool(seen.size == 0 or (seen == seen[0]).all())
 
 
-@dataclass(frozen=True, slots=True)
-class _Trace:
-    """The signals of every scored sample of the history: float64 (samples, channels), NaN where there is none."""
-
-    error: NDArray[np.float64]
-    scaled_error: NDArray[np.float64]
-    error_mean: NDArray[np.float64]
-    level: NDArray[np.float64]
-    variance: NDArray[np.float64]
+_Traced = dict[str, NDArray[np.float64]]
 
 
 def _trace(
     loaded: LoadedModel, settings: DetectorSettings, times_ns: NDArray[np.int64], values: NDArray[np.float32]
-) -> _Trace:
-    """Run a detector over the history and look at its state after every sample."""
-    detector = Detector(loaded, settings)
-    words = (at.ABSOLUTE_ERROR, at.SCALED_ERROR, at.ERROR_MEAN, at.LEVEL, at.VARIANCE)
+) -> _Traced:
+    """Run a detector over the history and return every signal, and what spreads are made of, after every sample.
+
+    Each is float64 (samples, channels), NaN where there is none.
+    """
+    words = {name: (at.FIRST_SIGNAL + n, n) for n, name in enumerate(SIGNALS)}
+    words |= {"absolute_error": (at.ABSOLUTE_ERROR, at.ERROR), "variance": (at.VARIANCE, at.LEVEL)}
     traced = np.full((len(words), *values.shape), np.nan)
-    detector.trace(times_ns, values, words, traced)
-    forecast = np.array(forecasts_of(loaded)) >= 0
-    traced[:3, :, ~forecast] = np.nan
-    return _Trace(*traced)
+    places, needs = zip(*words.values(), strict=True)
+    Detector(loaded, settings).trace(times_ns, values, places, needs, traced)
+    return dict(zip(words, traced, strict=True))
 
 
 def _fit_baselines(
@@ -217,7 +302,7 @@ def _fit_baselines(
 ) -> DetectorSettings:
     """Find spreads, then, with them, tails: two runs over the history."""
     trace = _trace(loaded, settings, times_ns, values)
-    scored = int(np.isfinite(trace.level).any(axis=1).sum())
+    scored = int(np.isfinite(trace["level"]).any(axis=1).sum())
     if scored < MINIMUM_ROWS // 2:
         raise CalibrationError(
             f"only {scored} of {len(values)} rows of the history can be scored, at least {MINIMUM_ROWS // 2} are needed: "
@@ -226,22 +311,21 @@ def _fit_baselines(
     baselines = [
         msgspec.structs.replace(
             baseline,
-            error_spread=_clipped_mean(trace.error[:, c], baseline.error_floor),
-            level_spread=float(np.sqrt(_last(trace.variance[:, c], baseline.level_spread**2))),
-            level_weight=_level_weight(values[:, c], settings.level_long),
+            error_spread=_clipped_mean(trace["absolute_error"][:, c], baseline.error_floor),
+            level_spread=float(np.sqrt(_last(trace["variance"][:, c], baseline.level_spread**2))),
         )
         for c, baseline in enumerate(settings.channels)
     ]
     settings = msgspec.structs.replace(settings, channels=tuple(baselines))
     trace = _trace(loaded, settings, times_ns, values)
-    signals = (trace.scaled_error, trace.error_mean, trace.level)
-    names = ("error_tail", "error_mean_tail", "level_tail")
     baselines = [
         msgspec.structs.replace(
             baseline,
-            **{
-                name: tail_fit.fit(signal[:, c], settings.tail_fraction, *floors)
-                for name, signal, floors in zip(names, signals, FLOORS, strict=True)
+            evidence={
+                name: tail_fit.fit(
+                    trace[name][:, c], settings.tail_fraction, *FLOORS[SIGNALS.index(name)], one.weight
+                )
+                for name, one in baseline.evidence.items()
             },
         )
         for c, baseline in enumerate(settings.channels)
@@ -258,8 +342,8 @@ def _clipped_mean(errors: NDArray[np.float64], floor: float) -> float:
     return float(np.minimum(seen, largest).mean())
 
 
-def _level_weight(column: NDArray[np.float32], level_long: int) -> float:
-    """Return less weight for the level of a channel that drifts, where the history is too short to know how far."""
+def _steadiness(column: NDArray[np.float32], level_long: int) -> float:
+    """Return less than 1 for a channel that drifts, where the history is too short to know how far it may go."""
     seen = column[np.isfinite(column)].astype(np.float64)
     if seen.size >= LONG_MEMORIES * level_long or seen.size < 2 * DRIFT_ROWS or seen.var() <= 0.0:
         return 1.0

@@ -30,6 +30,9 @@ SEVERITIES = ("warning", "critical")
 EVENTS = ("", "raised", "updated", "cleared")
 ADOPTED_NOTE = "still so when the freeze timed out: the new level was adopted as normal"
 LATEST_NS = 2**62
+APART_INPUTS = 2
+FAULT_OUTPUT = "fault_logit"
+"""An output of this name is the logit of the probability that the sample is at fault."""
 _LENGTHS = struct.Struct("<III")
 
 
@@ -42,23 +45,31 @@ class Detector:
         Raises UsageError where the settings are for other channels, or the model forecasts none of its channels.
         """
         names = tuple(channel.name for channel in settings.channels)
-        if names != loaded.channel_names:
+        if settings.network == "apart" and loaded.inputs != APART_INPUTS:
+            raise UsageError(
+                f'model "{loaded.model.name}" has {loaded.inputs} inputs; a network for each channel apart has '
+                f"{APART_INPUTS}: the standardised value and step"
+            )
+        if settings.network == "joint" and names != loaded.channel_names:
             raise UsageError(
                 f"the detector settings are for channels {', '.join(names)}, but model "
                 f'"{loaded.model.name}" has {", ".join(loaded.channel_names)}: calibrate it with: edgelstm calibrate'
             )
         self.model, self.settings = loaded, settings
+        self.channel_names = names
         self._channels = len(names)
-        self._policies = policies_of(settings, forecasts_of(loaded))
+        apart = settings.network == "apart"
+        self._policies = policies_of(settings, forecasts_of(loaded, settings), logit_of(loaded))
         self._constants = constants_of(settings)
         self._floats, self._ints = initial_floats(settings), initial_ints(settings)
-        self._network = loaded.program.initial_state(1)
+        self._network = loaded.program.initial_state(self._channels if apart else 1)
         self._context, self._owner = engine().bind(
             loaded.program.words, self._network, loaded.program.new_scratch()
         )
         self._reasons = np.zeros((self._channels, at.REASON_WORDS))
-        self._feed = np.zeros(loaded.inputs, np.float32)
-        self._forecast = np.zeros(loaded.outputs, np.float32)
+        self._values, self._repeated = np.zeros(self._channels, np.float32), np.zeros(self._channels, np.int8)
+        self._feed = np.zeros((len(self._network), loaded.inputs), np.float32)
+        self._said = np.zeros((len(self._network), loaded.outputs), np.float32)
         self._one_time = np.zeros(1, np.int64)
         self._one_score, self._one_threshold = np.zeros(1), np.zeros(1)
         self._one_state = np.zeros(1, np.int8)
@@ -124,11 +135,13 @@ class Detector:
         times_ns: NDArray[np.int64],
         values: NDArray[np.float32],
         words: Sequence[int],
+        needs: Sequence[int],
         out: NDArray[np.float64],
     ) -> None:
         """Take in a block and write words of every channel's state, after each scored sample, to `out`.
 
-        out  float64 (words, samples, channels); what has no value, or no forecast, is left as it is
+        needs  the signal that a channel has to show for each word to be written
+        out    float64 (words, samples, channels); what is not shown is left as it is
         """
         chain.trace(
             self._context,
@@ -138,14 +151,17 @@ class Detector:
             self._floats,
             self._ints,
             self._reasons,
+            self._values,
+            self._repeated,
             self._feed,
-            self._forecast,
+            self._said,
             times_ns,
             values,
             np.empty(len(values)),
             np.empty(len(values)),
             np.empty(len(values), np.int8),
             np.array(words, np.int64),
+            np.array(needs, np.int64),
             out,
         )
 
@@ -156,7 +172,7 @@ class Detector:
 
     def snapshot(self) -> bytes:
         """Return the whole state: the same bytes on every machine, for this model and these settings only."""
-        network = self.model.program.pack_state(self._network[0])
+        network = b"".join(self.model.program.pack_state(state) for state in self._network)
         body = (
             self._settings_digest()
             + _LENGTHS.pack(len(network), self._floats.size, self._ints.size)
@@ -171,7 +187,8 @@ class Detector:
     def restore(self, snapshot: bytes) -> None:
         """Go to the state that `snapshot` holds; raises SnapshotError with the state untouched."""
         body = unseal(DETECTOR_MAGIC, self.model.digest, snapshot)
-        packed = self.model.program.snapshot_bytes
+        one = self.model.program.snapshot_bytes
+        packed = one * len(self._network)
         start = 32 + _LENGTHS.size
         lengths = _LENGTHS.pack(packed, self._floats.size, self._ints.size)
         if body[:32] != self._settings_digest():
@@ -183,7 +200,8 @@ class Detector:
                 f"the snapshot of a detector has {len(body)} bytes, which is not what this one holds"
             )
         middle = start + packed
-        self._network[0] = self.model.program.unpack_state(body[start:middle])
+        for n in range(len(self._network)):
+            self._network[n] = self.model.program.unpack_state(body[start + n * one : start + (n + 1) * one])
         self._floats[:] = np.frombuffer(body, "<f8", self._floats.size, middle)
         self._ints[:] = np.frombuffer(body, "<i8", self._ints.size, middle + 8 * self._floats.size)
 
@@ -263,8 +281,10 @@ class Detector:
                 self._floats,
                 self._ints,
                 self._reasons,
+                self._values,
+                self._repeated,
                 self._feed,
-                self._forecast,
+                self._said,
                 times_ns,
                 values,
                 scores,
@@ -284,8 +304,8 @@ class Detector:
                 high=expected + band,
                 share=share,
             )
-            for name, (value, expected, band, share) in zip(
-                self.model.channel_names, self._reasons.tolist(), strict=True
+            for name, (value, expected, band, share, _) in zip(
+                self.channel_names, self._reasons.tolist(), strict=True
             )
         ]
         return tuple(sorted(reasons, key=lambda reason: -reason.share))
@@ -317,24 +337,54 @@ def warm_up(*, calibration: bool = False) -> None:
         np.zeros(at.FIRST_CHANNEL_INT, np.int64),
         np.zeros((1, at.REASON_WORDS)),
     )
-    vector, no_times = np.zeros(1, np.float32), np.zeros(0, np.int64)
-    no_values, nothing, no_states = np.zeros((0, 1), np.float32), np.zeros(0), np.zeros(0, np.int8)
-    shared = (context, state, floats, ints, floats, ints, reasons, vector, vector, no_times, no_values)
+    vector, matrix, flags = np.zeros(1, np.float32), np.zeros((1, 1), np.float32), np.zeros(1, np.int8)
+    no_times, no_values, nothing = np.zeros(0, np.int64), np.zeros((0, 1), np.float32), np.zeros(0)
+    no_states = np.zeros(0, np.int8)
+    shared = (
+        context,
+        state,
+        floats,
+        ints,
+        floats,
+        ints,
+        reasons,
+        vector,
+        flags,
+        matrix,
+        matrix,
+        no_times,
+        no_values,
+    )
     chain.run(*shared, nothing, nothing, no_states, 0)
     if calibration:
-        chain.trace(*shared, nothing, nothing, no_states, np.zeros(1, np.int64), np.zeros((1, 0, 1)))
+        chain.trace(
+            *shared,
+            nothing,
+            nothing,
+            no_states,
+            np.zeros(1, np.int64),
+            np.zeros(1, np.int64),
+            np.zeros((1, 0, 1)),
+        )
 
 
-def forecasts_of(loaded: LoadedModel) -> list[int]:
+def forecasts_of(loaded: LoadedModel, settings: DetectorSettings | None = None) -> list[int]:
     """Return, for each channel, which output forecasts it (-1: none does); raises UsageError where none is forecast."""
     outputs = list(loaded.output_names)
+    if settings is not None and settings.network == "apart":
+        return [-1] * len(settings.channels)
     forecasts = [outputs.index(name) if name in outputs else -1 for name in loaded.channel_names]
-    if max(forecasts) < 0:
+    if max(forecasts) < 0 and FAULT_OUTPUT not in outputs:
         raise UsageError(
             f'model "{loaded.model.name}" forecasts none of its channels: no output ({", ".join(outputs)}) is named '
             f"like a channel ({', '.join(loaded.channel_names)}); name them with: edgelstm convert --outputs"
         )
     return forecasts
+
+
+def logit_of(loaded: LoadedModel) -> int:
+    """Return which output is the logit of a fault, -1 where none is named so."""
+    return loaded.output_names.index(FAULT_OUTPUT) if FAULT_OUTPUT in loaded.output_names else -1
 
 
 def _mismatch(what: str, found: object, shape: tuple[object, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,6 +36,8 @@ def constants_of(settings: DetectorSettings) -> Floats:
     constants[at.ERROR_MEAN_GAIN] = 1.0 / settings.error_mean_memory
     constants[at.SHORT_GAIN] = 1.0 / settings.level_short
     constants[at.LONG_GAIN] = 1.0 / settings.level_long
+    constants[at.SEASON_GAIN] = 1.0 / settings.season_memory
+    constants[at.SEASON_MEAN_GAIN] = 1.0 / settings.season_mean_memory
     constants[at.THRESHOLD_LOW] = settings.threshold_low
     constants[at.THRESHOLD_HIGH] = settings.threshold_high
     constants[at.THRESHOLD_STEP] = settings.threshold_step
@@ -45,15 +48,18 @@ def constants_of(settings: DetectorSettings) -> Floats:
         own = constants[at.FIRST_CHANNEL_CONSTANT + c * at.CHANNEL_CONSTANTS :]
         own[at.MEAN] = channel.mean
         own[at.ERROR_FLOOR], own[at.LEVEL_FLOOR] = channel.error_floor, channel.level_floor
-        own[at.ERROR_WEIGHT], own[at.ERROR_MEAN_WEIGHT] = channel.error_weight, channel.error_mean_weight
-        own[at.LEVEL_WEIGHT] = channel.level_weight
+        own[at.LEAST_VALUE], own[at.LARGEST_VALUE] = channel.valid_range or (-math.inf, math.inf)
+        own[at.LONGEST_REPEAT] = channel.longest_repeat
+        for signal, evidence in channel.evidence.items():
+            own[at.FIRST_WEIGHT + at.SIGNALS.index(signal)] = evidence.weight
     return constants
 
 
-def policies_of(settings: DetectorSettings, forecasts: Sequence[int]) -> Ints:
+def policies_of(settings: DetectorSettings, forecasts: Sequence[int], logit: int) -> Ints:
     """Return the policies, int64, as laid out in `kernels/detection/layout.py`.
 
     forecasts  for each channel, which output of the model forecasts it, or -1
+    logit      which output is the logit of a fault, or -1
     """
     policies = np.zeros(at.FIRST_OUTPUT + len(forecasts), np.int64)
     policies[at.ON_MISSING] = MISSING_POLICIES.index(settings.on_missing)
@@ -67,26 +73,35 @@ def policies_of(settings: DetectorSettings, forecasts: Sequence[int]) -> Ints:
     policies[at.UPDATE_INTERVAL_NS] = settings.update_interval_ns
     policies[at.COOLDOWN_NS] = settings.cooldown_ns
     policies[at.FREEZE_TIMEOUT_NS] = settings.freeze_timeout_ns
+    policies[at.APART] = int(settings.network == "apart")
+    policies[at.LOGIT_OUTPUT] = logit
+    if settings.season_ns:
+        policies[at.SEASON_NS], policies[at.SEASON_BINS] = settings.season_ns, settings.season_bins
     policies[at.FIRST_OUTPUT :] = forecasts
     return policies
 
 
 def initial_floats(settings: DetectorSettings) -> Floats:
     """Return the float64 half of a state before its first sample."""
-    floats = np.zeros(at.FIRST_CHANNEL_WORD + len(settings.channels) * at.CHANNEL_WORDS)
-    floats[at.THRESHOLD] = settings.threshold
-    for c, channel in enumerate(settings.channels):
-        own = floats[at.FIRST_CHANNEL_WORD + c * at.CHANNEL_WORDS :]
-        own[at.ERROR_SPREAD], own[at.ERROR_MEAN] = channel.error_spread, at.MEAN_OF_SCALED_ERROR
+    count = len(settings.channels)
+    channels = np.zeros((count, at.CHANNEL_WORDS))
+    seasons = np.zeros((count, settings.season_bins if settings.season_ns else 0))
+    for own, season, channel in zip(channels, seasons, settings.channels, strict=True):
+        own[at.ERROR_SPREAD], own[at.FIRST_SIGNAL + at.MEAN_ERROR] = (
+            channel.error_spread,
+            at.MEAN_OF_SCALED_ERROR,
+        )
         own[at.SHORT_MEAN], own[at.LONG_MEAN] = channel.mean, channel.mean
         own[at.VARIANCE] = channel.level_spread * channel.level_spread
-        for word, tail in (
-            (at.ERROR_TAIL, channel.error_tail),
-            (at.ERROR_MEAN_TAIL, channel.error_mean_tail),
-            (at.LEVEL_TAIL, channel.level_tail),
-        ):
-            own[word : word + 3] = tail.threshold, tail.mean_excess, tail.mean_square
-    return floats
+        own[at.LOWEST_SEEN], own[at.HIGHEST_SEEN] = channel.lowest, channel.highest
+        if channel.season is not None and season.size:
+            season[:], own[at.SEASON_SPREAD] = channel.season.means, channel.season.spread
+        for signal, tail in channel.evidence.items():
+            first = at.FIRST_TAIL + at.SIGNALS.index(signal) * at.TAIL_WORDS
+            own[first : first + 3] = tail.threshold, tail.mean_excess, tail.mean_square
+    head = np.zeros(at.FIRST_CHANNEL_WORD)
+    head[at.THRESHOLD] = settings.threshold
+    return np.concatenate([head, channels.reshape(-1), seasons.reshape(-1)])
 
 
 def initial_ints(settings: DetectorSettings) -> Ints:

@@ -11,6 +11,8 @@ from edgelstm.budget import interval_s
 from edgelstm.errors import EdgeLstmError
 
 MISSING_POLICIES = ("hold", "skip", "reset")
+SIGNALS = ("error", "error_mean", "level", "season", "novelty", "repeat", "logit")
+"""What a channel can show; in the order of `kernels/detection/layout.py`."""
 MAX_RAISE_WINDOW = 60
 SMALLEST_FLOOR = 1e-30
 SURPRISE_CAP = 8.0
@@ -21,27 +23,49 @@ class SettingsError(EdgeLstmError, ValueError):
     """A detector setting is out of range; the message names it (a ValueError too: msgspec adds the place)."""
 
 
-class Tail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The upper tail of one signal: its threshold, and the mean and mean square of what exceeds it."""
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One signal of a channel: how much it says, and its upper tail.
 
+    weight       of its surprise in the score, up to 1
+    threshold    where the tail begins
+    mean_excess  mean of what exceeds it, and mean_square of its square
+    """
+
+    weight: float = 1.0
     threshold: float
     mean_excess: float
     mean_square: float
 
     def __post_init__(self) -> None:
-        _positive("tail.threshold", self.threshold)
-        _positive("tail.mean_excess", self.mean_excess)
-        _positive("tail.mean_square", self.mean_square)
+        _range("weight", self.weight, 0.0, 1.0)
+        for name in ("threshold", "mean_excess", "mean_square"):
+            _range(f"evidence: {name}", getattr(self, name), 1e-300, 1e300)
+
+
+class Season(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What calibration found of a channel's season: the mean of every bin, and the mean residual about it."""
+
+    means: tuple[float, ...]
+    spread: float
+
+    def __post_init__(self) -> None:
+        for mean in self.means:
+            _range("season: means", mean, -1e38, 1e38)
+        _range("season: spread", self.spread, 0.0, 1e38)
 
 
 class ChannelBaseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What calibration found of one channel.
 
-    mean          of the history; feeds the network while a channel has not been seen yet
-    error_spread  mean absolute forecast error
-    error_floor   the least spread that errors are divided by: a quiet signal does not alarm at its first movement
-    level_spread  standard deviation around the slow mean
-    level_floor   the least spread that level differences are divided by
+    mean            of the history; feeds the network while a channel has not been seen yet
+    error_spread    mean absolute forecast error
+    error_floor     the least spread that errors are divided by: a quiet signal does not alarm at its first movement
+    level_spread    standard deviation around the slow mean
+    level_floor     the least spread that level differences are divided by
+    lowest, highest extremes of the history
+    longest_repeat  the longest run of one value in the history
+    valid_range     values outside are missing
+    evidence        the signals that are used, by name
     """
 
     name: str
@@ -50,22 +74,29 @@ class ChannelBaseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     error_floor: float
     level_spread: float
     level_floor: float
-    error_tail: Tail
-    error_mean_tail: Tail
-    level_tail: Tail
-    error_weight: float = 0.6
-    error_mean_weight: float = 1.0
-    level_weight: float = 1.0
+    evidence: dict[str, Evidence]
+    lowest: float = 0.0
+    highest: float = 0.0
+    longest_repeat: int = 1
+    valid_range: tuple[float, float] | None = None
+    season: Season | None = None
 
     def __post_init__(self) -> None:
         where = f'channel "{self.name}"'
-        _range(f"{where}: mean", self.mean, -1e38, 1e38)
+        for name in ("mean", "lowest", "highest"):
+            _range(f"{where}: {name}", getattr(self, name), -1e38, 1e38)
         for name in ("error_spread", "level_spread"):
             _range(f"{where}: {name}", getattr(self, name), 0.0, 1e38)
         for name in ("error_floor", "level_floor"):
             _range(f"{where}: {name}", getattr(self, name), SMALLEST_FLOOR, 1e38)
-        for name in ("error_weight", "error_mean_weight", "level_weight"):
-            _range(f"{where}: {name}", getattr(self, name), 0.0, 1.0)
+        _range(f"{where}: longest_repeat", self.longest_repeat, 1, 2**31)
+        for signal in self.evidence:
+            if signal not in SIGNALS:
+                raise SettingsError(f'{where}: evidence "{signal}" is unknown; known: {", ".join(SIGNALS)}')
+        if self.valid_range is not None:
+            low, high = self.valid_range
+            _range(f"{where}: valid_range", low, -1e300, high)
+            _range(f"{where}: valid_range", high, low, 1e300)
 
 
 class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,6 +107,8 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     period_ns: int
     channels: tuple[ChannelBaseline, ...]
+    network: Literal["joint", "apart"] = "joint"
+    """Whether the network sees all channels at once, or each apart and standardised, with a state of its own."""
     # input policy
     on_missing: Literal["hold", "skip", "reset"] = "hold"
     gap_ratio: float = 1.5  # periods between samples from which on it is a gap
@@ -86,6 +119,10 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     error_mean_memory: int = 8
     level_short: int = 16
     level_long: int = 1000
+    season_ns: int = 0  # length of the season; 0: none
+    season_bins: int = 24
+    season_memory: int = 60  # samples of a bin
+    season_mean_memory: int = 12
     # tail probability
     tail_fraction: float = 0.01
     tail_memory: int = 500
@@ -113,6 +150,12 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             _range(name, getattr(self, name), 1, 2**61)
         for name in ("update_interval_ns", "cooldown_ns"):
             _range(name, getattr(self, name), 0, 2**61)
+        _range("season_ns", self.season_ns, 0, 2**61)
+        for channel in self.channels:
+            if self.season_ns and (channel.season is None or len(channel.season.means) != self.season_bins):
+                raise SettingsError(
+                    f'channel "{channel.name}": its season has to have {self.season_bins} means, as season_bins says'
+                )
         if not self.channels:
             raise SettingsError("channels is empty: a detector needs the baseline of every channel")
         _range("gap_ratio", self.gap_ratio, 1.0, 1e6)
@@ -123,6 +166,9 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             "level_short",
             "level_long",
             "tail_memory",
+            "season_bins",
+            "season_memory",
+            "season_mean_memory",
         ):
             _range(name, getattr(self, name), 1, 10_000_000)
         _range("tail_fraction", self.tail_fraction, 1e-6, 0.2)
@@ -146,7 +192,3 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 def _range(name: str, value: float, low: float, high: float) -> None:
     if not (math.isfinite(value) and low <= value <= high):
         raise SettingsError(f"{name} is {value}, expected {low:g} to {high:g}")
-
-
-def _positive(name: str, value: float) -> None:
-    _range(name, value, 1e-300, 1e300)

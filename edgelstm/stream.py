@@ -36,7 +36,9 @@ class LoadedModel:
         self.digest = model_file.digest(model)
         self.program: Program = lower(model)
         self.inputs, self.outputs = self.program.inputs, self.program.outputs
-        self.channel_names = tuple(channel.name for channel in model.channels)
+        settings = model.detector_settings
+        watched = settings.channels if settings and settings.network == "apart" else model.channels
+        self.channel_names = tuple(channel.name for channel in watched)
         self.output_names = tuple(output.name for output in model.outputs)
 
     def stream(self) -> Stream:

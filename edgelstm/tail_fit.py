@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm.detector_settings import Tail
+from edgelstm.detector_settings import Evidence
 from edgelstm.kernels.detection.tail import LARGEST_SHAPE, LONGEST_RUN
 
 Floats = NDArray[np.float64]
@@ -18,14 +18,21 @@ PRIOR_EXCESS, PRIOR_COUNT = 0.5, 20
 a little more for what follows closely on itself; it weighs as much as this many excesses."""
 
 
-def fit(signal: Floats, fraction: float, least_threshold: float, least_mean: float) -> Tail:
+def fit(
+    signal: Floats, fraction: float, least_threshold: float, least_mean: float, weight: float = 1.0
+) -> Evidence:
     """Return the tail that holds `fraction` of a signal; NaN is left out.
 
     Where the history is too short to have FEWEST_EXCESSES in that tail, a wider one is fitted and extrapolated.
     """
     seen = signal[np.isfinite(signal)]
     if seen.size == 0:
-        return Tail(threshold=least_threshold, mean_excess=least_mean, mean_square=2.0 * least_mean**2)
+        return Evidence(
+            weight=weight,
+            threshold=least_threshold,
+            mean_excess=least_mean,
+            mean_square=2.0 * least_mean**2,
+        )
     wide = min(max(fraction, FEWEST_EXCESSES / seen.size), max(LARGEST_FIT_FRACTION, fraction))
     start = float(np.quantile(seen, 1.0 - wide))
     mean, shape = _moments(_peaks(seen, start))
@@ -33,7 +40,8 @@ def fit(signal: Floats, fraction: float, least_threshold: float, least_mean: flo
     ratio = wide / fraction
     further = scale * np.log(ratio) if shape < 1e-6 else scale * (ratio**shape - 1.0) / shape
     mean = max(mean + shape * further / (1.0 - shape), least_mean)
-    return Tail(
+    return Evidence(
+        weight=weight,
         threshold=max(start + float(further), least_threshold),
         mean_excess=float(mean),
         mean_square=float(mean**2 * 2.0 * (1.0 - shape) / (1.0 - 2.0 * shape)),

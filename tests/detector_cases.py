@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm.detector_settings import ChannelBaseline, DetectorSettings, Tail
+from edgelstm.detector_settings import ChannelBaseline, DetectorSettings, Evidence
 from edgelstm.model import Channel, Dense, Model, Output, RowProduct
 from edgelstm.stream import LoadedModel
 
@@ -70,9 +70,11 @@ def settings_for(names: Sequence[str], **changes: object) -> DetectorSettings:
             error_floor=0.05 * (n + 1),
             level_spread=float(n + 1),
             level_floor=0.05 * (n + 1),
-            error_tail=Tail(threshold=2.6, mean_excess=0.35, mean_square=0.25),
-            error_mean_tail=Tail(threshold=1.4, mean_excess=0.1, mean_square=0.02),
-            level_tail=Tail(threshold=0.6, mean_excess=0.08, mean_square=0.013),
+            evidence={
+                "error": Evidence(weight=0.6, threshold=2.6, mean_excess=0.35, mean_square=0.25),
+                "error_mean": Evidence(threshold=1.4, mean_excess=0.1, mean_square=0.02),
+                "level": Evidence(threshold=0.6, mean_excess=0.08, mean_square=0.013),
+            },
         )
         for n, name in enumerate(names)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgelstm.errors import EdgeLstmError, UsageError
 
@@ -63,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _choices(args: argparse.Namespace) -> dict[str, object]:
-    choices: dict[str, object] = {"on_missing": args.on_missing, "clear_after": args.clear_after}
+def _choices(args: argparse.Namespace) -> dict[str, Any]:
+    choices: dict[str, Any] = {"on_missing": args.on_missing, "clear_after": args.clear_after}
     for name in ("gap_reset", "cooldown", "freeze_timeout", "period"):
         seconds = getattr(args, name)
         if seconds is not None and not 0.0 <= seconds < 1e9:

@@ -3,12 +3,13 @@
 import numpy as np
 
 from edgelstm.kernels.compiled import COMPILES, njit
-from edgelstm.kernels.detection import evidence, life_cycle
-from edgelstm.kernels.detection.input_policy import ACCEPTED, ONLY_HELD, admit, channel_count, fill
+from edgelstm.kernels.detection import adoption, evidence, level, life_cycle, season
+from edgelstm.kernels.detection.feed import fill
+from edgelstm.kernels.detection.input_policy import ACCEPTED, ONLY_HELD, admit
 from edgelstm.kernels.detection.layout import (
-    ABSOLUTE_ERROR,
     ADOPTED,
     ADOPTED_COUNT_OF_CHANNEL,
+    APART,
     CHANNEL_CONSTANTS,
     CHANNEL_INTS,
     CHANNEL_WORDS,
@@ -19,31 +20,33 @@ from edgelstm.kernels.detection.layout import (
     FIRST_OUTPUT,
     FORECAST,
     HAS_FORECAST,
-    LEVEL,
+    LAST_VALUE,
+    LOGIT_OUTPUT,
     NO_EVENT,
     OPEN,
     PRESENT,
     RAISED,
-    SCALED_ERROR,
     SCORE,
     SCORED,
-    SHARE,
+    SEASON_BINS,
+    SEASON_NS,
+    SEEN,
+    SHOWN,
     STATE_ANOMALY,
     STATE_NONE,
     STATE_OK,
+    STUCK,
     THRESHOLD,
     UNSCORED,
-    VALUE,
-    VARIANCE,
     WARM_LEFT,
     WARMING,
 )
-from edgelstm.kernels.detection.score import fourth_root, judge
+from edgelstm.kernels.detection.score import explain, fourth_root, judge
 
 if COMPILES:
-    from edgelstm.kernels.step import execute_sample
+    from edgelstm.kernels.step import execute_block
 else:
-    from edgelstm.reference.step import execute_sample
+    from edgelstm.reference.step import execute_block
 
 
 @njit
@@ -55,10 +58,12 @@ def run(
     floats,
     ints,
     reasons,
-    feed,
-    forecast,
-    times_ns,
     values,
+    repeated,
+    feed,
+    said,
+    times_ns,
+    samples,
     scores,
     thresholds,
     states,
@@ -67,14 +72,16 @@ def run(
     """Take in samples from `row` on; return the row after the first that decides an event, or after the last.
 
     context     of the network, from `bind`
-    network     int32   (1, words)          state of the network, zeroed by a reset
+    network     int32   (1 or channels, words)  its states, zeroed by a reset
     constants   float64 and policies int64: layout.py
     floats      float64 and ints int64: layout.py; the state, read, then written
-    reasons     float64 (channels, 4)       overwritten by every scored sample
-    feed        float32 (channels,)         scratch
-    forecast    float32 (outputs,)          scratch
+    reasons     float64 (channels, 5)       overwritten by every sample above the threshold or in an alert
+    values      float32 (channels,)         scratch: the sample, NaN where policy says that a value is missing
+    repeated    int8    (channels,)         scratch: whether a value is the same as the last one
+    feed        float32 (1, channels) or (channels, 2): feed.py; scratch
+    said        float32 (1 or channels, outputs)  scratch: what the network says
     times_ns    int64   (samples,)
-    values      float32 (samples, channels)  not finite where missing
+    samples     float32 (samples, channels)  not finite where missing
     scores      float64 (samples,)          written; NaN where there is none
     thresholds  float64 (samples,)          written; NaN where there is none
     states      int8    (samples,)          written; STATE_NONE where there is none
@@ -83,23 +90,25 @@ def run(
     while row < times_ns.shape[0]:
         time_ns = times_ns[row]
         scores[row], thresholds[row], states[row] = np.nan, np.nan, STATE_NONE
-        admitted = admit(policies, floats, ints, network, time_ns, values[row])
+        admitted = admit(constants, policies, floats, ints, network, time_ns, samples[row], values)
         if admitted in (ACCEPTED, ONLY_HELD):
-            fill(constants, floats, ints, values[row], feed)
+            _compare(floats, ints, values, repeated)
+            fill(constants, policies, floats, ints, values, feed)
+            execute_block(context, feed, said)
             if ints[WARM_LEFT] > 0:
-                _warm_up(constants, floats, ints, values[row])
+                _warm_up(constants, floats, ints, values)
             elif admitted == ONLY_HELD:
                 ints[UNSCORED] += 1
             else:
-                score = _score(constants, policies, floats, ints, values[row], reasons)
+                score = _score(
+                    constants, policies, floats, ints, time_ns, samples[row], values, repeated, said, reasons
+                )
                 scores[row], thresholds[row] = score, floats[THRESHOLD]
                 event = life_cycle.advance(constants, policies, floats, ints, score, time_ns)
                 states[row] = STATE_ANOMALY if ints[OPEN] != 0 else STATE_OK
                 ints[EVENT] = event
-                _learn(constants, policies, floats, ints, values[row], event)
-            _remember(floats, ints, policies, values[row])
-            execute_sample(context, feed, forecast)
-            _expect(policies, floats, ints, forecast)
+                _learn(constants, policies, floats, ints, time_ns, values, event)
+            _expect(policies, floats, ints, values, said)
         row += 1
         if ints[EVENT] != NO_EVENT:
             break
@@ -107,10 +116,19 @@ def run(
 
 
 @njit
+def _compare(floats, ints, values, repeated):
+    for c in range(values.shape[0]):
+        seen = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS + SEEN] != 0
+        last = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS + LAST_VALUE]
+        repeated[c] = seen and np.float64(values[c]) == last
+
+
+@njit
 def _has_error(policies, ints, c):
     """Return whether the forecast of channel `c` counts: there is one, and it was made from a value of its own."""
     at = FIRST_CHANNEL_INT + c * CHANNEL_INTS
-    return policies[FIRST_OUTPUT + c] >= 0 and ints[HAS_FORECAST] != 0 and ints[at + PRESENT] != 0
+    forecast = policies[APART] != 0 or policies[FIRST_OUTPUT + c] >= 0
+    return forecast and ints[HAS_FORECAST] != 0 and ints[at + PRESENT] != 0
 
 
 @njit
@@ -122,72 +140,101 @@ def _warm_up(constants, floats, ints, values):
             channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
             state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
             own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
-            evidence.observe_level(constants, channel, state, own, np.float64(values[c]), ints[OPEN] != 0)
+            level.observe(constants, channel, state, own, np.float64(values[c]), ints[OPEN] != 0)
             if ints[OPEN] == 0:
-                evidence.learn_mean(constants, channel, state, own, np.float64(values[c]))
+                level.learn_mean(constants, channel, state, own, np.float64(values[c]))
 
 
 @njit
-def _score(constants, policies, floats, ints, values, reasons):
+def _first_bin(policies, floats, c):
+    """Return where in `floats`, which ends with the means of all bins, those of channel `c` begin."""
+    return floats.shape[0] - (policies.shape[0] - FIRST_OUTPUT - c) * policies[SEASON_BINS]
+
+
+@njit
+def _place(policies, time_ns):
+    """Return which bin of the season a time is in, 0 where there is no season."""
+    if policies[SEASON_BINS] == 0:
+        return np.int64(0)
+    return season.bin_of(time_ns, policies[SEASON_NS], policies[SEASON_BINS])
+
+
+@njit
+def _score(constants, policies, floats, ints, time_ns, given, values, repeated, said, reasons):
     total = 0.0
-    for c in range(values.shape[0]):
-        channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
-        state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
-        has_error = _has_error(policies, ints, c)
-        present = np.isfinite(values[c])
-        x = np.float64(values[c])
-        if present:
-            own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
-            evidence.observe_level(constants, channel, state, own, x, ints[OPEN] != 0)
-            if has_error:
-                evidence.observe_error(constants, channel, state, x)
-        part = judge(constants, channel, state, has_error, reasons[c])
-        reasons[c, VALUE] = x
-        if present:
-            total = total + part
-        else:
-            reasons[c, SHARE] = 0.0
-    for c in range(values.shape[0]):
-        reasons[c, SHARE] = reasons[c, SHARE] / total if total > 0.0 else 1.0 / values.shape[0]
-    ints[SCORED] += 1
-    floats[SCORE] = fourth_root(total)
-    return floats[SCORE]
-
-
-@njit
-def _learn(constants, policies, floats, ints, values, event):
-    """Learn from a sample: into the baselines, or aside while an alert is open; adopt what was learned aside."""
+    place, logit_at, apart = _place(policies, time_ns), policies[LOGIT_OUTPUT], policies[APART]
     for c in range(values.shape[0]):
         channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
         state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
         own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
+        bin_at = _first_bin(policies, floats, c) + place
+        seasonal = floats[bin_at : bin_at + 1]
+        own[SHOWN] = 0
+        if np.isfinite(values[c]):
+            logit = np.float64(said[c * apart, logit_at]) if logit_at >= 0 else 0.0
+            ints[STUCK] += evidence.observe(
+                constants,
+                channel,
+                state,
+                own,
+                seasonal,
+                np.float64(values[c]),
+                ints[OPEN] != 0,
+                _has_error(policies, ints, c),
+                logit_at >= 0,
+                logit,
+                repeated[c] != 0,
+            )
+        total = total + judge(constants, channel, state, own, reasons[c])
+    ints[SCORED] += 1
+    score = fourth_root(total)
+    floats[SCORE] = score
+    if total > 0.0 and (score > floats[THRESHOLD] or ints[OPEN] != 0):
+        for c in range(values.shape[0]):
+            channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
+            state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
+            own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
+            bin_at = _first_bin(policies, floats, c) + place
+            explain(channel, state, own, floats[bin_at : bin_at + 1], total, np.float64(given[c]), reasons[c])
+    return score
+
+
+@njit
+def _learn(constants, policies, floats, ints, time_ns, values, event):
+    """Learn from a sample: into the baselines, or aside while an alert is open; adopt what was learned aside."""
+    place = _place(policies, time_ns)
+    for c in range(values.shape[0]):
+        channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
+        state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
+        own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
+        first_bin = _first_bin(policies, floats, c)
+        means = floats[first_bin : first_bin + policies[SEASON_BINS]]
         if event == RAISED:
             own[ADOPTED_COUNT_OF_CHANNEL] = 0
             evidence.forget_runs(state)
         if ints[ADOPTED] != 0:
-            evidence.adopt(state, own)
+            adoption.adopt(state, own, means)
         if not np.isfinite(values[c]):
             continue
         has_error = _has_error(policies, ints, c)
         if ints[OPEN] != 0:
-            evidence.learn_aside(constants, state, own, np.float64(values[c]), has_error)
+            adoption.learn_aside(constants, state, own, np.float64(values[c]), has_error)
         else:
-            evidence.learn(constants, channel, state, own, np.float64(values[c]), has_error)
+            evidence.learn(constants, channel, state, own, means, place, np.float64(values[c]), has_error)
 
 
 @njit
-def _remember(floats, ints, policies, values):
-    for c in range(values.shape[0]):
-        ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS + PRESENT] = int(np.isfinite(values[c]))
-
-
-@njit
-def _expect(policies, floats, ints, forecast):
+def _expect(policies, floats, ints, values, said):
+    """Keep what is expected of the next sample: the network's forecast, or, apart, that a channel stays as it is."""
     ints[HAS_FORECAST] = 1
-    for c in range(channel_count(floats)):
+    for c in range(values.shape[0]):
+        state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
+        ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS + PRESENT] = int(np.isfinite(values[c]))
         output = policies[FIRST_OUTPUT + c]
-        if output >= 0:
-            floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS + FORECAST] = np.float64(forecast[output])
+        if policies[APART] != 0:
+            state[FORECAST] = state[LAST_VALUE]
+        elif output >= 0:
+            state[FORECAST] = np.float64(said[0, output])
 
 
 @njit
@@ -199,14 +246,17 @@ def trace(
     floats,
     ints,
     reasons,
-    feed,
-    forecast,
-    times_ns,
     values,
+    repeated,
+    feed,
+    said,
+    times_ns,
+    samples,
     scores,
     thresholds,
     states,
     words,
+    needs,
     out,
 ):
     """Run over a block and write words of every channel's state after each scored sample; for calibration.
@@ -214,12 +264,10 @@ def trace(
     Arguments as of `run`, and
 
     words  int64   (words,)                     which words of a channel
-    out    float64 (words, samples, channels)   written where the channel had a value and, for errors, a forecast
+    needs  int64   (words,)                     which signal has to be shown for each to be written
+    out    float64 (words, samples, channels)   written where the channel showed that signal
     """
     for row in range(times_ns.shape[0]):
-        for c in range(values.shape[1]):
-            first = FIRST_CHANNEL_WORD + c * CHANNEL_WORDS
-            floats[first + ABSOLUTE_ERROR], floats[first + SCALED_ERROR] = np.nan, np.nan
         run(
             context,
             network,
@@ -228,10 +276,12 @@ def trace(
             floats,
             ints,
             reasons,
+            values,
+            repeated,
             feed,
-            forecast,
+            said,
             times_ns[row : row + 1],
-            values[row : row + 1],
+            samples[row : row + 1],
             scores[row : row + 1],
             thresholds[row : row + 1],
             states[row : row + 1],
@@ -239,11 +289,11 @@ def trace(
         )
         if np.isnan(scores[row]):
             continue
-        for c in range(values.shape[1]):
-            if not np.isfinite(values[row, c]):
+        for c in range(samples.shape[1]):
+            if not np.isfinite(values[c]):
                 continue
             first = FIRST_CHANNEL_WORD + c * CHANNEL_WORDS
-            judged = not np.isnan(floats[first + SCALED_ERROR])
+            shown = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS + SHOWN]
             for n in range(words.shape[0]):
-                if judged or words[n] == LEVEL or words[n] == VARIANCE:
+                if shown >> needs[n] & 1:
                     out[n, row, c] = floats[first + words[n]]

@@ -1,153 +1,83 @@
-"""What a channel shows: its forecast error, the mean of that error, and its short mean against its long mean.
+"""All that a channel shows: every signal brought up to a value, and learned from one that is taken for normal.
 
-An error alone is blind to a level fault, which a forecaster has learned two samples later; the level alone is
-blind to a wrong shape. Each is scaled by its own running spread.
+A forecast error alone is blind to a level fault, which a forecaster has learned two samples later; the level alone
+is blind to a wrong shape; neither knows the season, a new extreme or a sensor that is stuck.
 """
 
-from math import sqrt
-
 from edgelstm.kernels.compiled import njit
+from edgelstm.kernels.detection import error, level, logit, novelty, repeat, season
 from edgelstm.kernels.detection.layout import (
-    ABSOLUTE_ERROR,
-    ADOPTED_COUNT_OF_CHANNEL,
-    ADOPTED_MEAN,
-    ADOPTED_SPREAD,
-    ADOPTED_VARIANCE,
-    ERROR_FLOOR,
-    ERROR_GAIN,
-    ERROR_MEAN,
-    ERROR_MEAN_GAIN,
-    ERROR_MEAN_TAIL,
-    ERROR_SPREAD,
-    ERROR_TAIL,
-    FORECAST,
+    ERROR,
+    FIRST_SIGNAL,
+    FIRST_TAIL,
+    FIRST_WEIGHT,
     LEVEL,
-    LEVEL_FLOOR,
-    LEVEL_TAIL,
-    LONG_COUNT,
-    LONG_GAIN,
-    LONG_MEAN,
-    SCALED_ERROR,
-    SHORT_COUNT,
-    SHORT_GAIN,
-    SHORT_MEAN,
-    VARIANCE,
+    LOGIT,
+    MEAN_ERROR,
+    NOVELTY,
+    REPEAT,
+    SEASON,
+    SHOWN,
+    SIGNAL_COUNT,
+    TAIL_WORDS,
 )
 from edgelstm.kernels.detection.tail import FLOORS, forget_run, learn_tail
 
-DEVIATION_OF_SPREAD = 1.2533
-"""Standard deviation over mean absolute deviation, for normal errors."""
-
-LARGEST_ERROR = 8.0
-LARGEST_SCALED_ERROR = 10.0
-LARGEST_STEP = 20.0
-
-(_ERROR_LEAST, _ERROR_LEAST_MEAN), (_MEAN_LEAST, _MEAN_LEAST_MEAN), (_LEVEL_LEAST, _LEVEL_LEAST_MEAN) = FLOORS
+_WITH_ERROR = (1 << ERROR) | (1 << MEAN_ERROR)
 
 
 @njit
-def clip(x, largest):
-    """Return x brought to between -largest and largest."""
-    return min(max(x, -largest), largest)
+def observe(constants, channel, state, own, seasonal, x, frozen, has_error, has_logit, said, same):
+    """Bring every signal up to a value; return 1 where the sensor stuck with it, else 0.
 
-
-@njit
-def error_scale(channel, state):
-    """Return the spread that the channel's errors are divided by."""
-    return max(DEVIATION_OF_SPREAD * state[ERROR_SPREAD], channel[ERROR_FLOOR])
-
-
-@njit
-def level_scale(channel, state):
-    """Return the spread that the channel's level differences are divided by."""
-    return max(sqrt(state[VARIANCE]), channel[LEVEL_FLOOR])
-
-
-@njit
-def observe_error(constants, channel, state, x):
-    """Bring the error and its mean up to a value for which a forecast stands in `state`."""
-    error = abs(x - state[FORECAST])
-    scaled = error / error_scale(channel, state)
-    state[ABSOLUTE_ERROR] = error
-    state[SCALED_ERROR] = scaled
-    step = min(scaled, LARGEST_SCALED_ERROR) - state[ERROR_MEAN]
-    state[ERROR_MEAN] = state[ERROR_MEAN] + constants[ERROR_MEAN_GAIN] * step
-
-
-@njit
-def observe_level(constants, channel, state, ints, x, frozen):
-    """Bring the short mean and the level difference up to a value.
-
-    The first value is where the long mean begins; `frozen`, it begins at the calibrated mean: a detector that
-    takes over an open alert without a state of its own must not take the fault for normal.
+    seasonal  float64 (0,) or (1,): the mean of the season's bin
+    said      the network's logit, where has_logit
+    same      whether the value repeats the last one
     """
-    scale = level_scale(channel, state)
-    if ints[LONG_COUNT] == 0 and not frozen:
-        state[LONG_MEAN] = x
-    if ints[SHORT_COUNT] == 0:
-        state[SHORT_MEAN] = state[LONG_MEAN]
-    ints[SHORT_COUNT] += 1
-    within = state[LONG_MEAN] + clip(x - state[LONG_MEAN], LARGEST_STEP * scale)
-    gain = max(constants[SHORT_GAIN], 1.0 / ints[SHORT_COUNT])
-    state[SHORT_MEAN] = state[SHORT_MEAN] + gain * (within - state[SHORT_MEAN])
-    state[LEVEL] = abs(state[SHORT_MEAN] - state[LONG_MEAN]) / scale
-
-
-@njit
-def learn_mean(constants, channel, state, ints, x):
-    """Move the long mean by one value: all that is learned while the network warms up."""
-    ints[LONG_COUNT] += 1
-    gain = max(constants[LONG_GAIN], 1.0 / ints[LONG_COUNT])
-    step = clip(x - state[LONG_MEAN], LARGEST_ERROR * level_scale(channel, state))
-    state[LONG_MEAN] = state[LONG_MEAN] + gain * step
-
-
-@njit
-def learn(constants, channel, state, ints, x, has_error):
-    """Move the baselines and tails of a channel by one value that is taken for normal."""
-    scale = level_scale(channel, state)
-    away = clip(x - state[LONG_MEAN], LARGEST_ERROR * scale)
-    learn_mean(constants, channel, state, ints, x)
-    state[VARIANCE] = state[VARIANCE] + constants[LONG_GAIN] * (away * away - state[VARIANCE])
-    learn_tail(state[LEVEL], constants, state[LEVEL_TAIL:], _LEVEL_LEAST, _LEVEL_LEAST_MEAN)
+    stuck = 0
+    level.observe(constants, channel, state, own, x, frozen)
+    shown = 1 << LEVEL
     if has_error:
-        largest = LARGEST_ERROR * error_scale(channel, state)
-        step = min(state[ABSOLUTE_ERROR], largest) - state[ERROR_SPREAD]
-        state[ERROR_SPREAD] = state[ERROR_SPREAD] + constants[ERROR_GAIN] * step
-        learn_tail(state[SCALED_ERROR], constants, state[ERROR_TAIL:], _ERROR_LEAST, _ERROR_LEAST_MEAN)
-        learn_tail(state[ERROR_MEAN], constants, state[ERROR_MEAN_TAIL:], _MEAN_LEAST, _MEAN_LEAST_MEAN)
+        error.observe(constants, channel, state, x)
+        shown |= _WITH_ERROR
+    if channel[FIRST_WEIGHT + SEASON] > 0.0 and seasonal.shape[0] > 0:
+        season.observe(constants, channel, state, seasonal[0], x)
+        shown |= 1 << SEASON
+    if channel[FIRST_WEIGHT + NOVELTY] > 0.0:
+        novelty.observe(channel, state, x)
+        shown |= 1 << NOVELTY
+    if channel[FIRST_WEIGHT + REPEAT] > 0.0:
+        stuck = int(repeat.observe(channel, state, own, same))
+        shown |= 1 << REPEAT
+    if has_logit and channel[FIRST_WEIGHT + LOGIT] > 0.0:
+        logit.observe(state, said)
+        shown |= 1 << LOGIT
+    own[SHOWN] = shown
+    return stuck
 
 
 @njit
-def learn_aside(constants, state, ints, x, has_error):
-    """Follow the new level while an alert is open, apart from the baselines, in case it has to be adopted."""
-    if ints[ADOPTED_COUNT_OF_CHANNEL] == 0:
-        state[ADOPTED_MEAN] = x
-        state[ADOPTED_VARIANCE] = 0.0
-        state[ADOPTED_SPREAD] = state[ERROR_SPREAD]
-    ints[ADOPTED_COUNT_OF_CHANNEL] += 1
-    gain = max(constants[LONG_GAIN], 1.0 / ints[ADOPTED_COUNT_OF_CHANNEL])
-    away = x - state[ADOPTED_MEAN]
-    state[ADOPTED_MEAN] = state[ADOPTED_MEAN] + gain * away
-    state[ADOPTED_VARIANCE] = (1.0 - gain) * (state[ADOPTED_VARIANCE] + gain * away * away)
+def learn(constants, channel, state, own, means, place, x, has_error):
+    """Move baselines and tails by one value that is taken for normal.
+
+    means  float64 (bins,)  of the season; place: the bin of this sample
+    """
+    level.learn(constants, channel, state, own, x)
     if has_error:
-        step = state[ABSOLUTE_ERROR] - state[ADOPTED_SPREAD]
-        state[ADOPTED_SPREAD] = state[ADOPTED_SPREAD] + gain * step
+        error.learn(constants, channel, state)
+    if channel[FIRST_WEIGHT + SEASON] > 0.0 and means.shape[0] > 0:
+        season.learn(constants, channel, state, means, place, x)
+    if channel[FIRST_WEIGHT + NOVELTY] > 0.0:
+        novelty.learn(state, x)
+    for signal in range(SIGNAL_COUNT):
+        if own[SHOWN] >> signal & 1 and channel[FIRST_WEIGHT + signal] > 0.0:
+            least_threshold, least_mean = FLOORS[signal]
+            tail = FIRST_TAIL + signal * TAIL_WORDS
+            learn_tail(state[FIRST_SIGNAL + signal], constants, state, tail, least_threshold, least_mean)
 
 
 @njit
 def forget_runs(state):
     """Leave what went on when an alert was raised out of the tails."""
-    forget_run(state[ERROR_TAIL:])
-    forget_run(state[ERROR_MEAN_TAIL:])
-    forget_run(state[LEVEL_TAIL:])
-
-
-@njit
-def adopt(state, ints):
-    """Make what was learned aside the channel's baselines; spreads only grow."""
-    if ints[ADOPTED_COUNT_OF_CHANNEL] > 0:
-        state[LONG_MEAN] = state[SHORT_MEAN]
-        state[VARIANCE] = max(state[VARIANCE], state[ADOPTED_VARIANCE])
-        state[ERROR_SPREAD] = max(state[ERROR_SPREAD], state[ADOPTED_SPREAD])
-        state[ERROR_MEAN] = min(state[ERROR_MEAN], 1.0)
+    for signal in range(SIGNAL_COUNT):
+        forget_run(state, FIRST_TAIL + signal * TAIL_WORDS)

@@ -11,10 +11,11 @@ from edgelstm.kernels.detection.layout import (
     DUPLICATES,
     EARLY,
     EARLY_NS,
-    ERROR_MEAN,
     FIRST_CHANNEL_CONSTANT,
     FIRST_CHANNEL_INT,
     FIRST_CHANNEL_WORD,
+    FIRST_OUTPUT,
+    FIRST_SIGNAL,
     GAP_NS,
     GAP_RESET_NS,
     GAPS,
@@ -23,18 +24,21 @@ from edgelstm.kernels.detection.layout import (
     HAS_USED,
     HELD,
     HOLD,
+    LARGEST_VALUE,
     LAST_NS,
-    LAST_VALUE,
     LATE,
-    MEAN,
+    LEAST_VALUE,
+    MEAN_ERROR,
     MEAN_OF_SCALED_ERROR,
     MISSING_VALUES,
     ON_MISSING,
+    OUT_OF_RANGE,
     RECENT,
+    REPEATS,
     RESET,
     RESETS,
     SAMPLES,
-    SEEN,
+    SEASON_MEAN,
     SHORT_COUNT,
     SKIPPED,
     USED_NS,
@@ -46,15 +50,25 @@ REFUSED, ACCEPTED, ONLY_HELD = range(3)
 
 
 @njit
-def admit(policies, floats, ints, network, time_ns, values):
-    """Return REFUSED, ACCEPTED, or ONLY_HELD where the sample has no value at all but goes on by held ones."""
+def admit(constants, policies, floats, ints, network, time_ns, given, values):
+    """Return REFUSED, ACCEPTED, or ONLY_HELD where the sample has no value at all but goes on by held ones.
+
+    given   float32 (channels,)  the sample
+    values  float32 (channels,)  written: NaN where a value is missing or outside its channel's valid range
+    """
     if ints[HAS_LAST] != 0 and time_ns <= ints[LAST_NS]:
         ints[DUPLICATES if time_ns == ints[LAST_NS] else LATE] += 1
         return REFUSED
     ints[HAS_LAST], ints[LAST_NS] = 1, time_ns
     ints[SAMPLES] += 1
     missing = 0
-    for c in range(values.shape[0]):
+    for c in range(given.shape[0]):
+        values[c] = given[c]
+        channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
+        x = np.float64(given[c])
+        if np.isfinite(given[c]) and (x < channel[LEAST_VALUE] or x > channel[LARGEST_VALUE]):
+            ints[OUT_OF_RANGE] += 1
+            values[c] = np.nan
         if not np.isfinite(values[c]):
             missing += 1
     if missing > 0:
@@ -69,7 +83,7 @@ def admit(policies, floats, ints, network, time_ns, values):
     if ints[HAS_USED] != 0:
         _look_for_gap(policies, floats, ints, network, time_ns - ints[USED_NS])
     ints[HAS_USED], ints[USED_NS] = 1, time_ns
-    return ONLY_HELD if missing == values.shape[0] else ACCEPTED
+    return ONLY_HELD if missing == given.shape[0] else ACCEPTED
 
 
 @njit
@@ -91,27 +105,8 @@ def reset(policies, floats, ints, network):
     ints[WARM_LEFT] = policies[WARM_UP]
     ints[HAS_FORECAST], ints[RECENT], ints[CALM] = 0, 0, 0
     network[:] = 0
-    for c in range(channel_count(floats)):
-        ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS + SHORT_COUNT] = 0
-        floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS + ERROR_MEAN] = MEAN_OF_SCALED_ERROR
-
-
-@njit
-def channel_count(floats):
-    """Return the number of channels that a state is for."""
-    return (floats.shape[0] - FIRST_CHANNEL_WORD) // CHANNEL_WORDS
-
-
-@njit
-def fill(constants, floats, ints, values, feed):
-    """Write what the network is fed: the values, and where one is missing the last one, or the calibrated mean."""
-    for c in range(values.shape[0]):
+    for c in range(policies.shape[0] - FIRST_OUTPUT):
         word, own = FIRST_CHANNEL_WORD + c * CHANNEL_WORDS, FIRST_CHANNEL_INT + c * CHANNEL_INTS
-        if np.isfinite(values[c]):
-            feed[c] = values[c]
-            floats[word + LAST_VALUE] = np.float64(values[c])
-            ints[own + SEEN] = 1
-        elif ints[own + SEEN] != 0:
-            feed[c] = np.float32(floats[word + LAST_VALUE])
-        else:
-            feed[c] = np.float32(constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS + MEAN])
+        ints[own + SHORT_COUNT], ints[own + REPEATS] = 0, 0
+        floats[word + FIRST_SIGNAL + MEAN_ERROR] = MEAN_OF_SCALED_ERROR
+        floats[word + SEASON_MEAN] = 0.0

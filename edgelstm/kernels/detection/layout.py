@@ -1,9 +1,15 @@
 """Where the words of a detector stand: constants, policies, and its state in one float64 and one int64 array.
 
 `floats` and `constants` begin with the words of the whole detector; from FIRST_CHANNEL_WORD and
-FIRST_CHANNEL_CONSTANT on follow CHANNEL_WORDS and CHANNEL_CONSTANTS for every channel in order. In `ints` and
-`policies` follow two words, and one word, for every channel.
+FIRST_CHANNEL_CONSTANT on follow CHANNEL_WORDS and CHANNEL_CONSTANTS for every channel in order; at the end of
+`floats` stands, for every channel, one word for each bin of the season. In `ints` and `policies` follow CHANNEL_INTS
+words, and one word, for every channel.
 """
+
+# evidence: what a channel can show; one file and one line in `evidence.py` each
+SIGNALS = ("error", "error_mean", "level", "season", "novelty", "repeat", "logit")
+ERROR, MEAN_ERROR, LEVEL, SEASON, NOVELTY, REPEAT, LOGIT = range(len(SIGNALS))
+SIGNAL_COUNT = len(SIGNALS)
 
 # constants, float64: of the detector
 (
@@ -16,24 +22,26 @@ FIRST_CHANNEL_CONSTANT on follow CHANNEL_WORDS and CHANNEL_CONSTANTS for every c
     ERROR_MEAN_GAIN,
     SHORT_GAIN,
     LONG_GAIN,
+    SEASON_GAIN,
+    SEASON_MEAN_GAIN,
     THRESHOLD_LOW,
     THRESHOLD_HIGH,
     THRESHOLD_STEP,
     THRESHOLD_DECAY,
     CLEAR_RATIO,
     CRITICAL_RATIO,
-) = range(15)
-FIRST_CHANNEL_CONSTANT = 16
+) = range(17)
+FIRST_CHANNEL_CONSTANT = 18
 
-# constants, float64: of a channel
-(MEAN, ERROR_FLOOR, LEVEL_FLOOR, ERROR_WEIGHT, ERROR_MEAN_WEIGHT, LEVEL_WEIGHT) = range(6)
-CHANNEL_CONSTANTS = 8
+# constants, float64: of a channel; the weights of all signals follow, 0 where one is not used
+(MEAN, ERROR_FLOOR, LEVEL_FLOOR, LEAST_VALUE, LARGEST_VALUE, LONGEST_REPEAT, FIRST_WEIGHT) = range(7)
+CHANNEL_CONSTANTS = FIRST_WEIGHT + SIGNAL_COUNT + 1
 
 # state, float64: of the detector
 THRESHOLD, PEAK, ANNOUNCED_PEAK, SCORE = range(4)
 FIRST_CHANNEL_WORD = 4
 
-# state, float64: of a channel; three tails of TAIL_WORDS follow
+# state, float64: of a channel; the values of all signals, then their tails of TAIL_WORDS follow
 (
     LAST_VALUE,
     FORECAST,
@@ -41,20 +49,20 @@ FIRST_CHANNEL_WORD = 4
     SHORT_MEAN,
     LONG_MEAN,
     VARIANCE,
-    ERROR_MEAN,
     ABSOLUTE_ERROR,  # of this sample
-    SCALED_ERROR,
-    LEVEL,
     ADOPTED_SPREAD,  # what is learned aside while an alert is open
     ADOPTED_MEAN,
     ADOPTED_VARIANCE,
-    ERROR_TAIL,
-) = range(14)
+    SEASON_SPREAD,
+    SEASON_MEAN,
+    LOWEST_SEEN,
+    HIGHEST_SEEN,
+    FIRST_SIGNAL,
+) = range(15)
+FIRST_TAIL = FIRST_SIGNAL + SIGNAL_COUNT
 (TAIL_THRESHOLD, TAIL_MEAN, TAIL_SQUARE, TAIL_PEAK, TAIL_RUN) = range(5)
 TAIL_WORDS = 5
-ERROR_MEAN_TAIL = ERROR_TAIL + TAIL_WORDS
-LEVEL_TAIL = ERROR_MEAN_TAIL + TAIL_WORDS
-CHANNEL_WORDS = LEVEL_TAIL + TAIL_WORDS
+CHANNEL_WORDS = FIRST_TAIL + SIGNAL_COUNT * TAIL_WORDS
 
 # policies, int64
 (
@@ -69,8 +77,12 @@ CHANNEL_WORDS = LEVEL_TAIL + TAIL_WORDS
     UPDATE_INTERVAL_NS,
     COOLDOWN_NS,
     FREEZE_TIMEOUT_NS,
-) = range(11)
-FIRST_OUTPUT = 12
+    APART,  # 1: the network steps once for every channel, on its standardised value; 0: once, on all values
+    LOGIT_OUTPUT,  # which output of the network is the logit of a fault; -1: none is
+    SEASON_NS,
+    SEASON_BINS,  # 0: no season
+) = range(15)
+FIRST_OUTPUT = 15
 """From here on, for each channel, which output of the model forecasts it; -1: none does."""
 
 HOLD, SKIP, RESET = range(3)
@@ -115,6 +127,8 @@ COUNTERS = (
     "updated",
     "cleared",
     "adopted",
+    "out_of_range",
+    "stuck",
 )
 (
     SAMPLES,
@@ -133,8 +147,10 @@ COUNTERS = (
     UPDATED_COUNT,
     CLEARED_COUNT,
     ADOPTED_COUNT,
-) = range(FIRST_COUNTER, FIRST_COUNTER + 16)
-FIRST_CHANNEL_INT = FIRST_COUNTER + 16
+    OUT_OF_RANGE,
+    STUCK,
+) = range(FIRST_COUNTER, FIRST_COUNTER + len(COUNTERS))
+FIRST_CHANNEL_INT = FIRST_COUNTER + len(COUNTERS)
 
 # state, int64: of a channel
 (
@@ -143,16 +159,18 @@ FIRST_CHANNEL_INT = FIRST_COUNTER + 16
     SHORT_COUNT,
     LONG_COUNT,
     ADOPTED_COUNT_OF_CHANNEL,
-) = range(5)
-CHANNEL_INTS = 5
+    REPEATS,  # how many values in a row have been the same
+    SHOWN,  # one bit for each signal that this sample has
+) = range(7)
+CHANNEL_INTS = 7
 
 NO_EVENT, RAISED, UPDATED, CLEARED = range(4)
 WARNING, CRITICAL = range(2)
 STATE_NONE, STATE_OK, STATE_ANOMALY = -1, 0, 1
 
-# reasons, float64 (channels, REASON_WORDS): overwritten by every scored sample
-VALUE, EXPECTED, BAND, SHARE = range(4)
-REASON_WORDS = 4
+# reasons, float64 (channels, REASON_WORDS): overwritten by every sample above the threshold or in an alert
+VALUE, EXPECTED, BAND, SHARE, STRONGEST = range(5)
+REASON_WORDS = 5
 SIGMAS_OF_BAND = 3.0
 MEAN_OF_SCALED_ERROR = 0.8
 """Mean of |x| over the standard deviation, for normal errors; what the mean error starts from."""

@@ -3,24 +3,27 @@
 from math import sqrt
 
 from edgelstm.kernels.compiled import njit
-from edgelstm.kernels.detection.evidence import error_scale, level_scale
 from edgelstm.kernels.detection.layout import (
     BAND,
-    ERROR_MEAN,
-    ERROR_MEAN_TAIL,
-    ERROR_MEAN_WEIGHT,
-    ERROR_TAIL,
-    ERROR_WEIGHT,
+    ERROR,
     EXPECTED,
+    FIRST_SIGNAL,
+    FIRST_TAIL,
+    FIRST_WEIGHT,
     FORECAST,
-    LEVEL,
-    LEVEL_TAIL,
-    LEVEL_WEIGHT,
     LONG_MEAN,
-    SCALED_ERROR,
+    MEAN_ERROR,
+    SEASON,
     SHARE,
+    SHOWN,
     SIGMAS_OF_BAND,
+    SIGNAL_COUNT,
+    STRONGEST,
+    TAIL_WORDS,
+    VALUE,
 )
+from edgelstm.kernels.detection.season import scale as season_scale
+from edgelstm.kernels.detection.spread import error_scale, level_scale
 from edgelstm.kernels.detection.tail import surprise
 
 
@@ -38,19 +41,32 @@ def fourth_root(x):
 
 
 @njit
-def judge(constants, channel, state, has_error, reason):
-    """Return the channel's part of the fourth power of the score; write its expectation and that part to `reason`."""
-    level = fourth_power(channel[LEVEL_WEIGHT] * surprise(state[LEVEL], constants, state[LEVEL_TAIL:]))
-    error = 0.0
-    if has_error:
-        now = surprise(state[SCALED_ERROR], constants, state[ERROR_TAIL:])
-        lately = surprise(state[ERROR_MEAN], constants, state[ERROR_MEAN_TAIL:])
-        error = fourth_power(channel[ERROR_WEIGHT] * now) + fourth_power(channel[ERROR_MEAN_WEIGHT] * lately)
-    if has_error and error >= level:
+def judge(constants, channel, state, own, reason):
+    """Return the channel's part of the fourth power of the score; write it, and the signal that says most, to `reason`."""
+    total, most, strongest = 0.0, -1.0, 0
+    for signal in range(SIGNAL_COUNT):
+        weight = channel[FIRST_WEIGHT + signal]
+        if weight > 0.0 and own[SHOWN] >> signal & 1:
+            tail = FIRST_TAIL + signal * TAIL_WORDS
+            part = fourth_power(weight * surprise(state[FIRST_SIGNAL + signal], constants, state, tail))
+            total = total + part
+            if part > most:
+                most, strongest = part, signal
+    reason[SHARE], reason[STRONGEST] = total, strongest
+    return total
+
+
+@njit
+def explain(channel, state, own, seasonal, total, x, reason):
+    """Write a channel's value, its share of `total`, and what its strongest signal expected, and how widely."""
+    strongest = reason[STRONGEST]
+    reason[VALUE], reason[SHARE] = x, reason[SHARE] / total
+    if strongest in (ERROR, MEAN_ERROR) and own[SHOWN] >> ERROR & 1:
         reason[EXPECTED] = state[FORECAST]
         reason[BAND] = SIGMAS_OF_BAND * error_scale(channel, state)
+    elif strongest == SEASON and seasonal.shape[0] > 0:
+        reason[EXPECTED] = seasonal[0]
+        reason[BAND] = SIGMAS_OF_BAND * season_scale(channel, state)
     else:
         reason[EXPECTED] = state[LONG_MEAN]
         reason[BAND] = SIGMAS_OF_BAND * level_scale(channel, state)
-    reason[SHARE] = error + level
-    return reason[SHARE]

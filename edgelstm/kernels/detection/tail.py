@@ -26,23 +26,31 @@ LARGEST_EXCESS = 10.0
 LONGEST_RUN = 64.0
 _LN_10 = 2.302585092994046
 
-FLOORS = ((1.5, 0.15), (1.0, 0.04), (0.5, 0.05))
-"""Least threshold and mean excess of the scaled error, of its mean and of the level: for a channel so quiet, or
-a history so short, that its tail would otherwise be a point."""
+FLOORS = (
+    (1.5, 0.15),  # error
+    (1.0, 0.04),  # error_mean
+    (0.5, 0.05),  # level
+    (0.5, 0.05),  # season
+    (0.02, 0.03),  # novelty
+    (1.0, 0.25),  # repeat
+    (4.0, 0.6),  # logit
+)
+"""Least threshold and mean excess of every signal: for a channel so quiet, or a history so short, that its tail would
+otherwise be a point."""
 
 
 @njit
-def surprise(signal, constants, tail):
-    """Return -log10 of the probability of a signal >= 0 this large, at most CAP.
+def surprise(signal, constants, state, at):
+    """Return -log10 of the probability of a signal >= 0 this large, at most CAP, by the tail at state[at].
 
     Below the tail it is only interpolated, 0 at 0 and rising as a square to the surprise where the tail begins.
     """
-    if signal <= tail[TAIL_THRESHOLD]:
-        ratio = signal / tail[TAIL_THRESHOLD]
+    if signal <= state[at + TAIL_THRESHOLD]:
+        ratio = signal / state[at + TAIL_THRESHOLD]
         return constants[TAIL_SURPRISE] * (ratio * ratio)
-    excess, mean = signal - tail[TAIL_THRESHOLD], tail[TAIL_MEAN]
+    excess, mean = signal - state[at + TAIL_THRESHOLD], state[at + TAIL_MEAN]
     square = mean * mean
-    variance = tail[TAIL_SQUARE] - square
+    variance = state[at + TAIL_SQUARE] - square
     shape = LARGEST_SHAPE
     if variance > 0.0:
         shape = 0.5 * (1.0 - square / variance)
@@ -56,30 +64,34 @@ def surprise(signal, constants, tail):
 
 
 @njit
-def learn_tail(signal, constants, tail, least_threshold, least_mean):
-    """Move the tail by one sample, in place.
+def learn_tail(signal, constants, state, at, least_threshold, least_mean):
+    """Move the tail at state[at] by one sample, in place.
 
     What exceeds the threshold in a row is one run and is learned once, by its peak, when it ends: signals follow
     closely on themselves, and a fault must not be in the tail before it has raised an alert.
     """
-    mean = tail[TAIL_MEAN]
-    if signal > tail[TAIL_THRESHOLD]:
-        tail[TAIL_PEAK] = max(tail[TAIL_PEAK], signal - tail[TAIL_THRESHOLD])
-        tail[TAIL_RUN] = tail[TAIL_RUN] + 1.0
-        tail[TAIL_THRESHOLD] = tail[TAIL_THRESHOLD] + constants[TAIL_RISE] * mean
-        if tail[TAIL_RUN] < LONGEST_RUN:
+    mean = state[at + TAIL_MEAN]
+    if signal > state[at + TAIL_THRESHOLD]:
+        state[at + TAIL_PEAK] = max(state[at + TAIL_PEAK], signal - state[at + TAIL_THRESHOLD])
+        state[at + TAIL_RUN] = state[at + TAIL_RUN] + 1.0
+        state[at + TAIL_THRESHOLD] = state[at + TAIL_THRESHOLD] + constants[TAIL_RISE] * mean
+        if state[at + TAIL_RUN] < LONGEST_RUN:
             return
     else:
-        tail[TAIL_THRESHOLD] = max(tail[TAIL_THRESHOLD] - constants[TAIL_DRIFT] * mean, least_threshold)
-        if tail[TAIL_RUN] == 0.0:
+        state[at + TAIL_THRESHOLD] = max(
+            state[at + TAIL_THRESHOLD] - constants[TAIL_DRIFT] * mean, least_threshold
+        )
+        if state[at + TAIL_RUN] == 0.0:
             return
-    excess = min(tail[TAIL_PEAK], LARGEST_EXCESS * mean)
-    tail[TAIL_MEAN] = max(mean + (excess - mean) * constants[TAIL_GAIN], least_mean)
-    tail[TAIL_SQUARE] = tail[TAIL_SQUARE] + (excess * excess - tail[TAIL_SQUARE]) * constants[TAIL_GAIN]
-    forget_run(tail)
+    excess = min(state[at + TAIL_PEAK], LARGEST_EXCESS * mean)
+    state[at + TAIL_MEAN] = max(mean + (excess - mean) * constants[TAIL_GAIN], least_mean)
+    state[at + TAIL_SQUARE] = (
+        state[at + TAIL_SQUARE] + (excess * excess - state[at + TAIL_SQUARE]) * constants[TAIL_GAIN]
+    )
+    forget_run(state, at)
 
 
 @njit
-def forget_run(tail):
+def forget_run(state, at):
     """Leave the run that is going on out of the tail."""
-    tail[TAIL_PEAK], tail[TAIL_RUN] = 0.0, 0.0
+    state[at + TAIL_PEAK], state[at + TAIL_RUN] = 0.0, 0.0

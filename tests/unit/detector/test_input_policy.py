@@ -6,6 +6,7 @@ import pytest
 
 from detector_cases import SECOND, START_NS, noise, plain_model, settings_for, times
 from edgelstm.detector import Detector
+from edgelstm.detector_settings import Evidence
 from edgelstm.errors import SampleError, UsageError
 from edgelstm.sample import Sample
 from edgelstm.stream import LoadedModel
@@ -114,7 +115,12 @@ def test_a_short_gap_spares_the_sample_after_it_a_forecast_error():
     plain, gapped = times(COUNT), times(COUNT)
     gapped[150:] += 5 * SECOND
     channels = settings_for(MODEL.channel_names).channels
-    deaf = tuple(msgspec.structs.replace(channel, level_weight=0.0) for channel in channels)
+    deaf = tuple(
+        msgspec.structs.replace(
+            channel, evidence={name: one for name, one in channel.evidence.items() if name != "level"}
+        )
+        for channel in channels
+    )
     scores = [detector_of(channels=deaf).push_block(t, values).scores[150] for t in (plain, gapped)]
     assert scores[0] > 4.0
     assert scores[1] == 0.0
@@ -162,3 +168,33 @@ def test_settings_for_other_channels_and_models_that_forecast_nothing_are_refuse
     model = dataclasses.replace(model, outputs=(Output(name="class", scale=1.0),))
     with pytest.raises(UsageError, match="forecasts none of its channels"):
         Detector(LoadedModel(model), settings_for(["c0", "c1"]))
+
+
+def test_a_value_out_of_range_is_missing_and_counted():
+    values = noise(0, COUNT)
+    values[100:105, 1] = 900.0
+    channels = settings_for(MODEL.channel_names).channels
+    limited = (channels[0], msgspec.structs.replace(channels[1], valid_range=(-50.0, 50.0)), channels[2])
+    detector = Detector(MODEL, settings_for(MODEL.channel_names, channels=limited))
+    verdicts = detector.push_block(times(COUNT), values)
+    assert detector.counters["out_of_range"] == 5
+    assert detector.counters["missing_values"] == 5
+    assert verdicts.alerts == []
+
+
+def test_a_sensor_that_is_stuck_is_counted_once_and_raises():
+    values = noise(0, COUNT)
+    values[120:, 1] = values[120, 1]
+    channels = settings_for(MODEL.channel_names).channels
+    listening = msgspec.structs.replace(
+        channels[1],
+        longest_repeat=20,
+        evidence={"repeat": Evidence(threshold=1.0, mean_excess=0.25, mean_square=0.125)},
+    )
+    detector = Detector(
+        MODEL, settings_for(MODEL.channel_names, channels=(channels[0], listening, channels[2]))
+    )
+    verdicts = detector.push_block(times(COUNT), values)
+    assert detector.counters["stuck"] == 1
+    assert [alert.event_type for alert in verdicts.alerts][:1] == ["raised"]
+    assert verdicts.alerts[0].channels[0].name == "c1"

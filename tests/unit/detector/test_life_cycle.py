@@ -98,7 +98,7 @@ def test_cooldown_is_time():
 def baselines(detector: Detector) -> np.ndarray:
     own = detector._floats[at.FIRST_CHANNEL_WORD :].reshape(3, at.CHANNEL_WORDS)
     return own[
-        :, [at.LONG_MEAN, at.VARIANCE, at.ERROR_SPREAD, *range(at.ERROR_TAIL, at.CHANNEL_WORDS)]
+        :, [at.LONG_MEAN, at.VARIANCE, at.ERROR_SPREAD, *range(at.FIRST_TAIL, at.CHANNEL_WORDS)]
     ].copy()
 
 

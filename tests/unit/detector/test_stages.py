@@ -38,13 +38,13 @@ def test_surprise_is_minus_log_of_the_tail_probability(shape, excess, scale):
         expected = 2.0 + excess / scale / math.log(10.0)
     else:
         expected = 2.0 + math.log10(1.0 + shape * excess / scale) / shape
-    found = surprise(2.0 + excess, CONSTANTS, tail)
+    found = surprise(2.0 + excess, CONSTANTS, tail, 0)
     assert found == pytest.approx(min(expected, CAP), rel=1e-2 if shape < 1e-3 else 1e-6)
 
 
 def test_surprise_rises_from_nothing_and_is_capped():
     tail = np.array([2.0, 0.4, 0.3, 0.0, 0.0])
-    found = [surprise(signal, CONSTANTS, tail) for signal in np.linspace(0.0, 30.0, 300)]
+    found = [surprise(signal, CONSTANTS, tail, 0) for signal in np.linspace(0.0, 30.0, 300)]
     assert found[0] == 0.0
     assert found == sorted(found)
     assert found[-1] == CAP
@@ -56,7 +56,7 @@ def test_an_adaptive_tail_finds_its_quantile():
     tail = np.array([1.0, 0.5, 0.5, 0.0, 0.0])
     signals = rng.exponential(size=60_000)
     for signal in signals:
-        learn_tail(signal, CONSTANTS, tail, 0.5, 0.05)
+        learn_tail(signal, CONSTANTS, tail, 0, 0.5, 0.05)
     assert 0.005 < math.exp(-tail[0]) < 0.02
     assert 0.6 < tail[1] < 1.8
 
@@ -64,9 +64,9 @@ def test_an_adaptive_tail_finds_its_quantile():
 def test_a_run_is_learned_once_when_it_ends():
     tail = np.array([1.0, 0.5, 0.5, 0.0, 0.0])
     for _ in range(30):
-        learn_tail(4.0, CONSTANTS, tail, 0.5, 0.05)
+        learn_tail(4.0, CONSTANTS, tail, 0, 0.5, 0.05)
     assert tail[1] == 0.5, "nothing is learned of a fault that goes on"
-    learn_tail(0.0, CONSTANTS, tail, 0.5, 0.05)
+    learn_tail(0.0, CONSTANTS, tail, 0, 0.5, 0.05)
     assert 0.5 < tail[1] < 0.7
     assert tail[4] == 0.0
 

@@ -1,0 +1,36 @@
+"""Forecast error, scaled by its running spread, and the mean of it over a few samples."""
+
+from edgelstm.kernels.compiled import njit
+from edgelstm.kernels.detection.layout import (
+    ABSOLUTE_ERROR,
+    ERROR,
+    ERROR_GAIN,
+    ERROR_MEAN_GAIN,
+    ERROR_SPREAD,
+    FIRST_SIGNAL,
+    FORECAST,
+    MEAN_ERROR,
+)
+from edgelstm.kernels.detection.spread import LARGEST_ERROR, error_scale
+
+LARGEST_SCALED_ERROR = 10.0
+
+
+@njit
+def observe(constants, channel, state, x):
+    """Bring the error and its mean up to a value for which a forecast stands in `state`."""
+    error = abs(x - state[FORECAST])
+    scaled = error / error_scale(channel, state)
+    state[ABSOLUTE_ERROR] = error
+    state[FIRST_SIGNAL + ERROR] = scaled
+    mean = state[FIRST_SIGNAL + MEAN_ERROR]
+    step = min(scaled, LARGEST_SCALED_ERROR) - mean
+    state[FIRST_SIGNAL + MEAN_ERROR] = mean + constants[ERROR_MEAN_GAIN] * step
+
+
+@njit
+def learn(constants, channel, state):
+    """Move the spread by one error that is taken for normal."""
+    largest = LARGEST_ERROR * error_scale(channel, state)
+    step = min(state[ABSOLUTE_ERROR], largest) - state[ERROR_SPREAD]
+    state[ERROR_SPREAD] = state[ERROR_SPREAD] + constants[ERROR_GAIN] * step

@@ -19,7 +19,7 @@ from edgelstm.model import Channel, Model, Output, Provenance
 from edgelstm.model_check import check
 
 FORMAT_VERSION = 1
-ARITHMETIC_VERSION = 0
+ARITHMETIC_VERSION = 1
 METADATA_KEY = "edgelstm"
 MAX_FILE_BYTES = 1 << 30
 
@@ -126,9 +126,8 @@ def _decode(text: str) -> _Document:
             ("arithmetic", versions.arithmetic_version, ARITHMETIC_VERSION),
         ):
             if found != known:
-                raise ModelFileError(
-                    f"has {what} version {found}; this edgelstm knows {known}: update edgelstm"
-                )
+                remedy = "update edgelstm" if found > known else "convert the trained model again"
+                raise ModelFileError(f"has {what} version {found}; this edgelstm knows {known}: {remedy}")
         return msgspec.json.decode(text, type=_Document)
     except (msgspec.DecodeError, RecursionError) as exc:
         raise ModelFileError(f"its document is wrong: {exc}") from None

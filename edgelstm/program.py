@@ -22,7 +22,7 @@ from edgelstm.reference.row_product import LANES, QUAD, pack_rows
 ALIGNED_WORDS = 16
 """What weights and states are aligned to: a cache line of 64 bytes."""
 
-_ONE = 1 << 23  # in Q8.23
+_CELL_END, _ONE = 1 << 30, 1 << 23  # 128 in Q7.23, where a cell saturates; 1 in Q8.23
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,6 +241,10 @@ class Builder:
     def padded(units: int) -> int:
         """Return `units` rounded up to whole vectors: what every array of a kernel is padded to."""
         return _padded(units)
+
+    def cell_state(self, units: int) -> int:
+        """Return the word of a new Q7.23 cell, which saturates at 128."""
+        return self.state(units, np.int32, low=-_CELL_END, high=_CELL_END - 1)
 
     def blended_state(self, units: int) -> int:
         """Return the word of a new Q8.23 state that is blended with its own past and stays within 1."""

@@ -1,14 +1,14 @@
 """The logistic function and the hyperbolic tangent over lanes; twins in `reference/activations.py`.
 
-A table entry is a knot and the distance to the next one, 64 bits that one load brings.
+A table entry is a knot and a sixteenth of the distance to the next one, 64 bits that one load brings.
 """
 
 from llvmlite import ir
 from numba.core import cgutils
 
 from edgelstm.kernels.instructions import gathers_fast
-from edgelstm.kernels.lanes import INT32, INT32S, INT64, LANES, Lanes, mulr, rshift, splat
-from edgelstm.reference.activations import SIXTEEN
+from edgelstm.kernels.lanes import INT32, INT32S, INT64, LANES, Lanes, splat
+from edgelstm.reference.activations import LARGEST
 from edgelstm.reference.sigmoid_table import KNOTS
 
 _DOUBLE = ir.DoubleType()
@@ -17,23 +17,23 @@ _ENTRIES = ir.VectorType(INT64, LANES // 2)
 
 def sigmoid(z):
     """Return s(z) in Q0.31 for `z` in Q15.16."""
-    return _interpolate(z.clip(-SIXTEEN, SIXTEEN))
+    return _above_half(z.with_sign_of(z).minimum(LARGEST), z) + (1 << 30)
 
 
 def tanh(z):
-    """Return tanh(z) in Q0.31 for `z` in Q15.16."""
-    return (_interpolate(z.clip(-SIXTEEN // 2, SIXTEEN // 2) << 1) - (1 << 30)) << 1
+    """Return tanh(z) in Q0.30 for `z` in Q15.16."""
+    return _above_half(z.with_sign_of(z).minimum(LARGEST >> 1) << 1, z)
 
 
 def tanh_of_cell(cell):
-    """Return tanh in Q0.31 of `cell` in Q8.23."""
-    return (sigmoid(rshift(cell, 6)) - (1 << 30)) << 1
+    """Return tanh in Q0.30 of `cell` in Q7.23."""
+    return _above_half(((cell.with_sign_of(cell) + 32) >> 6).minimum(LARGEST), cell)
 
 
-def _interpolate(q):
-    """Look the logistic function up, linear between knots, for `q` within 16 in Q15.16."""
-    knot, step = _knot_and_step(q.builder, (q >> 11) + 512)
-    return knot + mulr(step, (q & 2047) << 20)
+def _above_half(magnitude, sign):
+    """Look s(z) - 1/2 up, linear between knots, for |z| in Q15.16 and lanes that have the sign of z."""
+    knot, step = _knot_and_step(magnitude.builder, magnitude >> 11)
+    return (knot + ((step * (magnitude & 2047)) >> 7)).with_sign_of(sign)
 
 
 def _knot_and_step(build, indices):
@@ -101,7 +101,7 @@ def _gather_entries(build, table, indices):
 
 def _make_table(module):
     entries = [
-        int(low) | (int(following) - int(low)) << 32
+        int(low) | (int(following) - int(low)) >> 4 << 32
         for low, following in zip(KNOTS[:-1], KNOTS[1:], strict=True)
     ]
     constant = ir.Constant(ir.ArrayType(INT64, len(entries)), entries)

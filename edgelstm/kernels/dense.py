@@ -22,7 +22,7 @@ def _sigmoid(z, at):
 
 @over_lanes
 def _tanh(z, at):
-    z[at] = activations.tanh(z[at])
+    z[at] = activations.tanh(z[at]) << 1
 
 
 @over_lanes

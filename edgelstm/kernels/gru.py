@@ -14,7 +14,7 @@ def _reset_eight_units(z_inputs, z_hidden, hidden, reset_hidden, at):
 @over_lanes
 def _blend_eight_units(u_inputs, u_hidden, n_inputs, n_hidden, state, hidden, at):
     u = sigmoid(u_inputs[at] + u_hidden[at])
-    n = rshift(tanh(n_inputs[at] + n_hidden[at]), 8)
+    n = rshift(tanh(n_inputs[at] + n_hidden[at]), 7)
     blended = n + mulr(u, state[at] - n)  # both are within 1 in Q8.23: nothing can saturate
     state[at] = blended
     hidden[at] = saturate16(rshift(blended, 8))

@@ -129,6 +129,19 @@ class Lanes:
     def __rshift__(self, other):
         return self._lanes(self.builder.ashr(self.value, self._of(other)))
 
+    def minimum(self, highest):
+        """Return the values limited to at most `highest`."""
+        most = self._of(highest)
+        return self._lanes(
+            self.builder.select(self.builder.icmp_signed("<", self.value, most), self.value, most)
+        )
+
+    def with_sign_of(self, other):
+        """Return the values, negated in the lanes where `other` is negative."""
+        zero = ir.Constant(self.value.type, None)
+        negative = self.builder.icmp_signed("<", other.value, zero)
+        return self._lanes(self.builder.select(negative, self.builder.sub(zero, self.value), self.value))
+
     def clip(self, low, high):
         """Return the values limited to `low` .. `high`."""
         lowest = self._of(low)
@@ -217,11 +230,8 @@ def saturate16(value):
     return value.clip(-32768, 32767)
 
 
-def add_saturating(a, b):
-    """Return `saturate32(a + b)`."""
-    signature = ir.FunctionType(INT32S, [INT32S, INT32S])
-    function = cgutils.get_or_insert_function(a.builder.module, signature, f"llvm.sadd.sat.v{LANES}i32")
-    return Lanes(a.builder, a.builder.call(function, [a.value, b.value]))
+def saturate31(value):
+    return value.clip(-(1 << 30), (1 << 30) - 1)
 
 
 def shift_left_saturating(value, bits):

@@ -33,12 +33,12 @@ def require_array(values: NDArray[np.generic], shape: tuple[int, ...], dtype: ty
     require(values.shape == shape, f"{where} have shape {values.shape}, expected {shape}")
 
 
-def require_int32(worst: NDArray[np.int64], where: str) -> None:
-    """Require the largest magnitude of every row to fit in int32."""
+def require_int32(worst: NDArray[np.int64], where: str, bits: int = 31) -> None:
+    """Require the largest magnitude of every row to be below 2**bits: to fit in int32, or in half of it."""
     row = int(np.argmax(worst))
     require(
-        int(worst[row]) < 2**31,
-        f"{where}: row {row} can reach {int(worst[row])}, which does not fit in int32",
+        int(worst[row]) < 2**bits,
+        f"{where}: row {row} can reach {int(worst[row])}, which is not below 2**{bits}",
     )
 
 

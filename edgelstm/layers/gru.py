@@ -38,7 +38,7 @@ class Gru(Layer):
         inputs = self.inputs.check(f"{where}: inputs", 3 * self.units, columns[0])
         hidden = self.hidden.check(f"{where}: hidden", 3 * self.units, self.units)
         require_int32(inputs, f"{where}: inputs")
-        require_int32(hidden, f"{where}: hidden")
+        require_int32(hidden, f"{where}: hidden", bits=30 if self.reset_after else 31)  # r multiplies it
         require_int32(inputs + hidden, where)
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:

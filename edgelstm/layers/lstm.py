@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from edgelstm.layers.bounds import require_int32, require_units
 from edgelstm.layers.layer import Layer
 from edgelstm.layers.products import RowProduct
@@ -39,7 +37,7 @@ class Lstm(Layer):
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
         stride = build.padded(self.units)
         z = build.scratch(4 * stride)
-        cell = build.state(self.units, np.int32)
+        cell = build.cell_state(self.units)
         hidden = build.state_vector(self.units)
         build.product(self.inputs, 4, sources[0], z)
         build.product(self.hidden, 4, hidden, z, accumulate=True)

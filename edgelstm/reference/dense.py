@@ -18,7 +18,7 @@ def activate(z, stride, activation):
     elif activation == SIGMOID:
         z[:stride] = sigmoid(z[:stride].astype(np.int64))
     elif activation == TANH:
-        z[:stride] = tanh(z[:stride].astype(np.int64))
+        z[:stride] = 2 * tanh(z[:stride].astype(np.int64))
 
 
 def narrow(z, stride, bits, hidden):

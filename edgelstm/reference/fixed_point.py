@@ -10,7 +10,10 @@ Integers = NDArray[np.int64]
 
 
 def mulr(a: Integers, b: Integers) -> Integers:
-    """Return `(a * b + 2**30) >> 31`, the rounding doubling high multiply (`SQRDMULH` without its saturation)."""
+    """Return `(a * b + 2**30) >> 31`, the rounding doubling high multiply (`SQRDMULH` without its saturation).
+
+    One operand is always within 2**30: doubled, it fits the plain high multiply of smaller cores (`SMMULR`).
+    """
     return (a * b + (1 << 30)) >> 31
 
 
@@ -21,6 +24,10 @@ def rshift(value: Integers, bits: int) -> Integers:
 
 def saturate16(value: Integers) -> Integers:
     return np.clip(value, -(2**15), 2**15 - 1)
+
+
+def saturate31(value: Integers) -> Integers:
+    return np.clip(value, -(2**30), 2**30 - 1)
 
 
 def saturate32(value: Integers) -> Integers:

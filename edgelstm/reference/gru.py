@@ -3,7 +3,7 @@
 import numpy as np
 
 from edgelstm.reference.activations import sigmoid, tanh
-from edgelstm.reference.fixed_point import mulr, rshift, saturate16, saturate32
+from edgelstm.reference.fixed_point import mulr, rshift, saturate16
 
 
 def gru_reset(z_inputs, z_hidden, stride, hidden, reset_hidden):
@@ -28,7 +28,7 @@ def gru_cell(z_inputs, z_hidden, stride, reset_after, state, hidden):
     x = z_inputs[: 3 * stride].astype(np.int64).reshape(3, stride)
     h = z_hidden[: 3 * stride].astype(np.int64).reshape(3, stride)
     r, u = sigmoid(x[0] + h[0]), sigmoid(x[1] + h[1])
-    n = rshift(tanh(x[2] + (mulr(r, h[2]) if reset_after else h[2])), 8)
-    blended = saturate32(n + mulr(u, state[:stride] - n))
+    n = rshift(tanh(x[2] + (mulr(r, h[2]) if reset_after else h[2])), 7)
+    blended = n + mulr(u, state[:stride] - n)  # both are within 1
     state[:stride] = blended
     hidden[:stride] = saturate16(rshift(blended, 8))

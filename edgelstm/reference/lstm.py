@@ -3,17 +3,18 @@
 import numpy as np
 
 from edgelstm.reference.activations import sigmoid, tanh, tanh_of_cell
-from edgelstm.reference.fixed_point import mulr, rshift, saturate16, saturate32
+from edgelstm.reference.fixed_point import mulr, rshift, saturate16, saturate31
 
 
 def lstm_cell(z, stride, cell, hidden):
     """Advance the state of one layer from its pre-activations, in place.
 
     z       int32  (4 * stride,)  Q15.16, gates i, f, g, o, each padded with zeros to `stride`
-    cell    int32  (stride,)      Q8.23, read, then written
+    cell    int32  (stride,)      Q7.23, read, then written
     hidden  int16  (stride,)      Q0.15, written
     """
     i, f, g, o = z[: 4 * stride].astype(np.int64).reshape(4, stride)
-    c = saturate32(mulr(cell[:stride].astype(np.int64), sigmoid(f)) + rshift(mulr(sigmoid(i), tanh(g)), 8))
+    kept = mulr(sigmoid(f), cell[:stride].astype(np.int64))
+    c = saturate31(kept + mulr(sigmoid(i), rshift(tanh(g), 7)))
     cell[:stride] = c
-    hidden[:stride] = saturate16(rshift(mulr(sigmoid(o), tanh_of_cell(c)), 16))
+    hidden[:stride] = saturate16(rshift(mulr(sigmoid(o), tanh_of_cell(c)), 15))

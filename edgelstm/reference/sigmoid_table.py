@@ -80,7 +80,5 @@ POSITIVE_KNOTS: NDArray[np.int32] = np.array(
 )
 # fmt: on
 
-KNOTS: NDArray[np.int32] = np.concatenate(
-    [(2**31 - POSITIVE_KNOTS[:0:-1].astype(np.int64)).astype(np.int32), POSITIVE_KNOTS, POSITIVE_KNOTS[-1:]]
-)
-"""1,026 knots over -16 to 16 by the symmetry s(-x) = 1 - s(x); the last is doubled so that x = 16 has a neighbour."""
+KNOTS: NDArray[np.int32] = POSITIVE_KNOTS - np.int32(2**30)
+"""s(x) - 1/2 at the same knots: what a backend keeps, the other half following from s(-x) - 1/2 = -(s(x) - 1/2)."""

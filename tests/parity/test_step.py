@@ -61,11 +61,11 @@ def test_inputs_at_the_ends_of_the_scale(loudness):
 
 
 def test_states_at_saturation_stay_there_and_equal():
-    """A cell that only adds reaches the end of Q8.23 and neither wraps nor parts from the twin."""
+    """A cell that only adds reaches the end of Q7.23 and neither wraps nor parts from the twin."""
     loaded = LoadedModel(random_model(11, 2, [("lstm", 8)], extreme=True))
     stream = loaded.stream()
     state = loaded.program.initial_state()
-    stream._state[:, :8] = state[:, :8] = np.array([2**31 - 1, -(2**31)] * 4)
+    stream._state[:, :8] = state[:, :8] = np.array([2**30 - 1, -(2**30)] * 4)
     context, _ = twin.bind(loaded.program.words, state, loaded.program.new_scratch())
     x = np.full((50, 2), 1e9, np.float32)
     y, expected = stream.run(x), np.empty((50, 8), np.float32)

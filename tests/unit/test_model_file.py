@@ -141,7 +141,7 @@ OUT_OF_BOUNDS = {
     "weight type": (changed_product(ONE_LAYER, weights=np.zeros((8, 3), np.int16)), "int16"),
     "multiplier": (changed_product(ONE_LAYER, multipliers=np.full((1, 8), 2**30, np.int32)), "1073741824"),
     "shift": (changed_product(ONE_LAYER, shifts=np.full((1, 8), 31, np.int32)), "31"),
-    "bias": (changed_product(ONE_LAYER, bias=np.full(8, 2**31 - 1, np.int32)), "int32"),
+    "bias": (changed_product(ONE_LAYER, bias=np.full(8, 2**31 - 1, np.int32)), r"below 2\*\*31"),
     "rows": (changed_product(ONE_LAYER, weights=np.zeros((7, 3), np.int8)), "7"),
     "columns": (changed_product(ONE_LAYER, weights=np.zeros((8, 2), np.int8)), "2"),
     "gain": (

@@ -22,6 +22,18 @@ from edgelstm.errors import ConfigError
 _DURATIONS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_SOURCES = ("stdin:", "file:PATH", "unix:PATH")
+_LINE_FORMATS = ("json", "csv", "influx", "senml")
+_OWN_TIME = ("influx", "senml", "sparkplug")
+_FORMATS_WITH = {
+    "timestamp": ("json", "msgpack", "csv", *_OWN_TIME),
+    "sequence": ("json", "msgpack", "csv"),
+    "channels": ("json", "msgpack", "csv", "scalar", *_OWN_TIME),
+    "key": ("json", "msgpack", "influx", "senml"),
+    "channel": ("scalar",),
+    "join_tolerance": ("scalar",),
+}
+"""Keys of an input, and the formats that they mean something for."""
 _RANGES: dict[str, tuple[float, float]] = {
     "mqtt.keepalive": (1, 65_535),
     "mqtt.session_expiry": (0, 4_294_967_295),
@@ -36,6 +48,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "durability.outbox_max_age": (1, 1e9),
     "limits.max_streams": (1, 1_000_000),
     "limits.queue": (1, 10_000_000),
+    "limits.future": (0, 1e9),
 }
 
 
@@ -99,6 +112,7 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     max_streams: int = 2000
     queue: int = 10_000  # messages received and not yet scored
+    future: Duration = Duration(300.0)  # samples further ahead of our clock are refused
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,15 +127,19 @@ class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Topics whose payloads are samples of streams."""
 
     name: str
-    topics: tuple[str, ...]
     model: str
-    stream: str = "{topic}"  # {topic}, or levels {0}, {1}, ... of the topic
+    topics: tuple[str, ...] = ()
+    source: str = ""  # instead of topics: stdin:, file:PATH, unix:PATH
+    stream: str = "{topic}"  # {topic}, levels {0}, {1}, ... of the topic, {key}
     qos: int = 1
-    format: Literal["json", "raw"] = "json"
+    format: Literal["json", "msgpack", "raw", "scalar", "csv", "influx", "senml", "sparkplug"] = "json"
     channels: tuple[str, ...] = ()  # dotted paths in the payload, in the order of the model's channels
-    timestamp: str = "arrival"  # a dotted path, or "arrival"
-    timestamp_format: Literal["unix_s", "unix_ms", "unix_ns", "rfc3339"] = "unix_s"
+    timestamp: str = "arrival"  # a dotted path, "arrival", or "own" where the format has a place for it
+    timestamp_format: Literal["unix_s", "unix_ms", "unix_us", "unix_ns", "rfc3339"] = "unix_s"
     sequence: str = ""  # dotted path of the sender's own counter
+    key: str = ""  # what in the payload tells streams apart: a dotted path, tags of influx, "bn" of senml
+    channel: str = ""  # scalar: template of the channel's name, from levels of the topic
+    join_tolerance: Duration = Duration(0.0)  # scalar: how long a value holds; 0: two periods of the model
     detector: dict[str, Any] = {}  # settings that override those of the model file
 
 
@@ -161,6 +179,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def slug(text: str) -> str:
     """Return `text` with whatever has no place in a topic level or a file name replaced by "_"."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_.") or "_"
+
+
+def stream_name(entry: InputConfig, topic: str, key: str = "") -> str:
+    """Return the name that the input's template gives to the stream of a topic, and of a key in its payloads."""
+    levels = topic.split("/")
+    return slug(
+        entry.stream.format(*levels, *[""] * (32 - len(levels)), topic=topic.replace("/", "_"), key=key)
+    )
 
 
 def load(path: str | os.PathLike[str], environment: Mapping[str, str] = os.environ) -> Config:
@@ -286,8 +312,35 @@ def _check_input(config: Config, where: str, entry: InputConfig) -> None:
         hint = f'did you mean "{close[0]}"?' if close else f"configured: {', '.join(models)}"
         raise ConfigError(f'{where}.model: no [[model]] is named "{entry.model}"; {hint}')
     _range(f"{where}.qos", entry.qos, 0, 1)
-    if not entry.topics:
-        raise ConfigError(f"{where}.topics: is empty")
+    _check_origin(config, where, entry)
+    for key in ("stream", "channel"):
+        try:
+            getattr(entry, key).format(*["x"] * 32, topic="x", key="x")
+        except (LookupError, ValueError, AttributeError, TypeError):
+            raise ConfigError(
+                f'{where}.{key}: is "{getattr(entry, key)}", expected text with {{topic}}, {{key}} or levels {{0}}, {{1}}'
+            ) from None
+    _check_format(where, entry)
+    if config.durability.mode == "strict" and entry.timestamp == "arrival" and not entry.sequence:
+        raise ConfigError(
+            f"{where}.timestamp: without a timestamp or a sequence a redelivered sample cannot be recognised, "
+            'which durability.mode = "strict" needs'
+        )
+
+
+def _check_origin(config: Config, where: str, entry: InputConfig) -> None:
+    """Check where an input's samples come from: topics of the broker, or a source."""
+    if bool(entry.topics) == bool(entry.source):
+        raise ConfigError(f"{where}: needs either topics of the broker or a source, such as {_SOURCES[1]}")
+    if entry.source:
+        scheme, _, address = entry.source.partition(":")
+        known = [example.partition(":")[0] for example in _SOURCES]
+        if scheme not in known or bool(address) == (scheme == "stdin"):
+            raise ConfigError(f'{where}.source: is "{entry.source}", expected one of {", ".join(_SOURCES)}')
+        if entry.format not in _LINE_FORMATS:
+            raise ConfigError(
+                f'{where}.format: "{entry.format}" does not come in lines; expected one of {", ".join(_LINE_FORMATS)}'
+            )
     for topic in entry.topics:
         if not valid_filter(topic):
             raise ConfigError(f'{where}.topics: "{topic}" is no topic filter')
@@ -295,21 +348,32 @@ def _check_input(config: Config, where: str, entry: InputConfig) -> None:
             raise ConfigError(
                 f'{where}.topics: "{topic}" would feed our own output below "{config.publish.base_topic}" back to us'
             )
-    try:
-        entry.stream.format(*["x"] * 32, topic="x")
-    except (LookupError, ValueError, AttributeError, TypeError):
+
+
+def _check_format(where: str, entry: InputConfig) -> None:
+    """Check that an input sets no key that its format has no use for, and those that it cannot do without."""
+    unused = [
+        key
+        for key, formats in _FORMATS_WITH.items()
+        if getattr(entry, key) not in ("", (), "arrival", 0.0) and entry.format not in formats
+    ]
+    if unused:
         raise ConfigError(
-            f'{where}.stream: is "{entry.stream}", expected text with {{topic}} or levels {{0}}, {{1}}'
-        ) from None
-    if entry.format == "raw" and (entry.timestamp != "arrival" or entry.sequence or entry.channels):
-        raise ConfigError(
-            f'{where}.format: "raw" has the model\'s channels and nothing else: remove timestamp, sequence and channels'
+            f'{where}.{unused[0]}: has no meaning for format "{entry.format}"; remove it, '
+            f"or choose one of {', '.join(_FORMATS_WITH[unused[0]])}"
         )
-    if config.durability.mode == "strict" and entry.timestamp == "arrival" and not entry.sequence:
+    if entry.format in _OWN_TIME and entry.timestamp not in ("arrival", "own"):
         raise ConfigError(
-            f"{where}.timestamp: without a timestamp or a sequence a redelivered sample cannot be recognised, "
-            'which durability.mode = "strict" needs'
+            f'{where}.timestamp: is "{entry.timestamp}", expected "own" or "arrival" for {entry.format}'
         )
+    if entry.format == "influx" and entry.timestamp == "own" and entry.timestamp_format == "rfc3339":
+        raise ConfigError(f"{where}.timestamp_format: times of influx are numbers, mostly unix_ns")
+    if entry.format == "scalar" and not entry.channel:
+        raise ConfigError(
+            f'{where}.channel: is missing; which level of the topic names the channel? Such as "{{2}}"'
+        )
+    if "{key}" in entry.stream and not entry.key:
+        raise ConfigError(f"{where}.stream: uses {{key}}, but {where}.key is not set")
 
 
 def _range(key: str, value: float, low: float, high: float) -> None:
@@ -352,8 +416,14 @@ def _absolute(config: Config, folder: Path) -> Config:
         name: resolve(getattr(config.mqtt, name))
         for name in ("password_file", "ca_file", "cert_file", "key_file")
     }
+
+    def opened(source: str) -> str:
+        scheme, separator, address = source.partition(":")
+        return f"{scheme}{separator}{resolve(address)}"
+
     return msgspec.structs.replace(
         config,
+        input=tuple(msgspec.structs.replace(entry, source=opened(entry.source)) for entry in config.input),
         node=msgspec.structs.replace(config.node, state_dir=resolve(config.node.state_dir)),
         mqtt=msgspec.structs.replace(config.mqtt, **mqtt),
         model=tuple(msgspec.structs.replace(model, path=resolve(model.path)) for model in config.model),

@@ -31,6 +31,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgelstm.config import DEFAULT_PORTS, Config
 from edgelstm.errors import ConfigError
+from edgelstm.message import Message
 
 _log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5.0
@@ -38,19 +39,6 @@ STOP_S = 1.0
 STEADY_S = 10.0
 MOST_ON_THE_WAY = 1000
 USER_TIMEOUT_MS = 10_000
-
-
-class Message(NamedTuple):
-    """A message received, and what it takes to acknowledge it."""
-
-    topic: str
-    payload: bytes
-    mid: int
-    qos: int
-    generation: int
-    retained: bool
-    arrival_ns: int
-    repeated: bool = False  # the broker says that it sent it before
 
 
 class Sent(NamedTuple):
@@ -286,6 +274,7 @@ class Link:
                 message.retain,
                 time.time_ns(),
                 message.dup,
+                self,
             )
         )
 

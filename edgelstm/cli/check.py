@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import TYPE_CHECKING
 
 from edgelstm.errors import UsageError
@@ -47,7 +48,7 @@ def _describe(config: Config, models: dict[str, LoadedModel]) -> None:
         )
     for wanted in config.input:
         print(
-            f"input       {wanted.name}: {', '.join(wanted.topics)} -> model {wanted.model}, {wanted.format}"
+            f"input       {wanted.name}: {', '.join(wanted.topics) or wanted.source} -> model {wanted.model}, {wanted.format}"
         )
         if wanted.timestamp == "arrival" and not wanted.sequence:
             print(
@@ -66,18 +67,23 @@ def _explain(config: Config, models: dict[str, LoadedModel], topic: str, payload
     if route is None:
         raise UsageError(f'--topic {topic}: no input listens to it; topics are: '
                          f"{', '.join(t for entry in config.input for t in entry.topics)}")  # fmt: skip
-    print(f"topic       {topic} -> input {route.input.name}, stream {route.stream}")
+    shown = route.stream() if "{key}" not in route.input.stream else "by key"
+    print(f"topic       {topic} -> input {route.input.name}, stream {shown}")
     if payload is None:
         return
     try:
-        readings = route.decode(payload.encode())
+        blocks = route.decode(topic, payload.encode(), time.time_ns())
     except PayloadError as exc:
         raise UsageError(f"--payload: {exc}") from None
-    for reading in readings:
-        when = "arrival" if reading.time_ns is None else timestamp(reading.time_ns)
-        values = ", ".join(
-            f"{name} {'missing' if value != value else f'{value:g}'}"
-            for name, value in zip(route.model.channel_names, reading.values.tolist(), strict=True)
-        )
-        sequence = "" if reading.sequence is None else f", sequence {reading.sequence}"
-        print(f"sample      {when}{sequence}: {values}")
+    if not blocks:
+        print("sample      none (yet): the payload completes no row of channels")
+    for block in blocks:
+        when = "arrival" if block.time_ns is None else timestamp(block.time_ns)
+        sequence = "" if block.sequence is None else f", sequence {block.sequence}"
+        stream = f"stream {route.stream(block.key)}: " if block.key else ""
+        for row in block.values.tolist():
+            values = ", ".join(
+                f"{name} {'missing' if value != value else f'{value:g}'}"
+                for name, value in zip(route.model.channel_names, row, strict=True)
+            )
+            print(f"sample      {stream}{when}{sequence}: {values}")

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 
 from edgelstm.daemon.counters import Counters
-from edgelstm.mqtt_link import Message
+from edgelstm.message import Message
 
 LARGEST_BATCH = 512
 

@@ -96,6 +96,12 @@ class Publisher:
         if wanted:
             self._wake.set()
 
+    def reply(self, topic: str, payload: bytes) -> None:
+        """Publish a word to the sender of a payload as soon as there is a connection."""
+        with self._lock:
+            self._scores.append(Outgoing(topic, payload, "reply"))
+        self._wake.set()
+
     def _run(self) -> None:
         try:
             self._work()

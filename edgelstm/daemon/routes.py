@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from edgelstm.config import Config, InputConfig, filters_overlap, slug
+from edgelstm.config import Config, InputConfig, filters_overlap, stream_name
 from edgelstm.sources import codecs
 from edgelstm.stream import LoadedModel
+
+MOST_KEYS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,20 +17,26 @@ class Route:
     """Where samples of one topic go, and how they are decoded."""
 
     topic: str
-    stream: str
     input: InputConfig
     model: LoadedModel
     decode: codecs.Decode
+    names: dict[str, str] = field(default_factory=dict)  # of streams, by key
+
+    def stream(self, key: str = "") -> str:
+        """Return the name of the stream that samples with this key belong to."""
+        name = self.names.get(key)
+        if name is None:
+            if len(self.names) >= MOST_KEYS:
+                self.names.clear()
+            name = self.names[key] = stream_name(self.input, self.topic, key)
+        return name
 
 
 class Routes:
     """Finds the route of a topic; the first input with a filter that matches takes it."""
 
     def __init__(self, config: Config, models: Mapping[str, LoadedModel]) -> None:
-        self._inputs = [
-            (entry, models[entry.model], codecs.make(entry, models[entry.model].channel_names))
-            for entry in config.input
-        ]
+        self._inputs = [(entry, models[entry.model], _decoder(entry, models)) for entry in config.input]
         self._known: dict[str, Route | None] = {}
         self._most_known = 4 * config.limits.max_streams
 
@@ -41,12 +49,14 @@ class Routes:
 
     def _find(self, topic: str) -> Route | None:
         for entry, model, decode in self._inputs:
-            if any(filters_overlap(wanted, topic) for wanted in entry.topics):
-                return Route(topic, stream_name(entry, topic), entry, model, decode)
+            named = bool(entry.source) and topic == entry.name
+            if named or any(filters_overlap(wanted, topic) for wanted in entry.topics):
+                return Route(topic, entry, model, decode)
         return None
 
 
-def stream_name(entry: InputConfig, topic: str) -> str:
-    """Return the name that the input's template gives to the stream of a topic."""
-    levels = topic.split("/")
-    return slug(entry.stream.format(*levels, *[""] * (32 - len(levels)), topic=topic.replace("/", "_")))
+def _decoder(entry: InputConfig, models: Mapping[str, LoadedModel]) -> codecs.Decode:
+    model = models[entry.model]
+    settings = model.model.detector_settings
+    assert settings is not None  # `load_models` has looked
+    return codecs.make(entry, model.channel_names, settings.period_ns)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from edgelstm import detector, stream
+from edgelstm import detector, sources, stream
 from edgelstm.config import Config
 from edgelstm.daemon.counters import Counters
 from edgelstm.daemon.publisher import Publisher
@@ -87,6 +87,7 @@ class Service:
         self.out_link = Link(
             config, "out", on_connected=self.publisher.connected, last_will=(topics.status, OFFLINE)
         )
+        self._listens = any(entry.topics for entry in config.input)
         filters = [(topic, entry.qos) for entry in config.input for topic in entry.topics]
         self.in_link = Link(
             config,
@@ -95,7 +96,12 @@ class Service:
             subscriptions=filters,
             forget=self._replaced(database, filters),
         )
-        self.publisher.link, self.worker.link = self.out_link, self.in_link
+        self.publisher.link = self.out_link
+        self.sources = {
+            entry.name: sources.make(entry, config.state_dir, self.worker.inbox.put)
+            for entry in config.input
+            if entry.source
+        }
 
     def run(self) -> None:
         """Run until a signal or `stop`; raises EdgeLstmError where a part failed or no broker answers in time."""
@@ -107,6 +113,8 @@ class Service:
         self.publisher.start()
         self.worker.start()
         self.in_link.start()
+        for source in self.sources.values():
+            source.start()
         self._first_connect()
         _log.info(
             "event=started node=%s broker=%s models=%d",
@@ -118,6 +126,8 @@ class Service:
         while not self._stop.wait(0.5) and failed is None:
             failed = self._failed_part()
             self._checkpoint(log)
+            if self.sources and all(source.ended for source in self.sources.values()) and not self._listens:
+                self.stop()
         log.close()
         self._shut_down()
         if failed is None and self.worker.failure is not None:
@@ -168,6 +178,8 @@ class Service:
         """Finish the batch, write states, deliver alerts, say that we are gone."""
         _log.info("event=stopping")
         self.worker.stop()
+        for source in self.sources.values():
+            source.stop()
         self.in_link.stop()
         self.publisher.stop(FLUSH_S)
         self.out_link.stop((Topics.of(self.config).status, OFFLINE))
@@ -204,6 +216,7 @@ class Service:
                 "connected": {"in": self.in_link.connected, "out": self.out_link.connected},
                 "reconnects": {"in": self.in_link.reconnects, "out": self.out_link.reconnects},
                 "refused_topics": self.in_link.refused,
+                "sources": {name: source.state for name, source in self.sources.items()},
                 "counters": self.counters.snapshot(),
             }
         )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from edgelstm.alert import Alert, OpenAlert, alert_id
 from edgelstm.alert_payload import PAYLOAD_VERSION, alert_payload, timestamp
@@ -15,38 +18,48 @@ from edgelstm.daemon.topics import encode
 from edgelstm.detector_settings import DetectorSettings
 from edgelstm.errors import ConfigError, SnapshotError
 from edgelstm.outbox import Position
-from edgelstm.sample import Sample
-from edgelstm.sources.codecs import Reading
+from edgelstm.sources.codecs import Block
 from edgelstm.stream import LoadedModel
-from edgelstm.verdict import Verdict
+from edgelstm.verdict import Verdicts
 
 _log = logging.getLogger(__name__)
 SEQUENCE_WINDOW = 1000
 """A sequence number this little behind the newest is a repeat; further behind, the sender began anew."""
 SET_BACK_NS = 60 * 10**9
-"""So long may samples be far in the past, one after the other, before we believe that their clock was set back."""
+"""So long may samples be far in the past or ahead, one after the other, before we believe their clock."""
 
 
 class Watched:
     """A stream that samples have come for."""
 
-    def __init__(self, route: Route, node: str) -> None:
-        self.name, self.topic, self.node = route.stream, route.topic, node
+    def __init__(self, name: str, route: Route, node: str, future_s: float = 300.0) -> None:
+        self.name, self.topic, self.node = name, route.topic, node
         self.input, self.model = route.input, route.model
         settings = settings_of(route.input, route.model)
         self.detector = route.model.detector(settings)
         self.period_ns = settings.period_ns
         self.samples = 0
         self.last_sequence: int | None = None
-        self.verdict: Verdict | None = None
+        self.last_verdict: tuple[int, float, float] | None = None  # time, score, threshold
         self.resumed = False
         self.snapshot_samples = -1
         self.orphan: bytes | None = None  # the last event of an alert that nobody watches over any more
         self._gap_reset_ns = settings.gap_reset_ns
+        self._future_ns = int(future_s * 1e9)
         self._late_since_ns: int | None = None
+        self._ahead_since_ns: int | None = None
+        self._newest_ns: int | None = None  # of what was gathered or scored
+        self._segments: list[list[tuple[NDArray[np.int64], NDArray[np.float32]]]] = [
+            []
+        ]  # anew from one to the next
 
     def resume(self, position: Position | None, snapshots: Snapshots) -> int:
         """Go on where the stream stood before a restart; return how many samples its state has not seen."""
+        skipped = self._resume(position, snapshots)
+        self._newest_ns = self.detector.last_time_ns
+        return skipped
+
+    def _resume(self, position: Position | None, snapshots: Snapshots) -> int:
         own = position is not None and position.model_digest == self.model.digest
         seen = self._restore_state(position if own else None, snapshots)
         if position is None or not own:
@@ -82,52 +95,110 @@ class Watched:
             _log.warning("stream=%s event=snapshot-refused reason=%s", self.name, reason)
         return seen
 
-    def push(self, reading: Reading, arrival_ns: int) -> Verdict | None:
-        """Give one reading to the detector; raises SampleError."""
-        time_ns = self._time_of(reading, arrival_ns)
-        verdict = self.detector.push(Sample(reading.values, time_ns, reading.sequence))
-        self.samples += 1
-        if reading.sequence is not None:
-            self.last_sequence = reading.sequence
-        if verdict is not None:
-            self.verdict = verdict
-        return verdict
+    def gather(self, block: Block, arrival_ns: int, *, sent_before: bool = False) -> str:
+        """Put a block beside those that wait for `score`; return the counter of what is odd about it, "" if nothing is.
 
-    def is_repeat(self, reading: Reading, *, sent_before: bool) -> bool:
-        """Whether a reading without a time of its own was seen already; times are compared by the detector.
+        What is `repeated` or of the `future` is left out; after `clock_set_back` the stream begins anew.
+        """
+        if self._is_repeat(block, sent_before=sent_before):
+            return "repeated"  # counted
+        if self._is_of_the_future(block, arrival_ns):
+            return "future"  # counted
+        set_back = self._clock_was_set_back(block, arrival_ns)
+        if set_back:
+            self._newest_ns = None
+            self._segments.append([])
+        if block.sequence is not None:
+            self.last_sequence = block.sequence
+        times_ns = self._times_of(block, arrival_ns)
+        last_ns = int(times_ns[-1])
+        self._newest_ns = last_ns if self._newest_ns is None else max(self._newest_ns, last_ns)
+        self._segments[-1].append((times_ns, block.values))
+        return "clock_set_back" if set_back else ""
+
+    def score(self) -> Iterator[tuple[NDArray[np.int64], Verdicts]]:
+        """Give what was gathered to the detector; yield times and verdicts of it, in order."""
+        segments, self._segments = self._segments, [[]]
+        for number, segment in enumerate(segments):
+            if number:
+                self._begin_anew()
+            if segment:
+                yield self._push(segment)
+
+    def _push(
+        self, segment: list[tuple[NDArray[np.int64], NDArray[np.float32]]]
+    ) -> tuple[NDArray[np.int64], Verdicts]:
+        if len(segment) == 1:
+            times_ns, values = segment[0]
+        else:
+            times_ns = np.concatenate([times for times, _ in segment])
+            values = np.concatenate([rows for _, rows in segment])
+        verdicts = self.detector.push_block(times_ns, values)
+        self.samples += len(values)
+        for row in range(len(values) - 1, -1, -1):
+            if verdicts.states[row] >= 0:
+                self.last_verdict = (
+                    int(times_ns[row]), float(verdicts.scores[row]), float(verdicts.thresholds[row]),
+                )  # fmt: skip
+                break
+        return times_ns, verdicts
+
+    def _is_repeat(self, block: Block, *, sent_before: bool) -> bool:
+        """Whether a block without a time of its own was seen already; times are compared by the detector.
 
         A sender that begins anew counts from 0 or 1; the broker does not say of its samples that it `sent` them `before`.
         """
-        if reading.time_ns is not None or reading.sequence is None or self.last_sequence is None:
+        if block.time_ns is not None or block.sequence is None or self.last_sequence is None:
             return False
-        behind = self.last_sequence - reading.sequence
-        began_anew = reading.sequence <= 1 < behind and not sent_before
+        behind = self.last_sequence - block.sequence
+        began_anew = block.sequence <= 1 < behind and not sent_before
         return 0 <= behind < SEQUENCE_WINDOW and not began_anew
 
-    def clock_was_set_back(self, reading: Reading, arrival_ns: int) -> bool:
+    def _is_of_the_future(self, block: Block, arrival_ns: int) -> bool:
+        """Whether one time is too far ahead; where a minute of samples is, it is our own clock that is behind."""
+        if block.time_ns is None or block.time_ns <= arrival_ns + self._future_ns:
+            self._ahead_since_ns = None
+            return False
+        if self._ahead_since_ns is None:
+            self._ahead_since_ns = arrival_ns
+        return arrival_ns - self._ahead_since_ns < SET_BACK_NS
+
+    def _clock_was_set_back(self, block: Block, arrival_ns: int) -> bool:
         """Whether a minute of samples was far in the past; then the stream begins anew, for they are its present."""
-        last_ns = self.detector.last_time_ns
-        if reading.time_ns is None or last_ns is None or reading.time_ns > last_ns - self._gap_reset_ns:
+        newest_ns = self._newest_ns
+        if block.time_ns is None or newest_ns is None or block.time_ns > newest_ns - self._gap_reset_ns:
             self._late_since_ns = None
             return False
         if self._late_since_ns is None:
             self._late_since_ns = arrival_ns
         if arrival_ns - self._late_since_ns < SET_BACK_NS:
             return False
-        opened = self.detector.open_alert
-        if opened is not None:
-            self._abandon(opened, self.model.digest, last_ns, "the clock of the samples was set back")
-        self.detector.reset()
-        self._late_since_ns, self.verdict = None, None
+        self._late_since_ns = None
         return True
 
-    def _time_of(self, reading: Reading, arrival_ns: int) -> int:
-        """Return the reading's own time, else its arrival, which must not go back: the order is that of the link."""
-        if reading.time_ns is not None:
-            return reading.time_ns
-        time_ns = arrival_ns - reading.samples_before_last * self.period_ns
-        last_ns = self.detector.last_time_ns
-        return time_ns if last_ns is None else max(time_ns, last_ns + 1)
+    def _begin_anew(self) -> None:
+        opened = self.detector.open_alert
+        if opened is not None:
+            self._abandon(
+                opened, self.model.digest, self.detector.last_time_ns, "the clock of the samples was set back"
+            )
+        self.detector.reset()
+        self.last_verdict = None
+
+    def _times_of(self, block: Block, arrival_ns: int) -> NDArray[np.int64]:
+        """Return the times of a block's samples: their own, else from its arrival back, but never before what was."""
+        count, newest_ns = len(block.values), self._newest_ns
+        if block.time_ns is not None or newest_ns is None:
+            last_ns = arrival_ns if block.time_ns is None else block.time_ns
+        else:
+            last_ns = max(arrival_ns, newest_ns + count)
+        if count == 1:
+            return np.array([last_ns])
+        back = np.arange(count - 1, -1, -1)
+        first_ns = last_ns - (count - 1) * self.period_ns
+        if block.time_ns is None and newest_ns is not None and first_ns <= newest_ns:  # a batch came early
+            return last_ns - back * ((last_ns - newest_ns) // count)
+        return last_ns - back * self.period_ns
 
     def position(self, *, with_state: bool) -> Position:
         return Position(
@@ -148,11 +219,6 @@ class Watched:
         self.snapshot_samples = self.samples
         return True
 
-    def alert(self, verdict: Verdict) -> bytes:
-        """Return the payload of the alert event that `verdict` carries."""
-        assert verdict.alert is not None
-        return self._event(verdict.alert, self.model.digest)
-
     def _abandon(self, opened: OpenAlert, model_digest: str, time_ns: int | None, note: str) -> None:
         """Clear an alert that will not be watched any more: readers must not wait for its end for ever."""
         event = Alert(
@@ -160,10 +226,11 @@ class Watched:
             severity=opened.severity, score=0.0, peak_score=opened.peak_score, threshold=self.detector.threshold,
             samples=opened.samples, channels=(), note=note,
         )  # fmt: skip
-        self.orphan = self._event(event, model_digest)
+        self.orphan = self.event(event, model_digest)
         _log.warning("stream=%s event=abandoned reason=%s", self.name, note)
 
-    def _event(self, alert: Alert, model_digest: str) -> bytes:
+    def event(self, alert: Alert, model_digest: str) -> bytes:
+        """Return the payload of an alert event."""
         return encode(
             alert_payload(
                 alert,
@@ -184,14 +251,17 @@ class Watched:
 
     def state(self) -> bytes:
         """Return the payload of the retained state topic."""
-        verdict, opened = self.verdict, self.detector.open_alert
+        (time_ns, score, threshold), opened = (
+            self.last_verdict or (None, None, None),
+            self.detector.open_alert,
+        )
         return encode(
             {
                 "v": PAYLOAD_VERSION,
-                "ts": timestamp(verdict.time_ns) if verdict else None,
+                "ts": None if time_ns is None else timestamp(time_ns),
                 "state": self.state_name,
-                "score": verdict.score if verdict else None,
-                "threshold": verdict.threshold if verdict else self.detector.threshold,
+                "score": score,
+                "threshold": self.detector.threshold if threshold is None else threshold,
                 "problem": "ON" if opened else "OFF",
                 "alert_id": self._alert_id(opened) if opened else None,
                 "severity": opened.severity if opened else None,

@@ -7,24 +7,26 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgelstm.alert import Alert
 from edgelstm.config import Config
 from edgelstm.daemon.counters import Counters
 from edgelstm.daemon.inbox import Inbox
+from edgelstm.daemon.intake import Intake
 from edgelstm.daemon.publisher import Publisher
-from edgelstm.daemon.routes import Route, Routes
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.topics import Topics, score_payload
 from edgelstm.daemon.watched import Watched
-from edgelstm.errors import EdgeLstmError, SampleError
-from edgelstm.mqtt_link import Link, Message
+from edgelstm.errors import EdgeLstmError
+from edgelstm.message import Message
 from edgelstm.outbox import Outbox, Outgoing
-from edgelstm.sources.codecs import PayloadError
 from edgelstm.stream import LoadedModel
-from edgelstm.verdict import Verdict
+from edgelstm.verdict import Verdicts
 
 _log = logging.getLogger(__name__)
 IDLE_S = 0.25
@@ -45,13 +47,13 @@ class Worker:
         counters: Counters,
     ) -> None:
         self.inbox = Inbox(config.limits.queue, counters)
-        self.link: Link | None = None  # where to acknowledge; set before the thread starts
-        self.streams: dict[str, Watched] = {}
         self.failure: BaseException | None = None
         self.outbox: Outbox | None = None  # of this thread; others may look at its numbers
         self._config, self._database, self._snapshots = config, database, snapshots
         self._publisher, self._counters = publisher, counters
-        self._topics, self._routes = Topics.of(config), Routes(config, models)
+        self._topics = Topics.of(config)
+        self._intake = Intake(config, models, snapshots, counters, publisher.reply)
+        self.streams = self._intake.streams
         self._strict = config.durability.mode == "strict"
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -83,7 +85,8 @@ class Worker:
         durability = self._config.durability
         outbox = Outbox(self._database, durability.outbox_max_bytes, durability.outbox_max_age)
         self.outbox = outbox
-        self._positions = outbox.positions() if durability.mode != "none" else {}
+        if durability.mode != "none":
+            self._intake.positions = outbox.positions()
         next_snapshot_s = time.monotonic() + durability.snapshot_interval
         while not self._stopping.is_set():
             batch = self.inbox.take(0.0 if self._to_save else IDLE_S)
@@ -103,9 +106,10 @@ class Worker:
         scores: list[Outgoing] = []
         touched: dict[str, Watched] = {}
         for message in batch:
-            stream = self._score(message, alerts, scores)
-            if stream is not None:
-                touched[stream.name] = stream
+            self._intake.take(message, touched)
+        self._counters.add("messages", len(batch))
+        for stream in touched.values():
+            self._score(stream, alerts, scores)
         committed = self._commit(outbox, alerts, touched)
         for name, alert in self._decided:  # what the log says is in the database
             _log.info(
@@ -117,63 +121,39 @@ class Worker:
         self._publisher.hand_over(scores, list(touched.values()), alerts=bool(alerts))
         if committed and (self._strict or (alerts and self._config.durability.mode == "alerts")):
             self._until_written(outbox.sync)
-        assert self.link is not None
         for message in batch:
-            self.link.acknowledge(message)
+            if message.origin is not None:
+                message.origin.acknowledge(message)
 
-    def _score(self, message: Message, alerts: list[Outgoing], scores: list[Outgoing]) -> Watched | None:
-        """Give the samples of one message to their stream; whatever is wrong with it ends in a count."""
-        self._counters.add("messages")
-        route = self._routes.find(message.topic)
-        if message.retained:  # an old sample that the broker kept: it says nothing of now
-            self._counters.add("retained")
-            return None
-        if route is None:
-            self._counters.complain("unrouted", message.topic, "no input's topics match")
-            return None
-        if len(message.payload) > self._config.mqtt.max_payload:
-            self._counters.complain("oversize", message.topic, f"{len(message.payload)} bytes")
-            return None
-        try:
-            readings = route.decode(message.payload)
-        except PayloadError as exc:
-            self._counters.complain("malformed", message.topic, str(exc))
-            return None
-        stream = self._stream(route)
-        if stream is None:
-            return None
-        for reading in readings:
-            if stream.is_repeat(reading, sent_before=message.repeated):
-                self._counters.add("repeated")
-                continue
-            if stream.clock_was_set_back(reading, message.arrival_ns):
-                self._counters.complain("clock_set_back", message.topic, "the stream begins anew")
-            try:
-                verdict = stream.push(reading, message.arrival_ns)
-            except SampleError as exc:
-                self._counters.complain("rejected", message.topic, str(exc))
-                continue
-            self._counters.add("samples")
-            if verdict is not None:
-                self._counters.add("scored")
-                self._publish_verdict(stream, verdict, alerts, scores)
+    def _score(self, stream: Watched, alerts: list[Outgoing], scores: list[Outgoing]) -> None:
+        """Score what a stream gathered; what it decides goes to `alerts`, what it has to tell to `scores`."""
+        topic = self._topics.stream(stream.name, "alert")
+        for times_ns, verdicts in stream.score():
+            self._counters.add("samples", len(times_ns))
+            scored = np.flatnonzero(verdicts.states >= 0)
+            self._counters.add("scored", len(scored))
+            for alert in verdicts.alerts:
+                self._counters.add(f"alerts_{alert.event_type}")
+                alerts.append(Outgoing(topic, stream.event(alert, stream.model.digest), alert.event_type))
+                self._decided.append((stream.name, alert))
+            if len(scored) and self._wants_score(stream):
+                rows = scored if self._config.publish.scores == "all" else scored[-1:]
+                scores.extend(self._score_payloads(stream, times_ns[rows], verdicts, rows))
         if stream.orphan is not None:
             self._counters.add("alerts_cleared")
-            alerts.insert(0, Outgoing(self._topics.stream(stream.name, "alert"), stream.orphan, "cleared"))
+            alerts.insert(0, Outgoing(topic, stream.orphan, "cleared"))
             stream.orphan = None
-        return stream
 
-    def _publish_verdict(
-        self, stream: Watched, verdict: Verdict, alerts: list[Outgoing], scores: list[Outgoing]
-    ) -> None:
-        if verdict.alert is not None:
-            event = verdict.alert.event_type
-            self._counters.add(f"alerts_{event}")
-            alerts.append(Outgoing(self._topics.stream(stream.name, "alert"), stream.alert(verdict), event))
-            self._decided.append((stream.name, verdict.alert))
-        if self._wants_score(stream):
-            payload = score_payload(verdict.time_ns, verdict.score, verdict.threshold, verdict.state)
-            scores.append(Outgoing(self._topics.stream(stream.name, "score"), payload, "score"))
+    def _score_payloads(
+        self, stream: Watched, times_ns: NDArray[np.int64], verdicts: Verdicts, rows: NDArray[np.intp]
+    ) -> Iterator[Outgoing]:
+        topic = self._topics.stream(stream.name, "score")
+        for time_ns, score, threshold, state in zip(
+            times_ns.tolist(), verdicts.scores[rows].tolist(), verdicts.thresholds[rows].tolist(),
+            verdicts.states[rows].tolist(), strict=True,
+        ):  # fmt: skip
+            payload = score_payload(time_ns, score, threshold, "anomaly" if state else "ok")
+            yield Outgoing(topic, payload, "score")
 
     def _wants_score(self, stream: Watched) -> bool:
         publish = self._config.publish
@@ -184,34 +164,6 @@ class Worker:
             return False
         self._last_score_s[stream.name] = now
         return True
-
-    def _stream(self, route: Route) -> Watched | None:
-        """Return the stream of a route, made and resumed at its first sample."""
-        stream = self.streams.get(route.stream)
-        if stream is not None:
-            if stream.topic != route.topic:
-                self._counters.complain(
-                    "stream_conflict", route.topic, f"stream {stream.name} is fed by {stream.topic} already"
-                )
-                return None
-            return stream
-        if len(self.streams) >= self._config.limits.max_streams:
-            self._counters.complain("stream_limit", route.topic, "limits.max_streams is reached")
-            return None
-        stream = Watched(route, self._config.node_name)
-        skipped = 0
-        if self._config.durability.mode != "none":
-            skipped = stream.resume(self._positions.get(stream.name), self._snapshots)
-            self._counters.add("samples_skipped_by_restart", skipped)
-        _log.info(
-            "stream=%s event=opened topic=%s samples=%d skipped=%d",
-            stream.name,
-            stream.topic,
-            stream.samples,
-            skipped,
-        )
-        self.streams[stream.name] = stream
-        return stream
 
     def _commit(self, outbox: Outbox, alerts: list[Outgoing], touched: Mapping[str, Watched]) -> bool:
         """Write what a batch decided and where its streams stand; return whether there was anything to write."""

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgelstm.sources.codecs import Decode, PayloadError, Reading
+from edgelstm.sources.codecs import Block, Decode, PayloadError
 
 if TYPE_CHECKING:
     from edgelstm.config import InputConfig
 
 
-def make(entry: InputConfig, channels: tuple[str, ...]) -> Decode:
+def make(entry: InputConfig, channels: tuple[str, ...], period_ns: int) -> Decode:
     """Return the decoder; a payload holds one sample or a batch whose last sample is the newest."""
     row_bytes = 4 * len(channels)
 
-    def decode(payload: bytes) -> list[Reading]:
+    def decode(topic: str, payload: bytes, arrival_ns: int) -> list[Block]:
         if not payload or len(payload) % row_bytes:
             raise PayloadError(f"{len(payload)} bytes are no whole number of {len(channels)} float32")
-        rows = np.frombuffer(payload, "<f4").astype(np.float32).reshape(-1, len(channels))
-        last = len(rows) - 1
-        return [Reading(row, samples_before_last=last - number) for number, row in enumerate(rows)]
+        return [
+            Block(np.frombuffer(payload, "<f4").astype(np.float32, copy=False).reshape(-1, len(channels)))
+        ]
 
     return decode

@@ -2,13 +2,13 @@
 
 import pytest
 
-from edgelstm.config import Config, InputConfig
+from edgelstm.config import Config, InputConfig, stream_name
 from edgelstm.daemon.counters import Counters
 from edgelstm.daemon.inbox import Inbox
-from edgelstm.daemon.routes import stream_name
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.errors import SnapshotError, UnavailableError
-from edgelstm.mqtt_link import Link, Message
+from edgelstm.message import Message
+from edgelstm.mqtt_link import Link
 
 
 def message(number, qos=1, generation=1):

@@ -14,7 +14,7 @@ from edgelstm.daemon.routes import Route
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.watched import Watched, settings_of
 from edgelstm.errors import ConfigError
-from edgelstm.sources.codecs import Reading
+from edgelstm.sources.codecs import Block
 from edgelstm.stream import LoadedModel
 
 NAMES = ("c0", "c1", "c2")
@@ -27,16 +27,39 @@ OPEN = OpenAlert(opened_ns=START_NS + 5 * SECOND, peak_score=9.5, samples=3, sev
 
 def watched(model=LOADED, **options):
     entry = InputConfig(name="i", topics=("t",), model="m", **options)
-    return Watched(Route("plant/s", "s", entry, model, list), "gw")
+    return Watched("s", Route("plant/s", entry, model, list), "gw")
+
+
+def block(number, time_ns=None, sequence=None, shift=0.0):
+    """One sample, as most payloads hold it."""
+    return Block(VALUES[number : number + 1] + np.float32(shift), time_ns, sequence)
+
+
+def scores(stream):
+    """Score what was gathered; return the scores that there are."""
+    return [
+        score for _, verdicts in stream.score() for score in verdicts.scores[verdicts.states >= 0].tolist()
+    ]
 
 
 def feed(stream, first, end, sequence=False):
     """Push samples a second apart; return their scores."""
-    verdicts = [
-        stream.push(Reading(VALUES[n], START_NS + n * SECOND, n if sequence else None), START_NS)
-        for n in range(first, end)
-    ]
-    return [verdict.score for verdict in verdicts if verdict is not None]
+    found = []
+    for n in range(first, end):
+        stream.gather(block(n, START_NS + n * SECOND, n if sequence else None), START_NS + n * SECOND)
+        found += scores(stream)
+    return found
+
+
+def test_a_block_is_scored_as_its_samples_one_by_one():
+    one_by_one, together = watched(), watched()
+    wanted = feed(one_by_one, 0, 100)
+    for first in range(0, 100, 20):
+        time_ns = START_NS + (first + 19) * SECOND
+        together.gather(Block(VALUES[first : first + 20], time_ns), time_ns)
+    assert scores(together) == wanted
+    assert together.detector.snapshot() == one_by_one.detector.snapshot()
+    assert together.last_verdict == one_by_one.last_verdict
 
 
 @pytest.fixture
@@ -163,47 +186,63 @@ def test_an_alert_that_was_open_goes_on(snapshots):
 def test_sequences(last, number, sent_before, repeat):
     stream = watched()
     stream.last_sequence = last
-    assert stream.is_repeat(Reading(VALUES[0], None, number), sent_before=sent_before) is repeat
-    assert not stream.is_repeat(Reading(VALUES[0], START_NS, number), sent_before=sent_before)
+    assert stream.gather(block(0, None, number), START_NS, sent_before=sent_before) == "repeated" * repeat
+    assert stream.gather(block(0, START_NS, number), START_NS, sent_before=sent_before) == ""
 
 
 def test_arrival_goes_forward_whatever_the_clock_does():
     stream, late_ns = watched(), START_NS - 3600 * SECOND
     for number in range(40):
-        stream.push(Reading(VALUES[number]), START_NS + number * SECOND)
+        stream.gather(block(number), START_NS + number * SECOND)
+        scores(stream)
     for number in range(40, 80):
-        assert stream.push(Reading(VALUES[number]), late_ns + number * SECOND) is not None
+        stream.gather(block(number), late_ns + number * SECOND)
+        assert len(scores(stream)) == 1
     assert stream.detector.counters["late"] == stream.detector.counters["duplicates"] == 0
 
 
-def test_batches_that_come_close_together_overlap_and_are_all_taken():
+@pytest.mark.parametrize("at_once", [False, True])
+def test_batches_that_come_close_together_overlap_and_are_all_taken(at_once):
     stream = watched()
     for batch in range(5):
-        for number in range(20):
-            stream.push(Reading(VALUES[number], samples_before_last=19 - number), START_NS + batch * SECOND)
+        stream.gather(Block(VALUES[:20]), START_NS + batch * SECOND)
+        if not at_once:
+            scores(stream)
+    scores(stream)
     assert stream.detector.counters["late"] == stream.detector.counters["duplicates"] == 0
     assert stream.samples == 100
 
 
-def test_one_time_in_the_far_future_does_not_silence_a_stream_for_ever():
+def test_one_time_in_the_far_future_is_refused_and_a_minute_of_them_is_believed():
     stream = watched()
     feed(stream, 0, 40)
-    stream.push(Reading(VALUES[40], START_NS + 10**9 * SECOND), START_NS)
-    scored, back = 0, 0
-    for number in range(41, 200):
-        reading, arrival_ns = Reading(VALUES[number], START_NS + number * SECOND), START_NS + number * SECOND
-        back += stream.clock_was_set_back(reading, arrival_ns)
-        scored += stream.push(reading, arrival_ns) is not None
-    assert back == 1
-    assert scored == 159 - 60 - stream.detector.settings.warm_up
+    assert stream.gather(block(40, START_NS + 10**6 * SECOND), START_NS + 40 * SECOND) == "future"
+    assert len(feed(stream, 41, 60)) == 19  # nothing happened
+    ahead = [
+        stream.gather(block(number, START_NS + (10**6 + number) * SECOND), START_NS + number * SECOND)
+        for number in range(60, 160)
+    ]
+    assert ahead == ["future"] * 60 + [""] * 40
+
+
+def test_samples_whose_clock_is_set_back_begin_anew():
+    stream, behind = watched(), 10**6
+    feed(stream, 0, 40)
+    found = [
+        stream.gather(block(number, START_NS + (number - behind) * SECOND), START_NS + number * SECOND)
+        for number in range(41, 200)
+    ]
+    assert found.count("clock_set_back") == 1 and set(found) == {"", "clock_set_back"}
+    assert len(scores(stream)) == 159 - 60 - stream.detector.settings.warm_up
 
 
 def test_a_gateway_that_sends_its_buffer_again_does_not_set_the_clock_back():
     stream = watched()
     feed(stream, 0, 200)
     for number in range(200):
-        reading = Reading(VALUES[number], START_NS - (1000 - number) * SECOND)
-        assert not stream.clock_was_set_back(reading, START_NS + number * SECOND // 10)
+        old = block(number, START_NS - (1000 - number) * SECOND)
+        assert stream.gather(old, START_NS + number * SECOND // 10) == ""
+    assert scores(stream) == []
     assert stream.detector.last_time_ns == START_NS + 199 * SECOND
 
 
@@ -211,11 +250,13 @@ def test_an_alert_that_is_open_when_the_clock_is_set_back_is_cleared():
     stream = watched()
     feed(stream, 0, 40)
     for number in range(40, 50):
-        stream.push(Reading(VALUES[number] + np.float32(100), START_NS + number * SECOND), START_NS)
+        stream.gather(block(number, START_NS + number * SECOND, shift=100), START_NS + number * SECOND)
+    scores(stream)
     assert stream.state_name == "anomaly"
-    early = Reading(VALUES[0], START_NS - 10**6 * SECOND)
-    assert not stream.clock_was_set_back(early, 0)
-    assert stream.clock_was_set_back(early, 61 * SECOND)
+    early = block(0, START_NS - 10**6 * SECOND)
+    assert stream.gather(early, START_NS) == ""
+    assert stream.gather(early, START_NS + 61 * SECOND) == "clock_set_back"
+    scores(stream)
     assert json.loads(stream.orphan)["note"] == "the clock of the samples was set back"
     assert stream.state_name == "warming"
 

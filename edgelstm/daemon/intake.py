@@ -1,0 +1,101 @@
+"""From a message to samples that wait beside their stream; whatever is wrong with one ends in a count."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from edgelstm.config import Config
+from edgelstm.daemon.counters import Counters
+from edgelstm.daemon.routes import Route, Routes
+from edgelstm.daemon.snapshots import Snapshots
+from edgelstm.daemon.watched import Watched
+from edgelstm.message import Message
+from edgelstm.outbox import Position
+from edgelstm.sources.codecs import JOINED_TOPICS, PayloadError
+from edgelstm.stream import LoadedModel
+
+_log = logging.getLogger(__name__)
+_REASONS = {
+    "repeated": "a sample with this sequence was seen already",
+    "future": "its time is ahead of our clock by more than limits.future",
+    "clock_set_back": "the stream begins anew",
+}
+
+
+class Intake:
+    """Knows the streams, and opens them at their first sample."""
+
+    def __init__(
+        self,
+        config: Config,
+        models: Mapping[str, LoadedModel],
+        snapshots: Snapshots,
+        counters: Counters,
+        reply: Callable[[str, bytes], None],
+    ) -> None:
+        self.streams: dict[str, Watched] = {}
+        self.positions: dict[str, Position] = {}  # of before the restart
+        self._config, self._snapshots, self._counters, self._reply = config, snapshots, counters, reply
+        self._routes = Routes(config, models)
+        self._resumes = config.durability.mode != "none"
+
+    def take(self, message: Message, touched: dict[str, Watched]) -> None:
+        """Give the samples of one message to their streams, and name those in `touched`."""
+        counters = self._counters
+        if message.retained:  # an old sample that the broker kept: it says nothing of now
+            counters.add("retained")
+            return
+        route = self._routes.find(message.topic)
+        if route is None:
+            counters.complain("unrouted", message.topic, "no input's topics match")
+            return
+        if len(message.payload) > self._config.mqtt.max_payload:
+            counters.complain("oversize", message.topic, f"{len(message.payload)} bytes")
+            return
+        try:
+            blocks = route.decode(message.topic, message.payload, message.arrival_ns)
+        except PayloadError as exc:
+            counters.complain("malformed", message.topic, str(exc))
+            if exc.reply is not None:
+                counters.add("rebirths_requested")
+                self._reply(*exc.reply)
+            return
+        for block in blocks:
+            stream = self._stream(route, route.stream(block.key))
+            if stream is None:
+                continue
+            odd = stream.gather(block, message.arrival_ns, sent_before=message.repeated)
+            if odd:
+                counters.complain(odd, message.topic, _REASONS[odd])
+            touched[stream.name] = stream
+
+    def _stream(self, route: Route, name: str) -> Watched | None:
+        """Return the stream of that name, made and resumed at its first sample."""
+        stream = self.streams.get(name)
+        if stream is not None:
+            if stream.topic != route.topic and (
+                stream.input is not route.input or route.input.format not in JOINED_TOPICS
+            ):
+                self._counters.complain(
+                    "stream_conflict", route.topic, f"stream {name} is fed by {stream.topic} already"
+                )
+                return None
+            return stream
+        if len(self.streams) >= self._config.limits.max_streams:
+            self._counters.complain("stream_limit", route.topic, "limits.max_streams is reached")
+            return None
+        stream = Watched(name, route, self._config.node_name, self._config.limits.future)
+        skipped = 0
+        if self._resumes:
+            skipped = stream.resume(self.positions.get(name), self._snapshots)
+            self._counters.add("samples_skipped_by_restart", skipped)
+        _log.info(
+            "stream=%s event=opened topic=%s samples=%d skipped=%d",
+            name,
+            stream.topic,
+            stream.samples,
+            skipped,
+        )
+        self.streams[name] = stream
+        return stream

@@ -1,0 +1,31 @@
+"""What arrived, from a broker or any other source, and what it takes to acknowledge it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+
+class Origin(Protocol):
+    """Where messages come from: a connection to a broker, or a source."""
+
+    def acknowledge(self, message: Message) -> None:
+        """Say that what `message` decided is on disk; called once per message, by the worker's thread."""
+
+
+class Message(NamedTuple):
+    """A message received.
+
+    topic       of the broker; the input's name, or what else its source calls itself
+    mid, generation  what its origin knows it by
+    repeated    the origin says that it sent it before
+    """
+
+    topic: str
+    payload: bytes
+    mid: int
+    qos: int
+    generation: int
+    retained: bool
+    arrival_ns: int
+    repeated: bool = False
+    origin: Origin | None = None

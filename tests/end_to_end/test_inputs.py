@@ -86,7 +86,8 @@ def test_lines_on_this_machine(make_daemon, subscribe, tmp_path, scheme):
     ).start(connected=False)  # fmt: skip
     seen = subscribe("edgelstm/gw/stream/pumps/score")
     lines = [
-        f"{t},{','.join(map(str, row))}\n" for t, row in zip(TIMES_NS, RECORDING.values.tolist(), strict=True)
+        f"{','.join(map(str, row[::-1]))},{t}\n"
+        for t, row in zip(TIMES_NS, RECORDING.values.tolist(), strict=True)
     ]
     header = f"{','.join(CHANNELS[::-1])},ts\n"
     wait_for(lambda: "event=started" in daemon.text(), what="the daemon")

@@ -21,6 +21,6 @@ def kernels() -> Any:
 
 @cache
 def engine() -> Any:
-    """Return the module with `bind`, `execute_sample`, `execute_block` and `execute`: the same names and bits."""
+    """Return the module with `bind`, `execute_sample`, `execute_python_sample`, `execute_block` and `execute`: the same names and bits."""
     compiles = kernels().compiled.COMPILES
     return importlib.import_module("edgelstm.kernels.step" if compiles else "edgelstm.reference.step")

@@ -170,7 +170,7 @@ class Builder:
         self.constants: list[_Constant] = []
         self.state_fields: list[StateField] = []
         self.state_words = 0
-        self.scratch_words = 0
+        self.scratch_words = _padded(op.BACKWARD + 1)
         self._read = True
 
     def quantize_input(self, channels: tuple[Channel, ...]) -> Vector:

@@ -78,7 +78,7 @@ class _States:
         self._outputs = model.outputs
         self._state = model.program.initial_state(count)
         self._engine = engine()
-        self._execute_sample = self._engine.execute_sample
+        self._execute_sample = self._engine.execute_python_sample
         self._context, self._owner = self._engine.bind(
             model.program.words, self._state, model.program.new_scratch()
         )

@@ -45,11 +45,15 @@ def importing() -> Iterator[None]:
         numba.config.CACHE_DIR = callers_directory
 
 
-def njit(target: Any) -> Any:
+def njit(target: Any = None, *, inlined: bool = False) -> Any:
     """Compile a function without Python objects and without holding the interpreter lock.
 
-    As `@njit` it is compiled for the types of its first call, as `@njit(signature)` for those types only.
+    As `@njit` it is compiled for the types of its first call, as `@njit(signature)` for those types only;
+    `inlined` puts it into its callers, whose arrays then need no handing over.
     """
-    if not callable(target):
-        return numba.njit(target, **_options)
+    if target is None or not callable(target):
+        signature = () if target is None else (target,)
+        return (
+            numba.njit(*signature, **_options, forceinline=inlined) if COMPILES else lambda function: function
+        )
     return numba.njit(**_options)(target) if COMPILES else target

@@ -1,6 +1,7 @@
 """The arrays of a stream behind one integer, because every array argument of a call from Python costs time.
 
-A context is the address of int64 words: the addresses and sizes of program, state and scratch.
+A context is the address of int64 words: the addresses and sizes of program, state and scratch, and the addresses of
+the classes of the arrays that Python hands over.
 """
 
 import numpy as np
@@ -8,7 +9,7 @@ from numba.core import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-CONTEXT_WORDS = 7
+CONTEXT_WORDS = 9
 
 
 def bind(program, state, scratch):
@@ -19,7 +20,8 @@ def bind(program, state, scratch):
     owner = np.empty(CONTEXT_WORDS, np.int64)
     owner[:2] = program.ctypes.data, program.size
     owner[2:5] = state.ctypes.data, *state.shape
-    owner[5:] = scratch.ctypes.data, scratch.size
+    owner[5:7] = scratch.ctypes.data, scratch.size
+    owner[7:] = id(np.ndarray), id(np.dtype(np.float32))
     return owner.ctypes.data, (owner, program, state, scratch)
 
 
@@ -35,6 +37,12 @@ def words_at(typing_context, address):
 def vector_at(typing_context, address, count):
     """Return the int32 (count,) array at `address`."""
     return types.Array(types.int32, 1, "C")(types.int64, types.int64), _emit_array
+
+
+@intrinsic
+def floats_at(typing_context, address, count):
+    """Return the float32 (count,) array at `address`."""
+    return types.Array(types.float32, 1, "C")(types.int64, types.int64), _emit_array
 
 
 @intrinsic

@@ -60,7 +60,7 @@ def narrow(z, stride, bits, hidden):
             _narrow_16(z, hidden, at)
 
 
-@njit
+@njit(inlined=True)
 def emit(values, units, scales, y):
     """Write the outputs: `y = float32(value) * scale`, one rounding each.
 

@@ -5,7 +5,7 @@ import numpy as np
 from edgelstm.kernels.compiled import njit
 
 
-@njit
+@njit(inlined=True)
 def quantize_input(sample, offsets, gains, quantized):
     """Write `sat16(rint((x - offset) * gain))`, three IEEE float32 operations, each rounded by itself.
 

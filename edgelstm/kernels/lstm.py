@@ -24,7 +24,7 @@ def _update_hidden(z, stride, cell, hidden, at):
     hidden[at] = saturate16(rshift(mulr(o, tanh_of_cell(cell[at])), 15))
 
 
-@njit
+@njit(inlined=True)
 def lstm_cell(z, stride, cell, hidden):
     """Advance the state of one layer from its pre-activations, in place.
 

@@ -29,9 +29,20 @@ _MANY = groups_at_once()
 _many_groups, _one_group = _row_groups(_MANY), _row_groups(1)
 
 
-@njit
+@njit(inlined=True)
 def row_product(
-    weights, multipliers, shifts, bias, weight_sums, groups, quads, source, result, accumulate, shifted
+    weights,
+    multipliers,
+    shifts,
+    bias,
+    weight_sums,
+    groups,
+    quads,
+    source,
+    result,
+    accumulate,
+    shifted,
+    backward,
 ):
     """Compute `bias + mulr(sat32((weights . source) << shifts), multipliers)` for every row.
 
@@ -42,8 +53,11 @@ def row_product(
     weight_sums  int32  (groups * LANES,)  of each row
     source       int16  (4 * quads,)       activations; anything in the padding, its weights are 0
     result       int32  (groups * LANES,)  written, or added to where `accumulate` is 1 and not 0
+    backward     1 to begin at the last rows: what the product before read last is still in the cache
     """
-    for panel in range(0, groups, PANEL):
+    panels = (groups + PANEL - 1) // PANEL
+    for n in range(panels):
+        panel = (panels - 1 - n if backward else n) * PANEL
         size = min(PANEL, groups - panel)
         first_weight, quad_bytes = panel * quads * BLOCK, size * BLOCK
         group = 0

@@ -5,16 +5,18 @@ from numba import types
 
 from edgelstm.kernels import context, seldom
 from edgelstm.kernels.compiled import njit
-from edgelstm.kernels.context import matrix_at, vector_at, words_at
+from edgelstm.kernels.context import floats_at, matrix_at, vector_at, words_at
 from edgelstm.kernels.dense import activate, emit, narrow
 from edgelstm.kernels.gru import gru_cell, gru_reset
 from edgelstm.kernels.input_stage import quantize_input
 from edgelstm.kernels.lanes import LANES
 from edgelstm.kernels.lstm import lstm_cell
+from edgelstm.kernels.python_array import READABLE, WRITEABLE, entry_point, python_object, vector_data
 from edgelstm.kernels.row_product import row_product
 from edgelstm.kernels.seldom import run_seldom
 from edgelstm.reference.operations import (
     ACTIVATE,
+    BACKWARD,
     DONE,
     EMIT,
     EMIT_HALF,
@@ -35,7 +37,7 @@ from edgelstm.reference.operations import (
     WRONG_SHAPE,
 )
 
-__all__ = ["bind", "execute", "execute_block", "execute_sample"]
+__all__ = ["bind", "execute", "execute_block", "execute_python_sample", "execute_sample"]
 
 _CODE, _CONTEXT = types.int64, types.int64
 _VECTOR, _MATRIX = types.float32[::1], types.float32[:, ::1]
@@ -51,10 +53,11 @@ def bind(program, state, scratch):
     return context.bind(program, state, scratch)
 
 
-@njit
+@njit(inlined=True)
 def _step(program, state, scratch, x, y):
     floats, weights = program.view(np.float32), program.view(np.int8)
     state16, scratch16 = state.view(np.int16), scratch.view(np.int16)
+    scratch[BACKWARD] ^= 1
     n, operations = 0, program[OPERATION_COUNT]
     while n < operations:
         first = FIRST_OPERATION + n * OPERATION_WORDS
@@ -75,6 +78,7 @@ def _step(program, state, scratch, x, y):
                 scratch[of[6] :],
                 of[7],
                 of[8],
+                scratch[BACKWARD],
             )
         elif kind == LSTM_CELL:
             lstm_cell(scratch[of[1] :], of[0], state[of[2] :], state16[of[3] :])
@@ -146,6 +150,21 @@ def execute_sample(address, x, y):
     if x.shape[0] != program[INPUTS] or y.shape[0] != program[OUTPUTS] or state.shape[0] != 1:
         return WRONG_SHAPE
     return execute(program, state, scratch, x, y)
+
+
+@entry_point
+@njit(_CODE(_CONTEXT, python_object, python_object))
+def execute_python_sample(address, x, y):
+    """Do as `execute_sample` with any Python objects: WRONG_SHAPE where one is no such array."""
+    at = words_at(address)
+    program, state = vector_at(at[0], at[1]), matrix_at(at[2], at[3], at[4])
+    inputs, outputs = program[INPUTS], program[OUTPUTS]
+    samples = vector_data(x, at[7], at[8], inputs, READABLE)
+    results = vector_data(y, at[7], at[8], outputs, READABLE | WRITEABLE)
+    if samples == 0 or results == 0 or state.shape[0] != 1:
+        return WRONG_SHAPE
+    scratch = vector_at(at[5], at[6])
+    return execute(program, state, scratch, floats_at(samples, inputs), floats_at(results, outputs))
 
 
 @njit(_CODE(_CONTEXT, _MATRIX, _MATRIX))

@@ -56,5 +56,8 @@ SELDOM: dict[int, tuple[str, str]] = {
 }
 """Module (of `kernels` and of `reference`) and name of every seldom operation."""
 
+BACKWARD = 0
+"""The word of scratch that compiled steps flip, to read weights from first to last and from last to first in turn."""
+
 DONE, WRONG_SHAPE = -1, -2
 """What the entries return; 0 and more is the position of a value that is not finite."""

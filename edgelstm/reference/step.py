@@ -47,6 +47,9 @@ def execute_sample(context, x, y):
     return execute(program, state, scratch, x, y)
 
 
+execute_python_sample = execute_sample
+
+
 def execute_block(context, x, y):
     """Step every stream of a context over its samples; codes as `execute`, or WRONG_SHAPE.
 
@@ -122,6 +125,7 @@ def _step(program, state, scratch, x, y):
                 scratch[to:],
                 accumulate,
                 shifted,
+                backward=0,
             )
         elif kind == LSTM_CELL:
             stride, z, cell, hidden = of[:4]

@@ -57,6 +57,9 @@ def convert_with_report(
     name: str | None = None,
     activations: Sequence[str] | None = None,
     order: Sequence[str] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    start: str | None = None,
+    verify: bool = True,
 ) -> Conversion:
     """Convert a trained model to int8, its scales set by streaming the calibration samples with carried state.
 
@@ -67,11 +70,22 @@ def convert_with_report(
     scaling      {channel: {"mean", "std"}} or the path of such a JSON file: the network saw (x - mean) / std
     activations  of the linear layers, where the source does not say (a state_dict)
     order        of the modules, where the source does not say
+    fixed        values of inputs of a graph that are neither signal nor state, such as a sampling rate
+    start        the value inside a graph that the model begins at; what is computed before it is left outside
+    verify       run the source's own engine, where it is installed, and compare
 
     Raises ConversionError, RecordingError or ModelFileError: one line that names file, layer or column.
     """
     rows, names, where = _calibration(calibration, channels)
-    found = readers.read(source, activations=activations, order=order, inputs=len(names))
+    found = readers.read(
+        source,
+        activations=activations,
+        order=order,
+        inputs=len(names),
+        fixed=dict(fixed or {}),
+        start=start,
+        verify=verify,
+    )
     x = _complete(rows, names, where, found.model.inputs)
     output_names = _output_names(outputs, names, found.model.outputs)
     for unit in units or {}:

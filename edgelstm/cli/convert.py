@@ -47,6 +47,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--order", metavar="A,B", help="modules of a state_dict, first to last, if it does not say"
     )
+    parser.add_argument(
+        "--from", dest="start", metavar="VALUE",
+        help="of a graph: the model begins at this value; what is computed before it stays outside",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fix", action="append", default=[], metavar="NAME=NUMBER",
+        help="of a graph: the value of an input that is neither signal nor state, such as sr=16000",
+    )  # fmt: skip
+    parser.add_argument(
+        "--verify", action=argparse.BooleanOptionalAction, default=True,
+        help="compare with the source's own engine, where it is installed (default: yes)",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,6 +75,9 @@ def run(args: argparse.Namespace) -> int:
         name=args.name,
         activations=_names(args.activations),
         order=_names(args.order),
+        fixed=_fixed(args.fix),
+        start=args.start,
+        verify=args.verify,
     )
     model_file.save(conversion.model, args.output)
     _print_report(conversion, args.output)
@@ -96,6 +111,17 @@ def _print_report(conversion: Conversion, output: str) -> None:
 
 def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",")] if text else None
+
+
+def _fixed(pairs: list[str]) -> dict[str, float | int]:
+    fixed: dict[str, float | int] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        try:
+            fixed[name.strip()] = int(text) if text.strip().lstrip("+-").isdigit() else float(text)
+        except ValueError:
+            raise UsageError(f'--fix: "{pair}" is not NAME=NUMBER') from None
+    return fixed
 
 
 def _units(text: str | None) -> dict[str, str]:

@@ -171,7 +171,7 @@ def test_one_sample_and_its_state_exported_for_a_caller_that_carries_it(tmp_path
             torch.onnx.export(network, sample, path, dynamo=dynamo)
         reading = readers.read(path)
         assert [layer.kind for layer in reading.model.layers] == ["lstm", "lstm", "dense"]
-        assert reading.proof.endswith("over 200 samples")
+        assert reading.proof.endswith("over 1000 samples")
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,23 +28,45 @@ class Reading:
     proof: str
 
 
-def read(
-    source: Any,
-    *,
-    activations: Sequence[str] | None = None,
-    order: Sequence[str] | None = None,
-    inputs: int | None = None,
-) -> Reading:
-    """Read a trained model from a file, or from a live module.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the caller says that the source does not.
 
-    activations  of the linear layers, where the source does not say
-    order        of the modules, where the source does not say
-    inputs       how many channels the model will get, which may decide the order
+    activations   of the linear layers
+    order         of the modules
+    inputs        how many channels the model will get
+    fixed         values of inputs of a graph that are neither signal nor state
+    start         the value of a graph that the signal is, where something else is computed in front of it
+    verify        whether to run the source's own engine, where it is installed
+    """
+
+    activations: Sequence[str] | None = None
+    order: Sequence[str] | None = None
+    inputs: int | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    start: str | None = None
+    verify: bool = True
+
+    def only(self, *known: str) -> None:
+        """Raise ConversionError for an option that the source has no use for."""
+        words = {
+            "activations": "says itself what follows its layers, without --activations",
+            "order": "says itself in what order its layers come, without --order",
+            "fixed": "has no inputs to --fix",
+            "start": "has no values to begin --from",
+        }
+        for name, why in words.items():
+            if name not in known and getattr(self, name) not in (None, {}):
+                raise ConversionError(why)
+
+
+def read(source: Any, **asked: Any) -> Reading:
+    """Read a trained model from a file, or from a live module; see `Asked` for what may be said about it.
 
     Raises ConversionError for what is missing, unknown or cannot be converted exactly: one line that names it.
     """
     if not isinstance(source, str | Path):
-        reading: Reading = _module(LIVE_READER).read(source, activations, order)
+        reading: Reading = _module(LIVE_READER).read(source, Asked(**asked))
         return reading
     path = Path(source)
     if path.suffix.lower() not in READERS:
@@ -54,7 +76,7 @@ def read(
     if not path.is_file():
         raise ConversionError(f"{path}: no such file")
     try:
-        reading = _module(READERS[path.suffix.lower()]).read(path, activations, order, inputs)
+        reading = _module(READERS[path.suffix.lower()]).read(path, Asked(**asked))
     except ConversionError as exc:
         raise ConversionError(f"{path}: {exc}") from None
     return reading

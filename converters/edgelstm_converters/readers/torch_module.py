@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from edgelstm.errors import ConversionError
-from edgelstm_converters.readers import Reading, proof
+from edgelstm_converters.readers import Asked, Reading, proof
 from edgelstm_converters.readers.modules import assemble
 from edgelstm_converters.readers.torch_state_dict import as_numpy
 
@@ -16,11 +15,12 @@ _ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 _NOTHING = ("Dropout", "Identity", "Flatten")
 
 
-def read(module: Any, activations: Sequence[str] | None, order: Sequence[str] | None) -> Reading:
+def read(module: Any, asked: Asked) -> Reading:
     """Read the layers of a module, and run it to prove that they are all there is to it.
 
     Raises ConversionError where the module is of another kind, or computes something else.
     """
+    asked.only("activations", "order")
     try:
         import torch
     except ImportError:
@@ -29,15 +29,17 @@ def read(module: Any, activations: Sequence[str] | None, order: Sequence[str] | 
         raise ConversionError(f"a {type(module).__name__} is neither a path nor a torch module")
     found = _leaves(module)
     weights = {name: as_numpy(tensor) for name, tensor in module.state_dict().items()}
-    names = activations if activations is not None else found
-    model = assemble(weights, in_order=True, order=order, activations=names)
+    names = asked.activations if asked.activations is not None else found
+    model = assemble(weights, in_order=True, order=asked.order, activations=names)
+    if not asked.verify:
+        return Reading(model, proof.NOT_ASKED)
     x = proof.probe(model.inputs)
-    difference = proof.largest_difference(model, x, _run(module, torch.from_numpy(x)[None]))
+    y = _run(module, torch.from_numpy(x)[None])
     hint = (
         "its forward() does more than run its modules in the order of their definition; say what follows the linear "
         "ones with activations=[...], or export it to ONNX and convert that"
     )
-    return Reading(model, proof.judge("torch", difference, len(x), hint))
+    return Reading(model, proof.compare("torch", model, x, y, hint))
 
 
 def _leaves(module: Any) -> list[str]:

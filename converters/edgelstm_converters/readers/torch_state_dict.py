@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError, UnavailableError
-from edgelstm_converters.readers import Reading, proof
+from edgelstm_converters.readers import Asked, Reading, proof
 from edgelstm_converters.readers.modules import Weights, assemble
 
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 
-def read(
-    path: Path, activations: Sequence[str] | None, order: Sequence[str] | None, inputs: int | None
-) -> Reading:
+def read(path: Path, asked: Asked) -> Reading:
     """Read the weights and make a chain of layers of them."""
+    asked.only("activations", "order")
     in_order = path.suffix.lower() != ".safetensors"
     weights = _from_torch(path) if in_order else _from_safetensors(path)
-    model = assemble(weights, in_order=in_order, order=order, activations=activations, inputs=inputs)
-    return Reading(model, proof.against_torch_layers(model))
+    model = assemble(
+        weights, in_order=in_order, order=asked.order, activations=asked.activations, inputs=asked.inputs
+    )
+    return Reading(model, proof.against_torch_layers(model) if asked.verify else proof.NOT_ASKED)
 
 
 def _from_safetensors(path: Path) -> Weights:

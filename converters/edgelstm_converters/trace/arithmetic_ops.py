@@ -1,0 +1,271 @@
+"""Operators that compute: products with matrices, sums, products and functions of elements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgelstm_converters.trace.expressions import (
+    EXPRESSION,
+    TIME,
+    Codes,
+    Expression,
+    Floats,
+    constants,
+    is_constant,
+    numbers,
+    relative,
+    time_of,
+)
+from edgelstm_converters.trace.graph import Node
+from edgelstm_converters.trace.layout_ops import listed
+from edgelstm_converters.trace.run import Traced, Value, Walk, codes_of, settled
+
+ZERO, ONE = constants(0.0)[()], constants(1.0)[()]
+
+
+def numeric(value: Value) -> Floats:
+    return np.asarray(value, np.float32)
+
+
+def _by_step(walk: Walk, kind: str, arguments: list[Codes], detail: Any, name: str) -> Codes:
+    """Return the codes of an element-by-element expression, one expression for each step that occurs."""
+    steps = np.max([time_of(argument) for argument in arguments], axis=0)
+    result = np.empty(arguments[0].shape, np.int64)
+    for step in np.unique(steps):
+        chosen = steps == step
+        rows = np.stack([relative(argument[chosen], int(step)) for argument in arguments], axis=1)
+        _, first, back = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        order = np.argsort(first)  # in the order in which they occur, which is the same at every step
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        kept = rows[np.sort(first)]
+        number = walk.expressions.add(
+            Expression(
+                kind, len(kept), tuple(np.ascontiguousarray(column) for column in kept.T), detail, name
+            )
+        )
+        result[chosen] = number * EXPRESSION + step * TIME + rank[back.reshape(-1)]
+    return result
+
+
+def sum_of(walk: Walk, a: Codes, b: Codes, name: str) -> Codes:
+    """Return the codes of a + b, constants summed, zeros left out."""
+    return _pairs(walk, "sum", a, b, name)
+
+
+def product_of(walk: Walk, a: Codes, b: Codes, name: str) -> Codes:
+    """Return the codes of a * b, constants multiplied, ones left out."""
+    return _pairs(walk, "product", a, b, name)
+
+
+def _pairs(walk: Walk, kind: str, a: Codes, b: Codes, name: str) -> Codes:
+    a, b = (np.ascontiguousarray(part) for part in np.broadcast_arrays(a, b))
+    shape, a, b = a.shape, a.reshape(-1), b.reshape(-1)
+    result = np.empty(a.shape, np.int64)
+    known = is_constant(a) & is_constant(b)
+    x, y = numbers(a[known]), numbers(b[known])
+    result[known] = constants(x + y if kind == "sum" else x * y)
+    open_ = ~known
+    neutral = ZERO if kind == "sum" else ONE
+    for one, other in ((a, b), (b, a)):
+        same = open_ & (one == neutral)
+        result[same] = other[same]
+        open_ &= ~same
+        if kind == "product":
+            none = open_ & (one == ZERO)
+            result[none] = ZERO
+            open_ &= ~none
+    if open_.any():
+        result[open_] = _by_step(walk, kind, [a[open_], b[open_]], None, name)
+    return result.reshape(shape)
+
+
+def function_of(walk: Walk, function: str, codes: Codes, name: str) -> Codes:
+    """Return the codes of a function of every element."""
+    flat = np.ascontiguousarray(codes).reshape(-1)
+    result = np.empty(flat.shape, np.int64)
+    known = is_constant(flat)
+    result[known] = constants(FUNCTIONS[function](numbers(flat[known])))
+    if not known.all():
+        result[~known] = _by_step(walk, "function", [flat[~known]], function, name)
+    return result.reshape(codes.shape)
+
+
+def matmul_of(walk: Walk, codes: Codes, weights: Floats, name: str) -> Codes:
+    """Return the codes of `weights @ row` for every row along the last axis; weights (outputs, inputs)."""
+    outputs, inputs = weights.shape
+    rows = np.ascontiguousarray(codes.reshape(-1, inputs))
+    steps = time_of(rows).max(axis=1)
+    named = relative(rows, steps[:, None])
+    result = np.empty((len(rows), outputs), np.int64)
+    known: dict[bytes, int] = {}
+    for n, row in enumerate(named):
+        if is_constant(row).all():
+            result[n] = constants(weights @ numbers(row))
+            continue
+        key = row.tobytes()
+        if key not in known:
+            known[key] = walk.expressions.add(Expression("matmul", outputs, (row,), weights, name))
+        result[n] = known[key] * EXPRESSION + steps[n] * TIME + np.arange(outputs)
+    return result.reshape(*codes.shape[:-1], outputs)
+
+
+def _sigmoid(x: Floats) -> Floats:
+    result: Floats = np.float32(0.5) * (np.float32(1.0) + np.tanh(np.float32(0.5) * x))
+    return result
+
+
+FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
+    "sigmoid": _sigmoid,
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, np.float32(0.0)),
+}
+
+
+def _label(node: Node) -> str:
+    return node.name or node.outputs[0]
+
+
+def _function(function: str) -> Any:
+    def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+        return [settled(function_of(walk, function, codes_of(inputs[0]), _label(node)))]
+
+    return operator
+
+
+def _matmul(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    left, right = inputs[:2]
+    if isinstance(left, Traced) and isinstance(right, Traced):
+        raise node.refused("it multiplies two values that both depend on the signal, as attention does")
+    if isinstance(right, Traced):
+        codes, matrix = np.swapaxes(right.codes, -1, -2), numeric(left)
+    else:
+        codes, matrix = left.codes, np.swapaxes(numeric(right), -1, -2)
+    matrix = matrix.reshape(matrix.shape[-2:]) if matrix.size == np.prod(matrix.shape[-2:]) else matrix
+    if matrix.ndim != 2:
+        raise node.refused(f"its matrix has shape {matrix.shape}")
+    if codes.shape[-1] != matrix.shape[1]:
+        raise node.refused(f"it multiplies {codes.shape[-1]} values with a matrix for {matrix.shape[1]}")
+    found = matmul_of(walk, codes, matrix, _label(node))
+    return [settled(np.swapaxes(found, -1, -2) if isinstance(right, Traced) else found)]
+
+
+def _gemm(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    given = node.attributes
+    if isinstance(inputs[1], Traced):
+        raise node.refused("its matrix depends on the signal")
+    codes = codes_of(inputs[0])
+    codes = codes.T if given.get("transA", 0) else codes
+    matrix = numeric(inputs[1])
+    matrix = (matrix if given.get("transB", 0) else matrix.T) * np.float32(given.get("alpha", 1.0))
+    if matrix.ndim != 2 or codes.shape[-1] != matrix.shape[1]:
+        raise node.refused(f"it multiplies {codes.shape[-1]} values with a matrix for {matrix.shape[1:]}")
+    found = matmul_of(walk, codes, matrix, _label(node))
+    if len(inputs) > 2 and inputs[2] is not None:
+        beta = constants(given.get("beta", 1.0))
+        found = sum_of(walk, found, product_of(walk, codes_of(inputs[2]), beta, _label(node)), _label(node))
+    return [settled(found)]
+
+
+def _binary(kind: str) -> Any:
+    def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+        a, b = codes_of(inputs[0]), codes_of(inputs[1])
+        name = _label(node)
+        if kind == "sub":
+            return [settled(sum_of(walk, a, product_of(walk, b, constants(-1.0), name), name))]
+        if kind == "div":
+            if isinstance(inputs[1], Traced):
+                raise node.refused("it divides by a value that depends on the signal")
+            return [settled(product_of(walk, a, constants(1.0 / numeric(inputs[1])), name))]
+        return [settled((sum_of if kind == "sum" else product_of)(walk, a, b, name))]
+
+    return operator
+
+
+def _sum(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    total = codes_of(inputs[0])
+    for value in inputs[1:]:
+        total = sum_of(walk, total, codes_of(value), _label(node))
+    return [settled(total)]
+
+
+def _neg(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    return [settled(product_of(walk, codes_of(inputs[0]), constants(-1.0), _label(node)))]
+
+
+def _reduce(share: bool) -> Any:
+    def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+        """Sum or mean along axes: a product with a row of equal numbers."""
+        codes = inputs[0].codes
+        axes = listed(node, inputs, 1, "axes") or list(range(codes.ndim))
+        axes = sorted(axis % codes.ndim for axis in axes)
+        ends = list(range(codes.ndim - len(axes), codes.ndim))
+        rows = np.moveaxis(codes, axes, ends)
+        rows = rows.reshape(*rows.shape[: codes.ndim - len(axes)], -1)
+        row = np.full((1, rows.shape[-1]), 1.0 / rows.shape[-1] if share else 1.0, np.float32)
+        found = matmul_of(walk, rows, row, _label(node))[..., 0]
+        return [settled(np.expand_dims(found, tuple(axes)) if node.attributes.get("keepdims", 1) else found)]
+
+    return operator
+
+
+def _batch_norm(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    """https://onnx.ai/onnx/operators/onnx__BatchNormalization.html, with the statistics of training."""
+    scale, bias, mean, variance = (np.asarray(value, np.float64) for value in inputs[1:5])
+    if node.attributes.get("training_mode", 0):
+        raise node.refused("it is in training mode: export the network after eval()")
+    factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
+    codes, name = inputs[0].codes, _label(node)
+    shape = (1, -1, *[1] * (codes.ndim - 2))
+    scaled = product_of(walk, codes, constants(factor.reshape(shape)), name)
+    return [settled(sum_of(walk, scaled, constants((bias - mean * factor).reshape(shape)), name))]
+
+
+def _conv(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    """https://onnx.ai/onnx/operators/onnx__Conv.html, along one axis: the patches, times the kernel."""
+    given = node.attributes
+    codes, kernel = inputs[0].codes, numeric(inputs[1])
+    if codes.ndim != 3 or kernel.ndim != 3:
+        raise node.refused(f"it convolves along {codes.ndim - 2} axes; along one it can be converted")
+    if given.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise node.refused(f"auto_pad is {given['auto_pad']}; give pads instead")
+    group, stride, dilation = (
+        given.get("group", 1),
+        given.get("strides", [1])[0],
+        given.get("dilations", [1])[0],
+    )
+    pads = given.get("pads", [0, 0])
+    outputs, per_group, width = kernel.shape
+    padded = np.pad(codes, [(0, 0), (0, 0), (pads[0], pads[1])], constant_values=ZERO)
+    count = (padded.shape[2] - dilation * (width - 1) - 1) // stride + 1
+    where = np.arange(count)[:, None] * stride + np.arange(width) * dilation
+    patches = padded[:, :, where].transpose(0, 2, 1, 3)  # (batch, positions, channels, width)
+    parts = []
+    for n in range(group):
+        one = patches[:, :, n * per_group : (n + 1) * per_group].reshape(len(codes), count, -1)
+        rows = kernel[n * outputs // group : (n + 1) * outputs // group].reshape(outputs // group, -1)
+        parts.append(matmul_of(walk, one, np.ascontiguousarray(rows), _label(node)))
+    found = np.concatenate(parts, axis=2).transpose(0, 2, 1)
+    if len(inputs) > 2 and inputs[2] is not None:
+        found = sum_of(walk, found, constants(numeric(inputs[2])[None, :, None]), _label(node))
+    return [settled(found)]
+
+
+def _clip(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    low = inputs[1] if len(inputs) > 1 else node.attributes.get("min")
+    high = inputs[2] if len(inputs) > 2 else node.attributes.get("max")
+    top = np.inf if high is None else float(np.asarray(high))
+    if low is not None and float(np.asarray(low)) == 0.0 and top > 1e30:
+        return [settled(function_of(walk, "relu", codes_of(inputs[0]), _label(node)))]
+    raise node.refused(f"it limits the signal to {low} .. {high}, which no layer here does")
+
+
+ARITHMETIC = {
+    "MatMul": _matmul, "Gemm": _gemm, "Add": _binary("sum"), "Sub": _binary("sub"), "Mul": _binary("product"),
+    "Div": _binary("div"), "Sum": _sum, "Neg": _neg, "BatchNormalization": _batch_norm, "Conv": _conv, "Clip": _clip,
+    "ReduceMean": _reduce(True), "ReduceSum": _reduce(False),
+    "Sigmoid": _function("sigmoid"), "Tanh": _function("tanh"), "Relu": _function("relu"),
+}  # fmt: skip

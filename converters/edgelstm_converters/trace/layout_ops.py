@@ -1,0 +1,201 @@
+"""Operators that move elements and change none; the same NumPy moves constants and codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgelstm_converters.trace.graph import Node
+from edgelstm_converters.trace.run import Traced, Value, Walk, codes_of, settled
+
+MAX_BYTES = 1 << 28
+
+
+def moved(value: Value, move: Callable[[Any], Any]) -> Value:
+    """Return `value` with its elements moved."""
+    return settled(move(value.codes)) if isinstance(value, Traced) else move(np.asarray(value))
+
+
+def listed(node: Node, inputs: list[Value], position: int, attribute: str, default: Any = None) -> Any:
+    """Return a list of integers given as an input since some opset, and as an attribute before."""
+    value = inputs[position] if len(inputs) > position else None
+    if isinstance(value, Traced):
+        raise node.refused(f"its {attribute} depend on the signal")
+    if value is not None:
+        return [int(n) for n in np.asarray(value).reshape(-1)]
+    found = node.attributes.get(attribute, default)
+    return found if found is default or isinstance(found, int) else [int(n) for n in found]
+
+
+def _transpose(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    perm = node.attributes.get("perm")
+    return [moved(inputs[0], lambda a: np.transpose(a, perm))]
+
+
+def _squeeze(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    axes = listed(node, inputs, 1, "axes")
+    return [moved(inputs[0], lambda a: np.squeeze(a, None if axes is None else tuple(axes)))]
+
+
+def _unsqueeze(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    axes = listed(node, inputs, 1, "axes")
+    return [moved(inputs[0], lambda a: np.expand_dims(a, tuple(axes)))]
+
+
+def _reshape(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    wanted = listed(node, inputs, 1, "shape")
+    keep = node.attributes.get("allowzero", 0) == 0
+
+    def reshape(a: Any) -> Any:
+        shape = [a.shape[n] if size == 0 and keep and n < a.ndim else size for n, size in enumerate(wanted)]
+        if -1 not in shape and int(np.prod(shape)) != a.size:  # a time axis that the exporter froze
+            shape = _unfrozen(shape, a)
+        return a.reshape(shape)
+
+    return [moved(inputs[0], reshape)]
+
+
+def _unfrozen(shape: list[int], a: Any) -> list[int]:
+    """Return `shape` with the one size replaced that does not fit, the length the exporter traced with."""
+    for n, size in enumerate(shape):
+        rest = int(np.prod([other for m, other in enumerate(shape) if m != n]))
+        if size > 1 and rest and a.size % rest == 0 and a.size // rest in a.shape:
+            return [*shape[:n], -1, *shape[n + 1 :]]
+    return shape
+
+
+def _flatten(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    axis = node.attributes.get("axis", 1)
+    return [moved(inputs[0], lambda a: a.reshape(int(np.prod(a.shape[:axis])), -1))]
+
+
+def _identity(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    return [inputs[0], *[None] * (len(node.outputs) - 1)]
+
+
+def _cast(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    dtype = node.attributes["to"]
+    if isinstance(inputs[0], Traced):
+        if np.dtype(dtype).kind != "f":
+            raise node.refused(f"it turns the signal into {np.dtype(dtype).name}")
+        return [inputs[0]]
+    return [np.asarray(inputs[0]).astype(dtype)]
+
+
+def _gather(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    if isinstance(inputs[1], Traced):
+        raise node.refused("what it picks depends on the signal (an embedding): feed the picked rows instead")
+    indices = np.asarray(inputs[1]).astype(np.int64)
+    return [moved(inputs[0], lambda a: np.take(a, indices, axis=node.attributes.get("axis", 0)))]
+
+
+def _slice(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    starts, ends = listed(node, inputs, 1, "starts"), listed(node, inputs, 2, "ends")
+    axes = listed(node, inputs, 3, "axes") or list(range(len(starts)))
+    steps = listed(node, inputs, 4, "steps") or [1] * len(starts)
+
+    def cut(a: Any) -> Any:
+        where = [slice(None)] * a.ndim
+        for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+            size = a.shape[axis]
+            first = max(start + size if start < 0 else start, 0)
+            last = end + size if -size <= end < 0 else end
+            if step < 0:
+                where[axis] = slice(min(first, size - 1), None if last < 0 else last, step)
+            else:
+                where[axis] = slice(first, max(last, 0), step)
+        return a[tuple(where)]
+
+    return [moved(inputs[0], cut)]
+
+
+def _split(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    axis = node.attributes.get("axis", 0)
+    value = inputs[0].codes if isinstance(inputs[0], Traced) else np.asarray(inputs[0])
+    sizes = listed(node, inputs, 1, "split")
+    if sizes is None:
+        count = node.attributes.get("num_outputs", len(node.outputs))
+        sizes = [-(-value.shape[axis] // count)] * count
+    parts = np.split(value, np.cumsum(sizes)[:-1], axis=axis)
+    return [settled(part) if isinstance(inputs[0], Traced) else part for part in parts]
+
+
+def _concat(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    axis = node.attributes["axis"]
+    return [joined(inputs, lambda parts: np.concatenate(parts, axis=axis))]
+
+
+def joined(values: list[Value], join: Callable[[list[Any]], Any]) -> Value:
+    """Return `values` joined; constants beside codes become codes."""
+    if any(isinstance(value, Traced) for value in values):
+        return settled(join([codes_of(value) for value in values]))
+    return join([np.asarray(value) for value in values])
+
+
+def _expand(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    wanted = listed(node, inputs, 1, "shape")
+    return [moved(inputs[0], lambda a: np.broadcast_to(a, np.broadcast_shapes(a.shape, tuple(wanted))))]
+
+
+def _tile(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    repeats = listed(node, inputs, 1, "repeats")
+    return [moved(inputs[0], lambda a: np.tile(a, repeats))]
+
+
+def _pad(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    mode = node.attributes.get("mode", "constant")
+    pads = listed(node, inputs, 1, "pads")
+    value = inputs[2] if len(inputs) > 2 and inputs[2] is not None else node.attributes.get("value", 0.0)
+
+    def pad(a: Any, fill: Any) -> Any:
+        axes = listed(node, inputs, 3, "axes") or list(range(a.ndim))
+        widths = [(0, 0)] * a.ndim
+        for n, axis in enumerate(axes):
+            widths[axis] = pads[n], pads[n + len(axes)]
+        if mode == "constant":
+            return np.pad(a, widths, constant_values=fill)
+        kinds: dict[str, Any] = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
+        return np.pad(a, widths, mode=kinds[mode])
+
+    if isinstance(inputs[0], Traced):
+        return [settled(pad(inputs[0].codes, int(codes_of(value).reshape(-1)[0])))]
+    return [pad(np.asarray(inputs[0]), np.asarray(value).reshape(-1)[0])]
+
+
+def _where(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    if isinstance(inputs[0], Traced):
+        raise node.refused("its condition depends on the signal (a mask): export the network without masking")
+    condition = np.asarray(inputs[0], bool)
+    return [joined(inputs[1:], lambda parts: np.where(condition, *parts))]
+
+
+def _reverse_sequence(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    time, batch = node.attributes.get("time_axis", 0), node.attributes.get("batch_axis", 1)
+
+    def reverse(a: Any) -> Any:
+        lengths = listed(node, inputs, 1, "sequence_lens")
+        if lengths != [a.shape[time]] * a.shape[batch]:
+            raise node.refused("it reverses parts of the sequence")
+        return np.flip(a, time)
+
+    return [moved(inputs[0], reverse)]
+
+
+def _shape(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    shape = np.shape(inputs[0].codes if isinstance(inputs[0], Traced) else inputs[0])
+    first, last = node.attributes.get("start", 0), node.attributes.get("end", len(shape))
+    return [np.array(shape[first:last], np.int64)]
+
+
+def _size(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    return [np.array(np.size(inputs[0].codes if isinstance(inputs[0], Traced) else inputs[0]), np.int64)]
+
+
+LAYOUT = {
+    "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Reshape": _reshape, "Flatten": _flatten,
+    "Identity": _identity, "Dropout": _identity, "Cast": _cast, "Gather": _gather, "Slice": _slice, "Split": _split,
+    "Concat": _concat, "Expand": _expand, "Tile": _tile, "Pad": _pad, "Where": _where, "Shape": _shape, "Size": _size,
+    "ReverseSequence": _reverse_sequence,
+}  # fmt: skip

@@ -1,0 +1,196 @@
+"""How a graph of sequences is a stream: which axis is time, which is the batch, what is state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgelstm.errors import ConversionError
+from edgelstm_converters.float_model import FloatDense, FloatModel
+from edgelstm_converters.trace.assembly import assemble
+from edgelstm_converters.trace.expressions import (
+    EXPRESSION,
+    TIME,
+    Codes,
+    Expression,
+    is_constant,
+    relative,
+    time_of,
+)
+from edgelstm_converters.trace.graph import Graph, Input
+from edgelstm_converters.trace.run import Traced, Walk, WrongAxis, codes_of
+
+STEPS = 6
+"""Of a sequence whose length is free: enough for a loop to settle, few enough to be quick."""
+
+Fold = Callable[[Any, list[Any], int], list[Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Of the signal: `time` is None for a graph that takes one sample; all other axes hold the channels."""
+
+    time: int | None
+    batch: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """A model, and how the graph that it was read from is fed.
+
+    shape   of the signal: sizes, the length of time included; `free` where the length may be another
+    states  names and shapes of what the caller carries, in the order of the outputs after the first
+    start   the value inside the graph that the model begins at, None for the signal itself; `start_time` is its axis of time
+    """
+
+    model: FloatModel
+    signal: str
+    axes: Axes
+    shape: tuple[int, ...]
+    free: bool
+    states: dict[str, tuple[int, ...]]
+    start: str | None = None
+    start_time: int | None = None
+
+
+def read_stream(
+    graph: Graph, fixed: Mapping[str, Any], fold: Fold, channels: int | None, start: str | None = None
+) -> Stream:
+    """Return the layers of a graph, its first input being the signal and other floats its states.
+
+    fixed     values of inputs that are no signal and no state
+    channels  how many there are, where the graph leaves it open
+    start     the value that the model begins at; what computes it is left out
+    Raises ConversionError, naming the node, for what no stream of samples can compute.
+    """
+    free = [value for value in graph.inputs if value.name not in fixed]
+    for name in fixed:
+        if name not in {value.name for value in graph.inputs}:
+            raise ConversionError(
+                f'--fix names "{name}"; the inputs are {", ".join(v.name for v in graph.inputs)}'
+            )
+    if not free or not graph.outputs:
+        raise ConversionError("the graph has no input or no output")
+    found: list[Stream] = []
+    errors: list[ConversionError] = []
+    for axes in _ways(free[0]):
+        try:
+            found.append(_read(graph, free, fixed, fold, channels, axes, start))
+        except ConversionError as exc:
+            errors.append(exc)
+    if not found:
+        raise next((exc for exc in errors if not isinstance(exc, WrongAxis)), errors[0])
+    return max(found, key=lambda stream: (channels in (None, stream.model.inputs), _recurrent(stream.model)))
+
+
+def _recurrent(model: FloatModel) -> int:
+    return sum(not isinstance(layer, FloatDense) for layer in model.layers)
+
+
+def _ways(signal: Input) -> Iterator[Axes]:
+    """Yield what the axes may be, the likeliest first."""
+    rank = len(signal.shape)
+    if rank < 2:
+        raise ConversionError(f'input "{signal.name}" has {rank} axes, expected time, batch and channels')
+    if rank == 2:
+        yield from (Axes(0, None), Axes(None, 0))
+        return
+    ways = [Axes(0, 1), Axes(1, 0)]
+    yield from sorted(ways, key=lambda axes: signal.shape[axes.time or 0] == 1)
+    yield Axes(0, None)
+
+
+def _read(
+    graph: Graph,
+    inputs: list[Input],
+    fixed: Mapping[str, Any],
+    fold: Fold,
+    channels: int | None,
+    axes: Axes,
+    start: str | None,
+) -> Stream:
+    signal = inputs[0]
+    shape = _sizes(signal, axes, channels)
+    begun: list[int | None] = []
+
+    def begin(inner: tuple[int, ...]) -> Traced:
+        steps = 1 if axes.time is None else shape[axes.time]
+        time = next((axis for axis in (0, 1) if inner[axis : axis + 1] == (steps,) and steps > 1), None)
+        begun.append(time)
+        return Traced(_signal(walk, str(start), inner, Axes(time, None)))
+
+    walk = Walk(fold=fold, opset=graph.opset, start=start, begin=begin)
+    feeds: dict[str, Any] = {name: np.asarray(value) for name, value in fixed.items()}
+    feeds[signal.name] = (
+        np.zeros(shape, np.float32) if start else Traced(_signal(walk, signal.name, shape, axes))
+    )
+    states = {}
+    for value in inputs[1:]:
+        if value.is_float:
+            states[value.name] = tuple(1 if size is None else size for size in value.shape)
+            feeds[value.name] = Traced(_state(walk, value.name, states[value.name]))
+    one_step = axes.time is None or shape[axes.time] == 1
+    outputs = graph.outputs if one_step and states else graph.outputs[:1]
+    wanted = Graph(graph.inputs, outputs, graph.nodes, graph.constants, graph.opset)
+    values = walk.run(wanted, feeds, {})
+    if start and (len(begun) != 1 or start not in values):
+        raise ConversionError(
+            f'--from names "{start}", which is no value of the graph that its output depends on'
+        )
+    output = values[outputs[0]]
+    if not isinstance(output, Traced):
+        raise ConversionError(f'output "{outputs[0]}" does not depend on the signal')
+    codes = output.codes.reshape(-1)
+    last = int(time_of(codes).max())
+    carried = _carried([values[name] for name in outputs[1:]], [feeds[name] for name in states], last)
+    model = assemble(walk.expressions, codes, carried)
+    free = axes.time is not None and signal.shape[axes.time] is None
+    return Stream(model, signal.name, axes, shape, free, states, start, begun[0] if begun else None)
+
+
+def _sizes(signal: Input, axes: Axes, channels: int | None) -> tuple[int, ...]:
+    sizes = []
+    for axis, size in enumerate(signal.shape):
+        if size is None:
+            size = STEPS if axis == axes.time else 1 if axis == axes.batch else channels
+        if size is None:
+            raise ConversionError(f'input "{signal.name}" does not say how many channels it has')
+        sizes.append(size)
+    if axes.time is not None and sizes[axes.time] >= 1 << 15:
+        raise ConversionError(
+            f'input "{signal.name}" has {sizes[axes.time]} samples: export a shorter sequence'
+        )
+    return tuple(sizes)
+
+
+def _signal(walk: Walk, name: str, shape: tuple[int, ...], axes: Axes) -> Codes:
+    """Return the codes of the signal: its channels at every step, the same for each of the batch."""
+    kept = [size if axis not in (axes.time, axes.batch) else 1 for axis, size in enumerate(shape)]
+    size = int(np.prod(kept))
+    number = walk.expressions.add(Expression("input", size, (), name, name))
+    codes = number * EXPRESSION + np.arange(size, dtype=np.int64).reshape(kept)
+    steps = np.ones([1] * len(shape), np.int64)
+    if axes.time is not None:
+        steps = np.arange(1, shape[axes.time] + 1).reshape(
+            [-1 if axis == axes.time else 1 for axis in range(len(shape))]
+        )
+    return np.ascontiguousarray(np.broadcast_to(codes + steps * TIME, shape))
+
+
+def _state(walk: Walk, name: str, shape: tuple[int, ...]) -> Codes:
+    size = int(np.prod(shape))
+    number = walk.expressions.add(Expression("state", size, (), name, name))
+    return (number * EXPRESSION + np.arange(size, dtype=np.int64)).reshape(shape)
+
+
+def _carried(after: list[Any], before: list[Any], last: int) -> dict[int, int]:
+    """Return the state's element that an element becomes, both relative to the last step; outputs are in order of inputs."""
+    carried: dict[int, int] = {}
+    for new, old in zip(after, before, strict=False):
+        a, b = codes_of(new).reshape(-1), codes_of(old).reshape(-1)
+        if a.shape == b.shape and not is_constant(a).any():
+            carried.update(zip(relative(a, last).tolist(), relative(b, last).tolist(), strict=True))
+    return carried

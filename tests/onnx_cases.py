@@ -18,7 +18,7 @@ def integers(name, *values):
     return numpy_helper.from_array(np.array(values, np.int64), name)
 
 
-def write(path, nodes, initializers, *, x=("t", 1, I), inputs=(), y=("t", 1, "n"), outputs=()):
+def write(path, nodes, initializers, *, x=("t", 1, I), inputs=(), y=("t", 1, "n"), outputs=(), opset=17):
     graph = helper.make_graph(
         nodes,
         "g",
@@ -26,8 +26,8 @@ def write(path, nodes, initializers, *, x=("t", 1, I), inputs=(), y=("t", 1, "n"
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, y), *outputs],
         initializers,
     )
-    opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+    opsets = [helper.make_opsetid("", opset)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
     return path
 
 

@@ -122,13 +122,15 @@ class _Assembly:
         sources = np.unique(expression_of(atoms))
         if len(sources) == 0:
             raise ConversionError(f'layer "{layer.name}" reads nothing that depends on the input')
+        kinds = {self.table[int(n)].kind: self.table[int(n)].name for n in sources}
+        if "state" in kinds:
+            raise ConversionError(
+                f'layer "{layer.name}" reads the state "{kinds["state"]}", and is no cell whose output that state becomes'
+            )
         if time_of(atoms).any():
             raise ConversionError(
                 f'layer "{layer.name}" reads earlier samples, a window of them; a layer reads one sample'
             )
-        kinds = {self.table[int(n)].kind: self.table[int(n)].name for n in sources}
-        if "state" in kinds:
-            raise ConversionError(f'layer "{layer.name}" reads the state "{kinds["state"]}" beside a cell')
         if len(sources) > 1:
             names = ", ".join(f'"{_name(self.table[int(n)].name)}"' for n in sources)
             raise ConversionError(

@@ -21,12 +21,18 @@ class ChannelReason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert between raised and cleared: what a restarted detector has to know of it."""
+    """An alert between raised and cleared: what a restarted detector has to know of it.
+
+    Its severity and peak may have grown since they were last announced, in raised or updated: that is still to be said.
+    """
 
     opened_ns: int
     peak_score: float
     samples: int  # since it opened
     severity: str
+    announced_ns: int
+    announced_peak: float
+    announced_severity: str
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

@@ -217,16 +217,17 @@ class Detector:
         if open_alert is None:
             ints[at.OPEN] = 0
             return
-        if ints[at.OPEN] and ints[at.OPENED_NS] == open_alert.opened_ns:
-            ints[at.OPEN_SAMPLES] = open_alert.samples
-            self._floats[at.PEAK] = open_alert.peak_score
-            ints[at.SEVERITY] = SEVERITIES.index(open_alert.severity)
-            return
-        ints[at.OPEN], ints[at.CALM], ints[at.OPENED_NS] = 1, 0, open_alert.opened_ns
+        known = ints[at.OPEN] and ints[at.OPENED_NS] == open_alert.opened_ns
+        ints[at.OPEN], ints[at.OPENED_NS] = 1, open_alert.opened_ns
         ints[at.OPEN_SAMPLES] = open_alert.samples
-        ints[at.SEVERITY] = ints[at.ANNOUNCED_SEVERITY] = SEVERITIES.index(open_alert.severity)
-        ints[at.ANNOUNCED_NS] = open_alert.opened_ns if last_time_ns is None else last_time_ns
-        self._floats[at.PEAK] = self._floats[at.ANNOUNCED_PEAK] = open_alert.peak_score
+        ints[at.SEVERITY] = SEVERITIES.index(open_alert.severity)
+        ints[at.ANNOUNCED_SEVERITY] = SEVERITIES.index(open_alert.announced_severity)
+        ints[at.ANNOUNCED_NS] = open_alert.announced_ns
+        self._floats[at.PEAK] = open_alert.peak_score
+        self._floats[at.ANNOUNCED_PEAK] = open_alert.announced_peak
+        if known:
+            return
+        ints[at.CALM] = 0
         own = ints[at.FIRST_CHANNEL_INT :].reshape(self._channels, at.CHANNEL_INTS)
         own[:, at.ADOPTED_COUNT_OF_CHANNEL] = 0
 
@@ -261,6 +262,9 @@ class Detector:
             peak_score=float(self._floats[at.PEAK]),
             samples=int(self._ints[at.OPEN_SAMPLES]),
             severity=SEVERITIES[self._ints[at.SEVERITY]],
+            announced_ns=int(self._ints[at.ANNOUNCED_NS]),
+            announced_peak=float(self._floats[at.ANNOUNCED_PEAK]),
+            announced_severity=SEVERITIES[self._ints[at.ANNOUNCED_SEVERITY]],
         )
 
     def _run(

@@ -10,7 +10,10 @@ from edgelstm.alert import OpenAlert
 from edgelstm.errors import UnavailableError
 from edgelstm.outbox import Outbox, Outgoing, Position
 
-OPEN = OpenAlert(opened_ns=5, peak_score=9.5, samples=3, severity="critical")
+OPEN = OpenAlert(
+    opened_ns=5, peak_score=9.5, samples=3, severity="critical",
+    announced_ns=5, announced_peak=9.5, announced_severity="critical",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -22,7 +22,10 @@ PLAIN = plain_model().model
 LOADED = LoadedModel(dataclasses.replace(PLAIN, detector_settings=settings_for(NAMES)))
 OTHER = LoadedModel(dataclasses.replace(PLAIN, detector_settings=settings_for(NAMES), name="other"))
 VALUES = noise(1, 200)
-OPEN = OpenAlert(opened_ns=START_NS + 5 * SECOND, peak_score=9.5, samples=3, severity="critical")
+OPEN = OpenAlert(
+    opened_ns=START_NS + 5 * SECOND, peak_score=9.5, samples=3, severity="critical",
+    announced_ns=START_NS + 5 * SECOND, announced_peak=9.5, announced_severity="critical",
+)  # fmt: skip
 
 
 def watched(model=LOADED, **options):

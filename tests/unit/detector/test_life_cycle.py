@@ -2,10 +2,11 @@
 
 import itertools
 
+import msgspec
 import numpy as np
 
 from detector_cases import SECOND, START_NS, noise, plain_model, settings_for, times
-from edgelstm.alert import OpenAlert, alert_id
+from edgelstm.alert import alert_id
 from edgelstm.detector import Detector
 from edgelstm.kernels.detection import layout as at
 from edgelstm.sample import Sample
@@ -160,6 +161,27 @@ def test_open_alert_of_the_same_opening_is_overridden_by_the_database():
     detector.push_block(times(450), faulty(450))
     here = detector.open_alert
     assert here is not None
-    there = OpenAlert(opened_ns=here.opened_ns, peak_score=99.0, samples=7, severity="critical")
+    there = msgspec.structs.replace(here, peak_score=99.0, samples=7, severity="critical")
     detector.adopt(there, detector.last_time_ns)
     assert detector.open_alert == there
+
+
+def test_what_was_not_announced_yet_is_announced_after_a_restart():
+    """An alert that grew critical between two announcements is told of, also by one that begins at an old snapshot."""
+    values = noise(7, 700)
+    values[400:600, 0] += np.linspace(4.0, 80.0, 200, dtype=np.float32)
+    whole = detector_of(update_interval_ns=150 * SECOND, critical_ratio=1.7)
+    whole.push_block(times(390), values[:390])
+    old, row = whole.snapshot(), 390
+    while whole.open_alert is None or whole.open_alert.severity == whole.open_alert.announced_severity:
+        whole.push(Sample(values[row], int(times(700)[row])))
+        row += 1
+    known = whole.open_alert
+    assert (known.announced_severity, known.severity) == ("warning", "critical")
+    for snapshot in (whole.snapshot(), old):
+        detector = detector_of(update_interval_ns=150 * SECOND, critical_ratio=1.7)
+        detector.restore(snapshot)
+        detector.adopt(known, whole.last_time_ns)
+        alerts = detector.push_block(times(700)[row:], values[row:]).alerts
+        assert (alerts[0].event_type, alerts[0].severity) == ("updated", "critical")
+        assert alerts[0].opened_ns == known.opened_ns

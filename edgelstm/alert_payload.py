@@ -9,6 +9,10 @@ from typing import Any
 from edgelstm.alert import Alert, ChannelReason, alert_id
 
 PAYLOAD_VERSION = 1
+FIELDS = (
+    "event_type", "v", "id", "node", "stream", "topic", "ts", "severity", "score", "peak_score", "threshold", "model",
+    "model_version", "channels", "reasons", "opened", "duration_s", "samples", "resumed", "note",
+)  # fmt: skip
 
 
 def timestamp(time_ns: int) -> str:

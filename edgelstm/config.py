@@ -5,12 +5,13 @@ Only keys that do something are accepted. `EDGELSTM__MQTT__URL=...` in the envir
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import platform
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import SplitResult, urlsplit
@@ -212,6 +213,15 @@ def load(path: str | os.PathLike[str], environment: Mapping[str, str] = os.envir
     return _absolute(config, source.parent)
 
 
+@contextlib.contextmanager
+def errors_named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put the file in front of what is wrong with a configuration only where its models are known."""
+    try:
+        yield
+    except ConfigError as exc:
+        raise ConfigError(f"{path}: {exc}") from None
+
+
 def _override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
     for variable, value in environment.items():
         if not variable.startswith("EDGELSTM__"):
@@ -291,6 +301,17 @@ def _check(config: Config) -> None:
         _check_input(config, f"input[{number}]", entry)
 
 
+def _check_levels(key: str, template: str, topic: str) -> None:
+    """Require the topic to have every level that the template names: else all its streams would get one name."""
+    levels = topic.split("/")
+    try:
+        template.format(*levels, topic=topic, key="x")
+    except IndexError:
+        raise ConfigError(
+            f'{key}: is "{template}", but "{topic}" has only the levels {{0}} to {{{len(levels) - 1}}}'
+        ) from None
+
+
 def _check_url(text: str) -> None:
     try:
         url = urlsplit(text)
@@ -320,6 +341,9 @@ def _check_input(config: Config, where: str, entry: InputConfig) -> None:
             raise ConfigError(
                 f'{where}.{key}: is "{getattr(entry, key)}", expected text with {{topic}}, {{key}} or levels {{0}}, {{1}}'
             ) from None
+    for topic in entry.topics:
+        if not topic.endswith("#"):
+            _check_levels(f"{where}.stream", entry.stream, topic)
     _check_format(where, entry)
     if config.durability.mode == "strict" and entry.timestamp == "arrival" and not entry.sequence:
         raise ConfigError(

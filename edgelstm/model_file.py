@@ -81,7 +81,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     except ModelFileError as exc:
         raise ModelFileError(f"{path}: {exc}") from None
     except OSError as exc:
-        raise ModelFileError(f"{path}: cannot be read: {exc.strerror}") from exc
+        raise ModelFileError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
 
 
 def digest(model: Model) -> str:
@@ -98,6 +98,8 @@ def _read(path: Path) -> Model:
 
     if not path.exists():
         raise ModelFileError("no such file")
+    if not path.is_file():
+        raise ModelFileError("is a folder, expected a model file")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ModelFileError(
             f"is {path.stat().st_size} bytes, more than the {MAX_FILE_BYTES} a model may have"
@@ -107,7 +109,9 @@ def _read(path: Path) -> Model:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
     except (SafetensorError, ValueError, TypeError) as exc:
-        raise ModelFileError(f"is damaged or no model file: {exc}") from None
+        raise ModelFileError(
+            f"is damaged or no model file ({exc}); a trained model becomes one with: edgelstm convert"
+        ) from None
     if METADATA_KEY not in metadata:
         raise ModelFileError("is a safetensors file but no edgelstm model; convert it with: edgelstm convert")
     document = _decode(metadata[METADATA_KEY])

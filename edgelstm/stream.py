@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgelstm import model_file
 from edgelstm.backend import engine
-from edgelstm.errors import EdgeLstmError, SampleError, UsageError
+from edgelstm.errors import ModelFileError, SampleError, UsageError
 from edgelstm.model import Model
 from edgelstm.model_check import check
 from edgelstm.program import Program, lower
@@ -41,6 +41,9 @@ class LoadedModel:
         self.channel_names = tuple(channel.name for channel in watched)
         self.output_names = tuple(output.name for output in model.outputs)
 
+    def __repr__(self) -> str:
+        return f'<LoadedModel "{self.model.name}": {self.inputs} inputs, {self.outputs} outputs, digest {self.digest[:12]}>'
+
     def stream(self) -> Stream:
         """Return a new stream in the initial state."""
         return Stream(self)
@@ -52,13 +55,13 @@ class LoadedModel:
     def detector(self, settings: DetectorSettings | None = None) -> Detector:
         """Return a new anomaly detector with the model's own settings, or with those given.
 
-        Raises EdgeLstmError where the model file carries no detector and none is given.
+        Raises ModelFileError where the model file carries no detector and none is given.
         """
         from edgelstm.detector import Detector
 
         chosen = settings or self.model.detector_settings
         if chosen is None:
-            raise EdgeLstmError(
+            raise ModelFileError(
                 f'model "{self.model.name}" carries no detector; make one from normal history with: '
                 "edgelstm calibrate MODEL HISTORY.csv -o DETECTOR.elstm"
             )

@@ -19,6 +19,9 @@ from torch import nn
 from edgelstm.errors import EdgeLstmError
 from edgelstm.sources import recording
 
+ROWS_PER_STRIP = 20
+"""The fewest rows of each strip that are worth training on."""
+
 
 class Forecaster(nn.Module):
     """One vector in, the next one out."""
@@ -122,6 +125,11 @@ def main() -> None:
     except EdgeLstmError as exc:
         sys.exit(f"train_forecaster: {exc}")
     values = fill(data.values[: args.rows])
+    if len(values) < ROWS_PER_STRIP * args.batch:
+        sys.exit(
+            f"train_forecaster: {args.recording} has {len(values)} rows; --batch {args.batch} needs at least "
+            f"{ROWS_PER_STRIP * args.batch}"
+        )
     mean, std = values.mean(axis=0), values.std(axis=0)
     std[std == 0] = 1.0
     model = train(

@@ -42,6 +42,8 @@ def broker(args: argparse.Namespace) -> Broker:
     except ValueError:
         port = -1
     host = args.host or url.hostname
+    if args.port is not None and not 0 < args.port < 65_536:
+        raise UsageError(f"--port {args.port}: expected 1 to 65535")
     if url.scheme != "mqtt" or not host or not 0 < port < 65_536:
         raise UsageError(f"--broker {text}: expected mqtt://HOST:PORT")
     password = args.password or url.password or os.environ.get("EDGELSTM_MQTT_PASSWORD")

@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     if args.payload is not None and args.topic is None:
         raise UsageError("--payload needs --topic: where does it arrive?")
     config = configuration.load(args.config)
-    models = load_models(config)
+    with configuration.errors_named(args.config):
+        models = load_models(config)
     _describe(config, models)
     if args.topic is not None:
         _explain(config, models, args.topic, args.payload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 import tempfile
@@ -119,6 +120,8 @@ def _demonstrate(args: argparse.Namespace, folder: Path) -> int:
         children.stop()
     if code == 0:
         print(NEXT)
+        if shutil.which("edgelstm") is None:
+            print(f"\n(edgelstm is {Path(sys.executable).parent / 'edgelstm'} here)")
     return code
 
 

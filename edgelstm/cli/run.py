@@ -24,5 +24,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from edgelstm.daemon.service import Service
 
-    Service(config).run()
+    with configuration.errors_named(args.config):
+        service = Service(config)
+    service.run()
     return 0

@@ -20,6 +20,16 @@ SUMMARY = (
 )
 
 
+_RANGES = (
+    ("rate", 0.001, 1000.0, "samples per second"),
+    ("seconds", 0.001, 1e9, "seconds"),
+    ("seed", 0, 2**63, ""),
+    ("duplicates", 0.0, 1.0, ""),
+    ("drift_ppm", -1e6, 1e6, ""),
+    ("jitter", 0.0, 3600.0, "seconds"),
+)
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("node", nargs="?", help="pump or bearing; --list shows their channels and faults")
     parser.add_argument("--list", action="store_true", help="show every node, its channels and its faults")
@@ -61,9 +71,18 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.node not in NODES:
         raise UsageError(_unknown("node", args.node, list(NODES)))
-    if args.rate is not None and not 0.001 <= args.rate <= 1000:
-        raise UsageError(f"--rate {args.rate:g}: expected 0.001 to 1000 samples per second")
+    for option, low, high, unit in _RANGES:
+        value = getattr(args, option)
+        if value is not None and not low <= value <= high:
+            raise UsageError(
+                f"--{option.replace('_', '-')} {value:g}: expected {low:g} to {high:g} {unit}".rstrip()
+            )
     faults = tuple(_fault(text, NODES[args.node]) for text in args.fault)
+    for begun in faults:
+        if args.seconds is not None and begun.start_s >= args.seconds:
+            raise UsageError(
+                f"--fault {begun.name}@{begun.start_s:g}: begins after the end, --seconds {args.seconds:g}"
+            )
     if args.record:
         return _record(args, faults)
     return _publish(args, faults)
@@ -128,9 +147,12 @@ def _fault(text: str, kind: type[Signal]) -> Fault:
         raise UsageError(_unknown("fault", name, list(kind.faults)))
     try:
         start, _, ramp = times.partition(":")
-        return Fault(name, float(start or 0.0), float(ramp or 20.0))
+        start_s, ramp_s = float(start or 0.0), float(ramp or 20.0)
     except ValueError:
-        raise UsageError(f"--fault {text}: expected NAME@START or NAME@START:RAMP, in seconds") from None
+        start_s = ramp_s = -1.0
+    if not (0.0 <= start_s < 1e9 and 0.0 <= ramp_s < 1e9):
+        raise UsageError(f"--fault {text}: expected NAME@START or NAME@START:RAMP, in seconds")
+    return Fault(name, start_s, ramp_s)
 
 
 def _outage(text: str | None) -> tuple[float, float]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import queue
+import re
+import string
 import sys
 import time
 from typing import Any
@@ -31,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     import paho.mqtt.client as paho
 
     broker = broker_url.broker(args)
+    _check_format(args.format, args.topic)
     arrived: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
     client = paho.Client(paho.CallbackAPIVersion.VERSION2)
     if broker.username:
@@ -61,6 +64,19 @@ def run(args: argparse.Namespace) -> int:
     finally:
         client.disconnect()
         client.loop_stop()
+
+
+def _check_format(form: str, topic: str) -> None:
+    """Raise UsageError for what is no format, before an alert comes that could not be shown."""
+    from edgelstm.alert_payload import FIELDS
+
+    try:
+        named = [name for _, name, _, _ in string.Formatter().parse(form) if name is not None]
+    except ValueError as exc:
+        raise UsageError(f'--format "{form}": {exc}') from None
+    for name in named:
+        if topic.endswith("/alert") and re.split(r"[.\[]", name)[0] not in (*FIELDS, "mqtt_topic"):
+            raise UsageError(f'--format: an alert has no field "{name}"; it has {", ".join(FIELDS)}')
 
 
 def _print_alerts(

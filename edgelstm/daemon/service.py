@@ -20,7 +20,7 @@ from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.topics import OFFLINE, Topics, encode, info_payload
 from edgelstm.daemon.watched import settings_of
 from edgelstm.daemon.worker import Worker
-from edgelstm.errors import EdgeLstmError, ModelFileError, UnavailableError
+from edgelstm.errors import ConfigError, EdgeLstmError, ModelFileError, UnavailableError
 from edgelstm.mqtt_link import Link
 from edgelstm.outbox import CHECKPOINT_PAGES, Outbox
 from edgelstm.stream import LoadedModel
@@ -33,7 +33,10 @@ _FILTERS = "filters"
 
 
 def load_models(config: Config) -> dict[str, LoadedModel]:
-    """Load every model and compile the kernels; raises ModelFileError or ConfigError naming what is wrong."""
+    """Load every model and compile the kernels.
+
+    Raises ModelFileError naming the file, or ConfigError naming the key.
+    """
     models = {}
     detector.warm_up()
     for entry in config.model:
@@ -45,8 +48,8 @@ def load_models(config: Config) -> dict[str, LoadedModel]:
         settings_of(wanted, models[wanted.model])
         count = len(models[wanted.model].channel_names)
         if wanted.channels and len(wanted.channels) != count:
-            raise ModelFileError(
-                f'input "{wanted.name}" names {len(wanted.channels)} channels, but model "{wanted.model}" has {count}: '
+            raise ConfigError(
+                f'input "{wanted.name}": channels: names {len(wanted.channels)}, but model "{wanted.model}" has {count}: '
                 f"{', '.join(models[wanted.model].channel_names)}"
             )
     return models
@@ -152,7 +155,9 @@ class Service:
             self._shut_down()
             raise UnavailableError(f"no broker at {self.config.mqtt.url}: {reason}")
         if not self._stop.is_set():
-            _log.warning("event=waiting broker=%s: trying again until it answers", self.config.mqtt.url)
+            _log.warning(
+                'event=waiting broker=%s detail="trying again until it answers"', self.config.mqtt.url
+            )
 
     def _checkpoint(self, log: Outbox) -> None:
         """Move the log to the database now and then: it takes tens of ms, for which no sample should wait."""

@@ -403,3 +403,16 @@ def test_sparkplug_agrees_with_the_protobuf_library():
     payload.metrics.add(name="pressure", alias=1, datatype=3, int_value=2**32 - 7)
     (found,) = decoder(format="sparkplug", timestamp="own")(payload.SerializeToString(), "spBv1.0/g/NBIRTH/n")
     assert found.values.tolist() == [[1.5, -7.0]] and found.time_ns == 1_767_225_600_123_000_000
+
+
+@pytest.mark.parametrize("channels", [(), ("a.flow", "a.pressure")])
+@pytest.mark.parametrize("payload", [b'{"ts":1,"Flow":2}', b"{}", b'[{"flow":1},{"a":{"Pressure":1}}]'])
+def test_an_object_with_none_of_the_channels_is_no_sample(channels, payload):
+    """Else a daemon that is told the wrong keys would call every machine well."""
+    with pytest.raises(PayloadError, match=r"holds none of the channels (a\.)?flow, (a\.)?pressure"):
+        decoder(format="json", channels=channels)(payload)
+
+
+def test_a_channel_that_is_null_is_there_and_missing():
+    (found,) = decoder(format="json")(b'{"flow":null,"pressure":null}')
+    assert np.isnan(found.values).all()

@@ -227,6 +227,11 @@ def test_a_broker_that_loses_everything(make_daemon, subscribe, publish, broker)
         ((str(MODEL), "/nowhere/pump.elstm"), 69, "/nowhere/pump.elstm: no such file"),
         (('"plant/+/telemetry"', '"#"'), 78, 'input[0].topics: "#" would feed our own output'),
         (('model = "pump"', 'model = "pmup"'), 78, 'did you mean "pump"?'),
+        (
+            ('sequence = "seq"', 'channels = ["a"]'),
+            78,
+            'gateway.toml: input "pumps": channels: names 1, but model',
+        ),
     ],
 )
 def test_a_mistake_is_one_line(broker, make_daemon, change, code, message):

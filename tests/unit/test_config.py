@@ -62,6 +62,7 @@ def test_a_number_in_the_environment_is_a_number_only_where_one_is_wanted(tmp_pa
 
 
 MISTAKES = {
+    "level": (('model = "pump"\n', 'model = "pump"\nstream = "{5}"\n'), r'input\[0\]\.stream: is "\{5\}", but "plant/\+/telemetry" has only the levels \{0\} to \{2\}'),
     "section": (("[node]", "[nodes]"), r'nodes: unknown key; did you mean "node"\?'),
     "key": (("url =", "ulr ="), r'mqtt\.ulr: unknown key; did you mean "url"\?'),
     "key of a list": (("topics =", "topic ="), r'input\[0\]\.topic: unknown key; did you mean "topics"\?|input.*missing'),

@@ -85,7 +85,7 @@ def test_a_cut_file(saved, kept):
 def test_missing_directory_and_foreign_files(tmp_path, saved):
     with pytest.raises(ModelFileError, match=r"none\.elstm: no such file"):
         model_file.load(tmp_path / "none.elstm")
-    with pytest.raises(ModelFileError, match=r"cannot be read|damaged"):
+    with pytest.raises(ModelFileError, match=r"is a folder, expected a model file"):
         model_file.load(tmp_path)
     from safetensors.numpy import save
 

@@ -1,6 +1,6 @@
 """JSON or MessagePack objects, one or an array of them: channels, time, sequence and key by dotted path.
 
-null or an absent key is a missing value.
+null or an absent key is a missing value; an object with none of the keys is no sample.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from edgelstm.sources.codecs import Block, Decode, PayloadError, number, one_sample
+from edgelstm.sources.codecs import MISSING, Block, Decode, PayloadError, number, one_sample
 from edgelstm.sources.codecs.times import reader
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def make(entry: InputConfig, channels: tuple[str, ...], period_ns: int) -> Decod
         return [sample(found)]
 
     def sample(found: Any) -> Block:
-        row = [number(value) for value in numbers(found)]
+        values = numbers(found)
+        if all(value is UNSET for value in values):
+            raise PayloadError(f"holds none of the channels {', '.join(paths)}")
+        row = [MISSING if value is UNSET else number(value) for value in values]
         time_ns = read_time(at(found, time_path, "time_")) if time_path else None
         sequence = at(found, sequence_path, "sequence_") if sequence_path else None
         if sequence is not None and (type(sequence) is not int or not 0 <= sequence < 2**63):
@@ -57,7 +61,8 @@ def make(entry: InputConfig, channels: tuple[str, ...], period_ns: int) -> Decod
         return one_sample(row, time_ns, sequence, str(key)[:200])
 
     def at(found: Any, path: tuple[str, ...], field: str) -> Any:
-        return getattr(found, field) if flat else _walk(found, path)
+        value = getattr(found, field) if flat else _walk(found, path)
+        return None if value is UNSET else value
 
     return decode
 
@@ -70,7 +75,8 @@ def _payload_type(
 ) -> Any:
     """Return a type to decode straight into; other keys of the payload are skipped, not built."""
     fields: list[Any] = [
-        (f"c{n}", float | None, msgspec.field(name=path, default=None)) for n, path in enumerate(paths)
+        (f"c{n}", float | None | UnsetType, msgspec.field(name=path, default=UNSET))
+        for n, path in enumerate(paths)
     ]
     if time_path:
         fields.append(("time_", float | str | int, msgspec.field(name=time_path[0])))
@@ -92,8 +98,9 @@ def _nested_numbers(paths: list[tuple[str, ...]]) -> Callable[[Any], list[Any]]:
 
 
 def _walk(found: Any, path: tuple[str, ...]) -> Any:
+    """Return what is there, UNSET where nothing is."""
     for key in path:
-        found = found.get(key) if isinstance(found, dict) else None
+        found = found.get(key, UNSET) if isinstance(found, dict) else UNSET
     return found
 
 

@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from edgelstm import cli
+from edgelstm.alert import Alert
+from edgelstm.alert_payload import FIELDS, alert_payload
 from edgelstm.errors import ConfigError
 
 
@@ -77,6 +79,13 @@ def test_a_reader_that_leaves_early_is_no_error():
         (["pump", "--fault", "blockage@x"], "--fault blockage@x: expected NAME@START"),
         (["pump", "--outage", "5"], "--outage 5: expected EVERY,FOR"),
         (["pump", "--rate", "0"], "--rate 0: expected"),
+        (["pump", "--seconds", "-3"], "--seconds -3: expected 0.001 to 1e+09 seconds"),
+        (["pump", "--seconds", "nan"], "--seconds nan: expected"),
+        (["pump", "--seed", "-1"], "--seed -1: expected"),
+        (["pump", "--duplicates", "1.5"], "--duplicates 1.5: expected 0 to 1"),
+        (["pump", "--fault", "blockage@nan"], "--fault blockage@nan: expected NAME@START"),
+        (["pump", "--seconds", "3", "--fault", "blockage@300"], "--fault blockage@300: begins after the end"),
+        (["pump", "-p", "99999"], "--port 99999: expected 1 to 65535"),
         (["pump", "--record", "x.csv"], "--record needs --seconds"),
         (["pump", "--broker", "http://x"], "--broker http://x: expected mqtt://"),
         (["pump", "--broker", "mqtt://127.0.0.1:1"], "no broker at 127.0.0.1:1"),
@@ -103,3 +112,25 @@ def environment(**changes):
     import os
 
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **changes}
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ("{foo}", 'an alert has no field "foo"; it has event_type'),
+        ("{ts", "--format"),
+        ("{score:{ts", "--format"),
+    ],
+)
+def test_a_format_that_no_alert_fits_is_said_before_one_comes(form, message, capsys):
+    assert cli.main(["watch", "-p", "1", "-F", form]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_fields_that_a_format_may_name_are_those_of_an_alert():
+    alert = Alert(
+        event_type="raised", time_ns=2, opened_ns=1, severity="warning", score=1.0, peak_score=1.0, threshold=0.5,
+        samples=1, channels=(),
+    )  # fmt: skip
+    payload = alert_payload(alert, node="n", stream="s", model="m", model_digest="d")
+    assert tuple(payload) == FIELDS

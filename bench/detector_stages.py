@@ -18,8 +18,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from detector_cases import noise, persistence_model, times
 from edgelstm.calibration import calibrate
+from edgelstm.machine import describe, print_header
 from edgelstm.stream import LoadedModel
-from machine import describe, print_header
 
 ROUNDS, BLOCKS, ROWS = 5, 21, 2000
 

@@ -24,7 +24,7 @@ import numpy as np
 import paho.mqtt.client as paho
 
 sys.path.insert(0, str(Path(__file__).parent))
-import machine
+from edgelstm import machine
 from edgelstm.cli.demo import CONFIG
 from edgelstm_firmware_sim import Fault, record
 

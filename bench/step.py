@@ -1,139 +1,183 @@
-"""One sample through an LSTM from Python: edgelstm beside ONNX Runtime with hand-carried state, same core, same minute.
+"""One sample through an LSTM from Python: edgelstm beside the engines that are installed, same core, same minute.
 
-    python bench/step.py [--hidden 32] [--inputs 4] [--json]
+    python bench/step.py [--hidden 8 16 32 64 128 256 512] [--inputs 4] [--rounds 10] [--json FILE] [--plot FILE.svg]
 
-Rounds of all contenders are interleaved; each round gives a median, and the smallest median of a contender counts:
-other programs on the machine can only add to it. Needs onnx and onnxruntime for the peer; without them it says so.
+Every contender is a process of its own on the same core, and checks its outputs against float64 first. Rounds are
+interleaved; of each figure the smallest of all rounds counts: other programs on the machine can only add to it.
+The clock is taken off. What is not installed is named and left out.
 """
 
 import argparse
+import importlib.util
 import json
+import os
+import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE)]
+import network as networks  # noqa: E402
+import roofline  # noqa: E402
+from edgelstm import machine  # noqa: E402
+from peers import PEERS  # noqa: E402
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parent)]
-import machine  # noqa: E402
-from edgelstm.stream import LoadedModel  # noqa: E402
-from factories import random_model  # noqa: E402
+OURS, YARDSTICK = "edgelstm", "litert float32"
+LARGEST_ERROR = 0.05
+"""From the float64 reference; outputs are of the order of 1. A contender beyond it is shown, not compared."""
 
 
-def onnx_step(inputs, hidden, outputs, rng):
-    """Return a function that steps a float32 LSTM and Gemm in ONNX Runtime, state carried by the caller."""
-    import onnx
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
+class Process:
+    """A contender; None where it could not start, with the reason on stderr."""
 
-    def weights(name, *shape):
-        return numpy_helper.from_array(rng.normal(0, 0.3, shape).astype(np.float32), name)
+    def __init__(self, name: str, hidden: int, inputs: int, core: int) -> None:
+        command = [sys.executable, str(HERE / "contender.py"), name, str(hidden), str(inputs), str(core)]
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+        }
+        self.child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        self.rounds: list[dict[str, float]] = []
+        self.error = self._read()["error"]
 
-    def value(name, *shape):
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+    def _read(self) -> dict[str, float]:
+        for line in self.child.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        raise RuntimeError(self.child.stderr.read().strip().splitlines()[-1])
 
-    graph = helper.make_graph(
-        [
-            helper.make_node(
-                "LSTM", ["x", "W", "R", "B", "", "h", "c"], ["all", "h2", "c2"], hidden_size=hidden
-            ),
-            helper.make_node("Reshape", ["h2", "flat"], ["last"]),
-            helper.make_node("Gemm", ["last", "G"], ["y"]),
-        ],
-        "step",
-        [value("x", 1, 1, inputs), value("h", 1, 1, hidden), value("c", 1, 1, hidden)],
-        [value("y", 1, outputs), value("h2", 1, 1, hidden), value("c2", 1, 1, hidden)],
-        [
-            weights("W", 1, 4 * hidden, inputs),
-            weights("R", 1, 4 * hidden, hidden),
-            weights("B", 1, 8 * hidden),
-            weights("G", hidden, outputs),
-            numpy_helper.from_array(np.array([1, hidden]), "flat"),
-        ],
+    def round(self) -> None:
+        self.child.stdin.write("\n")
+        self.child.stdin.flush()
+        self.rounds.append(self._read())
+
+    def finish(self) -> dict[str, float]:
+        self.child.stdin.close()
+        self.child.wait()
+        smallest = {key: min(found[key] for found in self.rounds) for key in self.rounds[0]}
+        return {**smallest, "error": self.error}
+
+
+def installed(name: str) -> bool:
+    missing = [package for package in PEERS[name][1] if importlib.util.find_spec(package) is None]
+    if missing:
+        print(f"not measured: {name} ({', '.join(missing)} not installed)", file=sys.stderr)
+    return not missing
+
+
+def measure(
+    names: list[str], hidden: int, inputs: int, rounds: int, core: int
+) -> dict[str, dict[str, float]]:
+    """Return, for each contender, nanoseconds for a step and the largest error."""
+    processes = {}
+    for name in names:
+        try:
+            processes[name] = Process(name, hidden, inputs, core)
+        except RuntimeError as exc:
+            print(f"not measured: {name} at hidden {hidden}: {exc}", file=sys.stderr)
+    for _ in range(rounds):
+        for process in processes.values():
+            process.round()
+    return {name: process.finish() for name, process in processes.items()}
+
+
+def table(hidden: int, found: dict[str, dict[str, float]], roof: dict[str, float]) -> str:
+    lines = [f"hidden {hidden}, ns             p50       p99     p99.9        max    error   times ours"]
+    ours = found[OURS]
+    for name, figures in found.items():
+        wrong = figures["error"] > LARGEST_ERROR
+        ratio = "WRONG OUTPUT" if wrong else f"{figures['p50'] / ours['p50']:6.2f}"
+        lines.append(
+            f"  {name:25s}{figures['p50']:8.0f}{figures['p99']:10.0f}{figures['p99.9']:10.0f}{figures['max']:11.0f}"
+            f"{figures['error']:9.1e}   {ratio}"
+        )
+    lines.append(f"  {'edgelstm, block':25s}{ours['block']:8.0f}   (for each sample of a block)")
+    if YARDSTICK in found:
+        base = found[YARDSTICK]["p50"]
+        lines.append(
+            f"  {YARDSTICK} takes {base / ours['p50']:.1f} times a step, {base / ours['block']:.1f} times a block's sample"
+        )
+    lines.append(
+        f"  roofline: {roof['weight_bytes'] / 1024:.1f} KiB of weights at {roof['bandwidth_gb_s']:.0f} GB/s ({roof['level']}) and"
+        f" a call of {roof['call_ns']:.0f} ns: a step takes {ours['p50'] / roof['limit_ns']:.2f} times that,"
+        f" a block's sample {ours['block'] / roof['stream_ns']:.2f} times the reading alone"
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.checker.check_model(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    state = {"h": np.zeros((1, 1, hidden), np.float32), "c": np.zeros((1, 1, hidden), np.float32)}
-    x = rng.normal(size=(1, 1, inputs)).astype(np.float32)
-
-    def step():
-        _, state["h"], state["c"] = session.run(None, {"x": x, **state})
-
-    return step
+    return "\n".join(lines)
 
 
-def durations_ns(function, repeat):
-    times = np.empty(repeat, np.int64)
-    for n in range(repeat):
-        start = time.perf_counter_ns()
-        function()
-        times[n] = time.perf_counter_ns() - start
-    return times
+def plot(sizes: dict[str, dict[str, dict[str, float]]], title: str, target: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    hidden = [int(size) for size in sizes]
+    names = dict.fromkeys(name for found in sizes.values() for name in found)
+    lines = [(name, name, "p50") for name in names if name != "edgelstm, new array"]
+    for label, name, key in [("edgelstm, block", OURS, "block"), *lines]:
+        points = [
+            (size, sizes[str(size)][name][key] / 1000)
+            for size in hidden
+            if name in sizes[str(size)] and sizes[str(size)][name]["error"] <= LARGEST_ERROR
+        ]
+        axes.plot(*zip(*points, strict=True), marker="o", linewidth=2.5 if name == OURS else 1, label=label)
+    axes.set(
+        xscale="log", yscale="log", xlabel="hidden units", ylabel="microseconds for a sample", title=title
+    )
+    axes.set_xticks(hidden, [str(size) for size in hidden])
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    figure.savefig(target)
+    pyplot.close(figure)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--hidden", type=int, default=32)
+    parser.add_argument("--hidden", type=int, nargs="+", default=[8, 16, 32, 64, 128, 256, 512])
     parser.add_argument("--inputs", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    rng = np.random.default_rng(0)
-    loaded = LoadedModel(random_model(0, args.inputs, [("lstm", args.hidden), ("linear", args.inputs)]))
-    stream, blocks = loaded.stream(), loaded.stream()
-    x, out = rng.normal(size=args.inputs).astype(np.float32), np.empty(args.inputs, np.float32)
-    block = rng.normal(size=(1000, args.inputs)).astype(np.float32)
-    contenders = {
-        "empty call": (lambda: None, 2000, 1),
-        "edgelstm step": (lambda: stream.step(x), 2000, 1),
-        "edgelstm step, out given": (lambda: stream.step(x, out), 2000, 1),
-        "edgelstm run, per sample": (lambda: blocks.run(block), 20, 1000),
-    }
-    try:
-        contenders["onnxruntime float32 step"] = (
-            onnx_step(args.inputs, args.hidden, args.inputs, rng),
-            500,
-            1,
-        )
-    except ImportError as exc:
-        print(f"no peer: {exc.name} is not installed", file=sys.stderr)
-    medians = {name: [] for name in contenders}
-    tails = {name: [] for name in contenders}
-    for _ in range(args.rounds):
-        for name, (function, repeat, samples) in contenders.items():
-            times = durations_ns(function, repeat) / samples
-            medians[name].append(np.median(times))
-            tails[name].append(np.percentile(times, 99))
-    clock = min(medians.pop("empty call"))
-    results = {
-        name: {
-            "p50_us": (min(medians[name]) - clock * (repeat > 20)) / 1000,
-            "p99_us": min(tails[name]) / 1000,
-        }
-        for name, (_, repeat, _) in contenders.items()
-        if name in medians
-    }
-    report = {
-        "machine": machine.describe("onnxruntime"),
-        "hidden": args.hidden,
-        "inputs": args.inputs,
-        "results": results,
-    }
-    if args.json:
-        print(json.dumps(report, indent=2))
-        return
-    machine.print_header(
-        f"step: LSTM {args.hidden} units, {args.inputs} inputs, dense head, one core", report["machine"]
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument(
+        "--core", type=int, default=machine.last_core(), help="-1: wherever the system puts it"
     )
-    base = results["edgelstm step"]["p50_us"]
-    for name, found in results.items():
-        print(
-            f"  {name:28s} p50 {found['p50_us']:7.3f} us  p99 {found['p99_us']:7.3f} us  {found['p50_us'] / base:6.2f}x"
-        )
-    print(f"  (the clock and an empty call, {clock:.0f} ns, are taken off the p50 of single steps)")
+    parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS), metavar="NAME")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there")
+    parser.add_argument("--plot", type=Path, nargs="+", default=[], metavar="FILE", help="write .svg or .png")
+    args = parser.parse_args()
+    names = [name for name in args.only if installed(name)]
+    if OURS not in names:
+        sys.exit("bench/step.py compares with edgelstm: leave it in --only, and pip install onnx")
+    header = machine.describe("onnxruntime", "ai-edge-litert", "tflite-runtime", "torch")
+    machine.print_header(
+        f"step: one LSTM layer and a dense output, {args.inputs} inputs, core {args.core}", header
+    )
+    sizes, roofs = {}, {}
+    speeds = roofline.measure(args.core)
+    for hidden in args.hidden:
+        found = measure(names, hidden, args.inputs, args.rounds, args.core)
+        roofs[str(hidden)] = roofline.limit(networks.make(hidden, args.inputs), speeds)
+        sizes[str(hidden)] = found
+        print(table(hidden, found, roofs[str(hidden)]), flush=True)
+    if args.json:
+        report = {
+            "machine": header,
+            "inputs": args.inputs,
+            "rounds": args.rounds,
+            "ns": sizes,
+            "roofline": roofs,
+        }
+        args.json.write_text(json.dumps(report, indent=1) + "\n")
+    for target in args.plot:
+        plot(sizes, f"one sample through an LSTM, from Python ({header['processor']})", target)
 
 
 if __name__ == "__main__":

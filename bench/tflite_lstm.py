@@ -72,7 +72,7 @@ def write(network: Network, kind: str) -> bytes:
     largest_h, largest_c = ranges(network, signal(network.inputs, 500)) if int8 else (1.0, 1.0)
     x_scale = np.abs(signal(network.inputs, 500)).max() / 127 if int8 else None
     h_scale = largest_h / 127 if int8 else None
-    c_scale = 2.0 ** (np.ceil(np.log2(largest_c)) - 15) if int8 else None
+    c_scale = 2.0 ** (max(np.ceil(np.log2(largest_c)), 0) - 15) if int8 else None  # the kernel knows 0 to 6
     activation = np.int8 if int8 else np.float32
     x = file.add("x", (1, 1, network.inputs), activation, scale=x_scale)
     w = [

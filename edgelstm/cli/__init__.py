@@ -40,6 +40,7 @@ VERBS = {
     "check": Verb("validate a configuration and show what a payload would become", LINUX),
     "watch": Verb("print alerts as they arrive", POSIX),
     "simulate": Verb("pretend to be a sensor node that publishes over MQTT", POSIX),
+    "bench": Verb("measure a step on this machine, for several sizes or a model of your own"),
     "warm-up": Verb("compile the kernels ahead, so that the first sample does not wait"),
 }
 

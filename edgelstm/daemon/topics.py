@@ -62,6 +62,7 @@ def score_payload(time_ns: int, score: float, threshold: float, state: str) -> b
 def info_payload(config: Config, models: dict[str, str], streams: int) -> bytes:
     """Describe the daemon; `models` are digests by name."""
     from edgelstm import __version__
+    from edgelstm.backend import kernels
 
     return encode(
         {
@@ -70,6 +71,7 @@ def info_payload(config: Config, models: dict[str, str], streams: int) -> bytes:
             "started": timestamp(time.time_ns()),
             "broker": f"{config.broker.hostname}:{config.broker.port or ''}".rstrip(":"),
             "durability": config.durability.mode,
+            "kernel": kernels().variant(),
             "models": models,
             "streams": streams,
         }

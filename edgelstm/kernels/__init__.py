@@ -79,3 +79,12 @@ if CACHE.directory is not None:
         # every kernel file is imported here, but for those of seldom operations
         importlib.import_module("edgelstm.kernels.step")
         importlib.import_module("edgelstm.kernels.detection.chain")
+
+
+def variant() -> str:
+    """Say which processor is compiled for and which instruction multiplies, as reports and the status show it."""
+    if not compiled.COMPILES:
+        return "NumPy (kernels are not compiled)"
+    from edgelstm.kernels import instructions
+
+    return f"{instructions.target()[1]}: {instructions.dot().value}"

@@ -33,6 +33,8 @@ LATEST_NS = 2**62
 APART_INPUTS = 2
 FAULT_OUTPUT = "fault_logit"
 """An output of this name is the logit of the probability that the sample is at fault."""
+REBUILT_SUFFIX = "_rebuilt"
+"""An output named like a channel and this is that channel of the same sample, as an autoencoder rebuilds it."""
 _LENGTHS = struct.Struct("<III")
 
 
@@ -59,7 +61,9 @@ class Detector:
         self.channel_names = names
         self._channels = len(names)
         apart = settings.network == "apart"
-        self._policies = policies_of(settings, forecasts_of(loaded, settings), logit_of(loaded))
+        self._policies = policies_of(
+            settings, forecasts_of(loaded, settings), logit_of(loaded), rebuilds(loaded)
+        )
         self._constants = constants_of(settings)
         self._floats, self._ints = initial_floats(settings), initial_ints(settings)
         self._network = loaded.program.initial_state(self._channels if apart else 1)
@@ -377,13 +381,21 @@ def forecasts_of(loaded: LoadedModel, settings: DetectorSettings | None = None) 
     outputs = list(loaded.output_names)
     if settings is not None and settings.network == "apart":
         return [-1] * len(settings.channels)
-    forecasts = [outputs.index(name) if name in outputs else -1 for name in loaded.channel_names]
+    suffix = REBUILT_SUFFIX if rebuilds(loaded) else ""
+    forecasts = [
+        outputs.index(name + suffix) if name + suffix in outputs else -1 for name in loaded.channel_names
+    ]
     if max(forecasts) < 0 and FAULT_OUTPUT not in outputs:
         raise UsageError(
             f'model "{loaded.model.name}" forecasts none of its channels: no output ({", ".join(outputs)}) is named '
             f"like a channel ({', '.join(loaded.channel_names)}); name them with: edgelstm convert --outputs"
         )
     return forecasts
+
+
+def rebuilds(loaded: LoadedModel) -> bool:
+    """Return whether the model rebuilds the sample that it is given, rather than forecast the next one."""
+    return any(f"{name}{REBUILT_SUFFIX}" in loaded.output_names for name in loaded.channel_names)
 
 
 def logit_of(loaded: LoadedModel) -> int:

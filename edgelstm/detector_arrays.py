@@ -55,11 +55,14 @@ def constants_of(settings: DetectorSettings) -> Floats:
     return constants
 
 
-def policies_of(settings: DetectorSettings, forecasts: Sequence[int], logit: int) -> Ints:
+def policies_of(
+    settings: DetectorSettings, forecasts: Sequence[int], logit: int, rebuilds: bool = False
+) -> Ints:
     """Return the policies, int64, as laid out in `kernels/detection/layout.py`.
 
     forecasts  for each channel, which output of the model forecasts it, or -1
     logit      which output is the logit of a fault, or -1
+    rebuilds   whether the model rebuilds the sample that it is given, rather than forecast the next one
     """
     policies = np.zeros(at.FIRST_OUTPUT + len(forecasts), np.int64)
     policies[at.ON_MISSING] = MISSING_POLICIES.index(settings.on_missing)
@@ -75,6 +78,7 @@ def policies_of(settings: DetectorSettings, forecasts: Sequence[int], logit: int
     policies[at.FREEZE_TIMEOUT_NS] = settings.freeze_timeout_ns
     policies[at.APART] = int(settings.network == "apart")
     policies[at.LOGIT_OUTPUT] = logit
+    policies[at.REBUILDS] = int(rebuilds)
     if settings.season_ns:
         policies[at.SEASON_NS], policies[at.SEASON_BINS] = settings.season_ns, settings.season_bins
     policies[at.FIRST_OUTPUT :] = forecasts

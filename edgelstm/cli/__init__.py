@@ -34,6 +34,7 @@ VERBS = {
     "demo": Verb("see it work: broker, two pumps, daemon, a fault and the alert, on this machine", POSIX),
     "convert": Verb("turn a trained PyTorch or ONNX model into one int8 model file"),
     "inspect": Verb("show what a model file holds: channels, layers, errors measured, detector"),
+    "train": Verb("train a network on a recording and make it a detector, in one command"),
     "calibrate": Verb("make a converted model an anomaly detector, from normal history"),
     "score": Verb("run the daemon's own detector over a recording and print its alerts"),
     "run": Verb("the daemon: samples from MQTT in, alerts over MQTT out", LINUX),

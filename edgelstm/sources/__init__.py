@@ -20,6 +20,7 @@ RECORDINGS = {
     ".txt": "edgelstm.sources.csv_recording",
     ".tsv": "edgelstm.sources.csv_recording",
     ".npz": "edgelstm.sources.npz_recording",
+    ".parquet": "edgelstm.sources.parquet_recording",
 }
 """Ending of a file, without .gz, to the module whose `read` understands it."""
 

@@ -26,6 +26,7 @@ from edgelstm.kernels.detection.layout import (
     OPEN,
     PRESENT,
     RAISED,
+    REBUILDS,
     SCORE,
     SCORED,
     SEASON_BINS,
@@ -95,6 +96,8 @@ def run(
             _compare(floats, ints, values, repeated)
             fill(constants, policies, floats, ints, values, feed)
             execute_block(context, feed, said)
+            if policies[REBUILDS] != 0:
+                _expect(policies, floats, ints, values, said)
             if ints[WARM_LEFT] > 0:
                 _warm_up(constants, floats, ints, values)
             elif admitted == ONLY_HELD:
@@ -108,7 +111,8 @@ def run(
                 states[row] = STATE_ANOMALY if ints[OPEN] != 0 else STATE_OK
                 ints[EVENT] = event
                 _learn(constants, policies, floats, ints, time_ns, values, event)
-            _expect(policies, floats, ints, values, said)
+            if policies[REBUILDS] == 0:
+                _expect(policies, floats, ints, values, said)
         row += 1
         if ints[EVENT] != NO_EVENT:
             break
@@ -225,7 +229,8 @@ def _learn(constants, policies, floats, ints, time_ns, values, event):
 
 @njit
 def _expect(policies, floats, ints, values, said):
-    """Keep what is expected of the next sample: the network's forecast, or, apart, that a channel stays as it is."""
+    """Keep what is expected: the network's forecast of the next sample, or this one as it rebuilds it, or, apart, that
+    a channel stays as it is."""
     ints[HAS_FORECAST] = 1
     for c in range(values.shape[0]):
         state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]

@@ -81,8 +81,9 @@ CHANNEL_WORDS = FIRST_TAIL + SIGNAL_COUNT * TAIL_WORDS
     LOGIT_OUTPUT,  # which output of the network is the logit of a fault; -1: none is
     SEASON_NS,
     SEASON_BINS,  # 0: no season
-) = range(15)
-FIRST_OUTPUT = 15
+    REBUILDS,  # 1: what the network says is of this sample, not of the next one
+) = range(16)
+FIRST_OUTPUT = 16
 """From here on, for each channel, which output of the model forecasts it; -1: none does."""
 
 HOLD, SKIP, RESET = range(3)

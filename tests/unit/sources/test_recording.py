@@ -180,3 +180,22 @@ def test_real_recordings():
     assert nab.values.shape == (10320, 1)
     assert nab.period_ns == 1800 * SECOND
     assert np.isfinite(nab.values).all()
+
+
+def test_parquet_is_read_with_its_times_and_gaps(tmp_path):
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: Parquet is not read")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    stamps = np.array(["2026-01-31T12:00:00", "2026-01-31T12:00:01"], "datetime64[ms]")
+    table = arrow.table({"when": stamps, "flow": [1.5, None], "count": [3, 4], "place": ["a", "b"]})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    found = read(tmp_path / "x.parquet")
+    assert found.names == ("flow", "count")
+    assert found.time_column == "when"
+    assert found.times_ns.tolist() == [1769860800 * 10**9, 1769860801 * 10**9]
+    np.testing.assert_array_equal(found.values, np.array([[1.5, 3.0], [np.nan, 4.0]], np.float32))
+    assert "place" in found.notes[0]
+    with pytest.raises(RecordingError, match='column "place" holds string, expected numbers'):
+        read(tmp_path / "x.parquet", ["place"])
+    (tmp_path / "y.parquet").write_bytes(b"nothing")
+    with pytest.raises(RecordingError, match="is no Parquet file"):
+        read(tmp_path / "y.parquet")

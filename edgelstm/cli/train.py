@@ -1,0 +1,188 @@
+"""`edgelstm train`: a recording in, a running detector out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgelstm.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from edgelstm_converters.training import Trained
+    from edgelstm_converters.training.loop import Progress
+
+SUMMARY = "train a small network on a recording, convert it to int8 and make it a detector"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument("data", metavar="DATA", help="CSV, Parquet or NPZ, .gz too, or a folder of them")
+    parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="the model file to write")
+    parser.add_argument("--task", choices=("forecast", "autoencoder", "classify"),
+                        help="what to learn (forecast; classify where --label is given)")  # fmt: skip
+    parser.add_argument(
+        "--label", metavar="NAME", help="column that is 0 for normal and otherwise for faults"
+    )
+    parser.add_argument("--channels", metavar="A,B", help="columns to use (every column of numbers)")
+    parser.add_argument("--time-column", metavar="NAME", help="column of times (found by name)")
+    parser.add_argument("--period", type=float, metavar="S", help="time between rows of a file without times")
+    parser.add_argument(
+        "--keep-all", action="store_true", help="keep channels that never move or repeat another"
+    )
+    parser.add_argument("--budget", default="1 per week", help='false alerts allowed (default: "1 per week")')
+    parser.add_argument("--cell", choices=("lstm", "gru"), help="kind of recurrent layer (lstm)")
+    for name, (kind, text) in NUMBERS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=text)
+    parser.add_argument(
+        "--schedule", choices=("one-cycle", "cosine"), help="of the learning rate (one-cycle)"
+    )
+    parser.add_argument("--report", metavar="HTML", help="where the report goes (MODEL.html)")
+    parser.add_argument(
+        "--fresh", action="store_true", help="do not go on with a training that was interrupted"
+    )
+
+
+NUMBERS: dict[str, tuple[Any, str]] = {
+    "hidden": (int, "units of a recurrent layer (32)"),
+    "layers": (int, "recurrent layers (1)"),
+    "bottleneck": (int, "units of an autoencoder's narrow layer (4)"),
+    "epochs": (int, "times through the recording, at most (40, more for a short one)"),
+    "batch": (int, "strips of the recording trained side by side (32)"),
+    "bptt": (int, "samples between two updates (64)"),
+    "learning_rate": (float, "largest learning rate (0.008)"),
+    "weight_decay": (float, "decay of weights (0.001)"),
+    "dropout": (float, "share of hidden values left out, one mask for a strip (0)"),
+    "noise": (float, "noise on inputs, in deviations (0.02)"),
+    "patience": (int, "epochs without a better validation loss that end it (a quarter)"),
+    "quantised_epochs": (int, "last epochs with weights rounded to int8 (2)"),
+    "validation": (float, "share of the recording that decides when to stop (0.15)"),
+    "test": (float, "share of the recording that is only tested on, its end (0.15)"),
+    "seed": (int, "of all random numbers (0)"),
+}
+"""Numbers of TrainingSettings that can be given here."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, write the model and the report, say what was found."""
+    _expect_torch()
+    from edgelstm import model_file
+    from edgelstm.budget import interval_s
+    from edgelstm_converters.training import TrainingSettings, train
+    from edgelstm_converters.training.dataset import examine, read_all
+    from edgelstm_converters.training.page import render
+
+    interval_s(args.budget)
+    settings = TrainingSettings(**_choices(args))
+    output = Path(args.output)
+    if not output.parent.is_dir():
+        raise UsageError(f"{output.parent}: no such folder to write {output.name} to")
+    channels = [name.strip() for name in args.channels.split(",")] if args.channels else None
+    if channels and args.label and args.label not in channels:
+        channels.append(args.label)
+    recordings = read_all(args.data, channels, period_s=args.period, time_column=args.time_column)
+    data = examine(
+        recordings,
+        label=args.label,
+        keep_all=args.keep_all,
+        validation=settings.validation,
+        test=settings.test,
+    )
+    del recordings
+    span_s = float(data.times_ns[-1] - data.times_ns[0]) / 1e9
+    print(f"{args.data}: {len(data.values):,} rows, {len(data.names)} channels, {data.period_ns / 1e9:g} s apart, "
+          f"over {_span(span_s)}")  # fmt: skip
+    for note in data.notes:
+        print(f"  {note}")
+    kept = output.with_name(f"{output.name}.training")
+    if args.fresh:
+        kept.unlink(missing_ok=True)
+    try:
+        trained = train(
+            data,
+            settings,
+            budget=args.budget,
+            name=output.stem,
+            say=_show,
+            checkpoint_path=kept,
+            told=lambda line: print(f"edgelstm: {line}", file=sys.stderr),
+        )
+    except KeyboardInterrupt:
+        resume = f"; the same command goes on from {kept}" if kept.exists() else ""
+        print(f"\nedgelstm: interrupted{resume}", file=sys.stderr)
+        return 130
+    model_file.save(trained.model, output)
+    report = Path(args.report) if args.report else output.with_suffix(".html")
+    report.write_text(render(trained, output.stem), encoding="utf-8")
+    print("\n".join(_summary(trained)))
+    print(f"written: {output} ({output.stat().st_size:,} bytes), {report}")
+    return 0
+
+
+def _choices(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("task", "cell", "schedule", *NUMBERS)
+    chosen = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.label:
+        chosen.setdefault("task", "classify")
+    if (chosen.get("task") == "classify") != bool(args.label):
+        raise UsageError("--task classify needs --label NAME, and --label is for that task only")
+    return chosen
+
+
+def _show(progress: Progress) -> None:
+    """Say how far training is: over one line of a terminal, or a line for each epoch elsewhere."""
+    done = round(24 * progress.epoch / progress.epochs)
+    minutes, seconds = divmod(round(progress.seconds), 60)
+    line = (
+        f"[{'=' * done}{' ' * (24 - done)}] {progress.epoch}/{progress.epochs}  loss {progress.loss:.4f}  "
+        f"validation {progress.validation:.4f} (best {progress.best:.4f})  {minutes}:{seconds:02d} left"
+        + ("  int8" if progress.quantised else "")
+    )
+    if sys.stderr.isatty():
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+    else:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _summary(trained: Trained) -> list[str]:
+    lines = [f"trained {len(trained.history)} epochs in {trained.seconds:.0f} s"]
+    if sys.stderr.isatty():
+        lines.insert(0, "")
+    for name, (exact, integer, last) in trained.errors.items():
+        lines.append(
+            f"  {name}: error int8 {integer:.4g}, float32 {exact:.4g}, repeating the last value {last:.4g}"
+        )
+    if trained.metrics is not None:
+        found = trained.metrics
+        lines.append(
+            f"  accuracy {found.accuracy:.3f}  precision {found.precision:.3f}  recall {found.recall:.3f}  "
+            f"F1 {found.f1:.3f}  AUC {found.auc:.3f}"
+        )
+        lines += [
+            f"  is {name}: said {', '.join(map(str, row))}"
+            for name, row in zip(trained.data.classes, found.confusion.tolist(), strict=True)
+        ]
+    if trained.found is None:
+        lines.append(
+            "no detector: several classes of faults have no single score; the outputs are one logit each"
+        )
+    else:
+        lines.append(
+            f"detector: threshold {trained.found.settings.threshold:.2f} for {trained.found.settings.budget}; the test "
+            f"stretch raises {trained.alerts}, the budget allows {trained.test_budget:.2g}"
+        )
+    return lines
+
+
+def _span(seconds: float) -> str:
+    from edgelstm.cli.calibrate import span
+
+    return span(seconds)
+
+
+def _expect_torch() -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        raise UnavailableError('training needs PyTorch: install it with: pip install "edgelstm[torch]"')

@@ -1,0 +1,84 @@
+"""`edgelstm train`, from a file to a model that `edgelstm score` takes; wrong input is one line."""
+
+import argparse
+import importlib
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed: training is skipped")
+
+from detector_cases import START_NS
+from edgelstm.errors import EdgeLstmError, RecordingError, UsageError
+from edgelstm.stream import load
+
+pytestmark = pytest.mark.torch
+
+
+def call(verb: str, *arguments: object) -> int:
+    module = importlib.import_module(f"edgelstm.cli.{verb}")
+    parser = argparse.ArgumentParser()
+    module.configure(parser)
+    return module.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def write(path, count=2500, fault=slice(0, 0), every=10**6):
+    rng = np.random.default_rng(3)
+    t = np.arange(count)
+    values = np.stack([np.sin(t / 6.0), np.cos(t / 11.0)], 1) + 0.05 * rng.normal(size=(count, 2))
+    at_fault = (t % every >= fault.start) & (t % every < fault.stop)
+    values[at_fault, 0] += 3.0
+    rows = [
+        f"{START_NS // 10**9 + n},{a:.5g},{b:.5g},7,{int(at_fault[n])}" for n, (a, b) in enumerate(values)
+    ]
+    path.write_text("ts,flow,pressure,flat,fault\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_a_file_becomes_a_detector_that_finds_a_fault(tmp_path, capsys):
+    history, model = write(tmp_path / "history.csv"), tmp_path / "m.elstm"
+    assert call("train", history, "-o", model, "--channels", "flow,pressure,flat", "--epochs", 15) == 0
+    said = capsys.readouterr()
+    assert 'channel "flat" left out: it is always 7' in said.out
+    assert "flow: error int8" in said.out
+    assert "15/15" in said.err
+    assert (tmp_path / "m.html").read_text().startswith("<!doctype html>")
+    assert not (tmp_path / "m.elstm.training").exists()
+    assert load(model).channel_names == ("flow", "pressure")
+    assert call("score", model, write(tmp_path / "fault.csv", 1200, slice(900, 960))) == 0
+    assert "raised" in capsys.readouterr().out
+
+
+def test_a_label_column_makes_a_classifier(tmp_path, capsys):
+    history = write(tmp_path / "history.csv", 4000, slice(400, 480), 500)
+    assert call("train", history, "-o", tmp_path / "m.elstm", "--label", "fault", "--epochs", 5) == 0
+    assert "AUC" in capsys.readouterr().out
+    assert load(tmp_path / "m.elstm").output_names == ("fault_logit",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (["--label", "nothing"], EdgeLstmError, "nothing"),
+        (["--task", "classify"], UsageError, "--label"),
+        (["--task", "forecast", "--label", "fault"], UsageError, "--label"),
+        (["--hidden", "0"], UsageError, "hidden is 0, expected 1 to 1024"),
+        (["--budget", "often"], UsageError, "often"),
+        (["--channels", "flow,presure"], RecordingError, 'did you mean "pressure"'),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path, arguments, error, words):
+    history = write(tmp_path / "history.csv", 600)
+    with pytest.raises(error, match=words) as caught:
+        call("train", history, "-o", tmp_path / "m.elstm", *arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_nowhere_to_write_and_nothing_to_read(tmp_path):
+    with pytest.raises(UsageError, match="no such folder"):
+        call("train", write(tmp_path / "h.csv", 600), "-o", tmp_path / "none" / "m.elstm")
+    with pytest.raises(RecordingError, match="10 rows are too few"):
+        call("train", write(tmp_path / "ten.csv", 10), "-o", tmp_path / "m.elstm")
+    (tmp_path / "text.csv").write_text("ts,x\n1,2\n2,3\n3,oops\n")
+    with pytest.raises(RecordingError, match=r'row 4, column "x": "oops" is not a number'):
+        call("train", tmp_path / "text.csv", "-o", tmp_path / "m.elstm")

@@ -1,0 +1,160 @@
+"""Trained on real arrays: it learns, the same seed gives the same bits, what was interrupted goes on as if it had not been."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: training is skipped")
+
+from detector_cases import SECOND, START_NS  # noqa: E402
+from edgelstm.errors import UsageError  # noqa: E402
+from edgelstm.sources.recording import Recording  # noqa: E402
+from edgelstm.stream import LoadedModel  # noqa: E402
+from edgelstm_converters.training import ForecastDetector, TrainingSettings, train  # noqa: E402
+from edgelstm_converters.training.dataset import examine  # noqa: E402
+from edgelstm_converters.training.metrics import area_under_curve, class_metrics  # noqa: E402
+from edgelstm_converters.training.page import render  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+SMALL = {"hidden": 8, "epochs": 6, "bptt": 32, "batch": 8}
+
+
+def waves(count: int = 4000, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    t = np.arange(count)[:, None]
+    return (np.sin(t / np.array([5.0, 9.0])) + 0.05 * rng.normal(size=(count, 2)) + 3.0).astype(np.float32)
+
+
+def data_of(values: np.ndarray, **options):
+    names = tuple("abc"[: values.shape[1]])
+    times_ns = START_NS + np.arange(len(values), dtype=np.int64) * SECOND
+    return examine([Recording(times_ns, values, names, SECOND, None)], **options)
+
+
+def bits(trained) -> list[bytes]:
+    return [
+        getattr(layer, part).weights.tobytes()
+        for layer in trained.model.layers
+        for part in ("inputs", "hidden", "product")
+        if hasattr(layer, part)
+    ]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_forecaster_beats_repeating_the_last_value_in_int8(cell):
+    trained = train(data_of(waves()), TrainingSettings(cell=cell, epochs=80, hidden=16))
+    for exact, integer, last in trained.errors.values():
+        assert integer < 0.7 * last
+        assert integer == pytest.approx(exact, rel=0.05)
+    assert trained.model.detector_settings is not None
+    assert trained.model.outputs[0].name == "a"
+    assert trained.alerts == 0
+
+
+def test_the_same_seed_gives_the_same_model_and_another_one_another():
+    data = data_of(waves())
+    first, again, other = (train(data, TrainingSettings(**SMALL, seed=seed)) for seed in (1, 1, 2))
+    assert bits(first) == bits(again) != bits(other)
+    assert first.history == again.history
+
+
+def test_what_was_interrupted_goes_on_to_the_same_bits(tmp_path):
+    data, settings, path = data_of(waves()), TrainingSettings(**SMALL, dropout=0.1), tmp_path / "kept"
+    whole = train(data, settings)
+
+    def stop(progress):
+        if progress.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(data, settings, say=stop, checkpoint_path=path)
+    # interrupted between the third epoch and its being kept: two are there
+    told: list[str] = []
+    resumed = train(data, settings, checkpoint_path=path, told=told.append)
+    assert resumed.resumed == 2
+    assert "goes on after epoch 2" in told[0]
+    assert resumed.history == whole.history
+    assert bits(resumed) == bits(whole)
+    assert not path.exists()
+
+
+def test_what_is_kept_of_another_training_is_not_gone_on_with(tmp_path):
+    path = tmp_path / "kept"
+    path.write_bytes(b"no training")
+    told: list[str] = []
+    trained = train(
+        data_of(waves(1500)),
+        TrainingSettings(**SMALL | {"epochs": 2}),
+        checkpoint_path=path,
+        told=told.append,
+    )
+    assert trained.resumed == 0
+    assert "begins anew" in told[0]
+
+
+def test_an_autoencoder_rebuilds_through_its_bottleneck_and_watches():
+    rng = np.random.default_rng(1)
+    hidden = np.sin(np.arange(5000) / 7.0)[:, None]
+    values = (hidden * [1.0, -2.0, 0.5] + 0.05 * rng.normal(size=(5000, 3))).astype(np.float32)
+    data = data_of(values, keep_all=True)
+    trained = train(data, TrainingSettings(task="autoencoder", bottleneck=1, hidden=16, epochs=80))
+    for _, integer, last in trained.errors.values():
+        assert integer < last
+    broken = values[-1200:].copy()
+    broken[600:, 1] *= -1.0  # each value is normal by itself; together they are not
+    times_ns = START_NS + (10_000 + np.arange(len(broken), dtype=np.int64)) * SECOND
+    found = LoadedModel(trained.model).detector().push_block(times_ns, broken)
+    assert [alert.event_type for alert in found.alerts][:1] == ["raised"]
+
+
+def test_a_classifier_tells_faults_and_drives_the_detector():
+    values = waves(6000)
+    labels = (np.arange(6000) % 600 >= 480).astype(np.float32)
+    values[labels > 0, 0] += 1.5 * np.sin(np.arange(int(labels.sum())) * 2.5)
+    data = data_of(np.c_[values, labels].astype(np.float32), label="c")
+    trained = train(data, TrainingSettings(task="classify", hidden=16, epochs=40))
+    assert trained.metrics.auc > 0.95
+    assert trained.metrics.confusion.sum() == 900
+    assert trained.model.outputs[0].name == "fault_logit"
+    assert trained.alerts == 2, "rows 5280 to 5400 and 5880 to 6000 of the test stretch"
+    assert "is 1" in render(trained, "classifier")
+
+
+def test_class_metrics_by_hand():
+    outputs = np.array([[-1.0], [2.0], [1.0], [-3.0]], np.float32)
+    found = class_metrics(outputs, np.array([0, 1, 0, 1]), 2)
+    assert found.confusion.tolist() == [[1, 1], [1, 1]]
+    assert (found.accuracy, found.precision, found.recall, found.f1) == (0.5, 0.5, 0.5, 0.5)
+    assert area_under_curve(np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, False, True, True])) == 0.875
+
+
+def test_the_page_tells_everything_and_needs_nothing_else():
+    trained = train(data_of(waves(2000)), TrainingSettings(**SMALL))
+    page = render(trained, "pump <3>")
+    assert "pump &lt;3&gt;" in page
+    for heading in ("Data", "Learning curves", "Error on", "Residuals", "would have alarmed", "int8 against"):
+        assert heading in page
+    assert "http" not in page
+
+
+def test_the_estimator_fits_scores_and_predicts():
+    detector = ForecastDetector(budget="1 per day", **SMALL)
+    assert detector.get_params()["hidden"] == 8
+    with pytest.raises(UsageError, match="call fit first"):
+        detector.predict(waves(10))
+    detector.fit(waves())
+    stream = waves(1000, seed=5)
+    stream[700:, 0] += 4.0
+    said = detector.predict(stream)
+    assert set(said[:690].tolist()) == {1}
+    assert said[720:760].mean() == -1
+    scores = detector.score_samples(stream)
+    assert np.nanmin(scores[:690]) > np.nanmin(scores[700:])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("hidden", 0), ("dropout", 0.95), ("bptt", 1), ("validation", 0.9)]
+)
+def test_settings_out_of_range_name_themselves(name, value):
+    with pytest.raises(UsageError, match=f"{name} is {value}, expected"):
+        TrainingSettings(**{name: value})

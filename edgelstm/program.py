@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import SnapshotError
-from edgelstm.layers import INPUT, Layer, RowProduct
+from edgelstm.layers import INPUT, ElementProduct, Layer, RowProduct
 from edgelstm.layers.activation import ACTIVATIONS
 from edgelstm.layers.products import COLUMN_BLOCK
 from edgelstm.model import Channel, Model
 from edgelstm.reference import operations as op
+from edgelstm.reference.activations import HARD_SIGMOID
 from edgelstm.reference.fixed_point import rshift, saturate16
 from edgelstm.reference.row_product import LANES, QUAD, pack_rows
 
@@ -136,6 +137,9 @@ class Vector:
         """The address in one word: twice the half, plus one in state."""
         return 2 * self.half + int(self.in_state)
 
+    def part(self, first: int, count: int) -> Vector:
+        return Vector(self.in_state, self.half + first, count)
+
 
 def lower(model: Model) -> Program:
     """Lower a checked model: pack and pad its weights, lay out its state, list its operations."""
@@ -220,8 +224,11 @@ class Builder:
 
     def activate(self, activation: str, units: int, z: int) -> None:
         """Apply an activation to `units` values from word `z` of scratch on, in place."""
-        if activation != "linear":
-            self.operation(op.ACTIVATE, self.padded(units), z, ACTIVATIONS.index(activation))
+        code = ACTIVATIONS.index(activation)
+        if code >= HARD_SIGMOID:
+            self.operation(op.ACTIVATE_SELDOM, units, z, code)
+        elif activation != "linear":
+            self.operation(op.ACTIVATE, self.padded(units), z, code)
 
     def leave(self, z: int, units: int, bits: int) -> Vector:
         """Make the 32-bit values at word `z` of scratch the output of a layer, narrowed by `bits` if it is read."""
@@ -242,9 +249,9 @@ class Builder:
         """Return `units` rounded up to whole vectors: what every array of a kernel is padded to."""
         return _padded(units)
 
-    def cell_state(self, units: int) -> int:
+    def cell_state(self, units: int, **options: Any) -> int:
         """Return the word of a new Q7.23 cell, which saturates at 128."""
-        return self.state(units, np.int32, low=-_CELL_END, high=_CELL_END - 1)
+        return self.state(units, np.int32, low=-_CELL_END, high=_CELL_END - 1, **options)
 
     def blended_state(self, units: int) -> int:
         """Return the word of a new Q8.23 state that is blended with its own past and stays within 1."""
@@ -283,6 +290,16 @@ class Builder:
                     int(product.shifts[block].any()),
                 ]
             )
+
+    def element_product(
+        self, product: ElementProduct, source: Vector, z: int, *, accumulate: bool = False
+    ) -> None:
+        """Write the product of `source` to word `z` of scratch on, or add it."""
+        where = self.elements(product)
+        self.operation(op.ELEMENT_PRODUCT, source.place, product.count, where, z, int(accumulate))
+
+    def elements(self, product: ElementProduct) -> _Constant:
+        return self.constant(np.concatenate([product.multipliers, product.shifts, product.bias]))
 
     def constant(self, values: NDArray[np.int32] | NDArray[np.float32]) -> _Constant:
         """Return a reference to an array of 32-bit words, to be used as a word of an operation."""

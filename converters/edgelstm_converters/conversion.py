@@ -18,7 +18,7 @@ from edgelstm.model import Model, Output, Provenance
 from edgelstm.model_check import check
 from edgelstm.sources import recording
 from edgelstm_converters import quantize, readers, report
-from edgelstm_converters.float_model import FloatModel
+from edgelstm_converters.float_model import FloatModel, with_folded_affine, with_plain_sources
 from edgelstm_converters.scaling import Scaling, fold, read_scaling
 
 FEWEST_SAMPLES = 20
@@ -95,6 +95,7 @@ def convert_with_report(
     if scaling is not None:
         table = read_scaling(Path(scaling)) if isinstance(scaling, str | Path) else scaling
         float_model = fold(float_model, table, names, output_names)
+    float_model = with_plain_sources(with_folded_affine(float_model))
     model, expected, scales = _quantize(float_model, x, names, output_names, units or {})
     layer_errors = report.measure(model, x, expected, scales)
     exact = _of_heads(float_model, expected)
@@ -189,9 +190,11 @@ def _quantize(
     vectors, found = {INPUT: quantize.vector_of(channels)}, []
     sources = [float_model.sources_of(number) for number in range(len(float_model.layers))]
     read = {source for names_read in sources for source in names_read}
-    for layer, names_read, y in zip(float_model.layers, sources, expected, strict=True):
-        inputs, reach = [vectors[name] for name in names_read], float(np.abs(y).max())
-        quantised = layer.quantize(inputs, reach, read=layer.name in read)
+    values = {INPUT: x, **dict(zip((layer.name for layer in float_model.layers), expected, strict=True))}
+    for layer, names_read in zip(float_model.layers, sources, strict=True):
+        inputs, reach = [vectors[name] for name in names_read], float(np.abs(values[layer.name]).max())
+        seen = [values[name][layer.phase :: layer.period] for name in names_read]
+        quantised = layer.quantize(inputs, seen, reach, read=layer.name in read)
         timing: dict[str, Any] = {"sources": layer.sources, "period": layer.period, "phase": layer.phase}
         found.append(replace(quantised, layer=replace(quantised.layer, **timing)))
         vectors[layer.name] = quantised.vector

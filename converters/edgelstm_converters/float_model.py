@@ -5,12 +5,12 @@ Gate rows are in the order of this project, i f g o (LSTM) and r u n (GRU); `gat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgelstm.layers import INPUT
-from edgelstm_converters.layers import FloatDense, FloatGru, FloatLayer, FloatLstm
+from edgelstm_converters.layers import FloatAffine, FloatDense, FloatGru, FloatLayer, FloatLstm
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, Floats
 
 __all__ = ["ACTIVATIONS", "FloatDense", "FloatGru", "FloatLayer", "FloatLstm", "FloatModel", "Floats"]
@@ -52,6 +52,58 @@ class FloatModel:
             sources = [found[source][layer.phase :: layer.period] for source in self.sources_of(number)]
             found[layer.name] = _held(layer.run(*sources), layer, len(x))
         return [found[layer.name] for layer in self.layers]
+
+
+def with_folded_affine(model: FloatModel) -> FloatModel:
+    """Return the model with every factor and shift taken into the weights of the layer before it, where that can be.
+
+    That is batch normalisation after a linear layer (Ioffe and Szegedy 2015, in its form for inference), and an
+    activation that the trained model has as a layer of its own.
+    """
+    layers = list(model.layers)
+    sources = {layer.name: model.sources_of(number) for number, layer in enumerate(layers)}
+    readers = [name for each in sources.values() for name in each] + list(model.head_names)
+    by_name, renamed = {layer.name: layer for layer in layers}, {}
+    for layer in model.layers:
+        before = by_name.get(sources[layer.name][0])
+        if not isinstance(layer, FloatAffine) or before is None or readers.count(before.name) != 1:
+            continue
+        if (before.period, before.phase) != (layer.period, layer.phase):
+            continue
+        folded = before.followed_by(layer.factor, layer.shift, layer.activation)
+        if folded is not None:
+            folded = replace(folded, name=layer.name, sources=sources[before.name])
+            by_name[layer.name], renamed[before.name] = folded, layer.name
+            sources[layer.name] = sources[before.name]
+    kept = [by_name[layer.name] for layer in layers if layer.name not in renamed]
+    explicit = [replace(layer, sources=sources[layer.name]) for layer in kept]
+    return replace(model, layers=tuple(explicit)) if renamed else model
+
+
+def with_plain_sources(model: FloatModel) -> FloatModel:
+    """Return the model with a layer of its own that rescales where one reads values in steps that differ.
+
+    The channels, and what is put together of several layers, come in steps and offsets of their own; products of rows take
+    that in, but not every family can.
+    """
+    layers: list[FloatLayer] = []
+    units, plain = {INPUT: model.inputs}, {INPUT: False}
+    for number, layer in enumerate(model.layers):
+        sources = list(model.sources_of(number))
+        for position, source in enumerate(sources if layer.needs_plain else ()):
+            if not plain[source]:
+                name = f"{source} for {layer.name}"
+                one, none = np.ones(units[source], np.float32), np.zeros(units[source], np.float32)
+                if name not in units:
+                    rescaled = FloatAffine(name, one, none, sources=(source,))
+                    layers.append(replace(rescaled, period=layer.period, phase=layer.phase))
+                    units[name] = units[source]
+                sources[position] = name
+        layers.append(
+            replace(layer, sources=tuple(sources)) if tuple(sources) != model.sources_of(number) else layer
+        )
+        units[layer.name], plain[layer.name] = layer.units, layer.plain
+    return replace(model, layers=tuple(layers))
 
 
 def _held(y: Floats, layer: FloatLayer, samples: int) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
-from edgelstm.layers import RowProduct
+from edgelstm.layers import ElementProduct, RowProduct
 from edgelstm.layers.bounds import MAX_WEIGHT_SUM
 from edgelstm.layers.products import COLUMN_BLOCK
 from edgelstm.model import Channel
@@ -77,13 +77,7 @@ def row_product(
 ) -> RowProduct:
     """Quantise `(weights @ x + bias) * result_scale` for x as `source` reads it."""
     exact = weights.astype(np.float64)
-    shifted_bias = (bias.astype(np.float64) + exact @ source.offset) * result_scale
-    if np.abs(shifted_bias).max(initial=0.0) >= 2.0**31:
-        row = int(np.abs(shifted_bias).argmax())
-        raise ConversionError(
-            f'layer "{name}": the bias of row {row} is {shifted_bias[row] / result_scale:.3g}, more than the arithmetic '
-            f"holds ({2.0**31 / result_scale:.3g}); are inputs scaled as in training? see --scaling"
-        )
+    integer_bias = _integer_bias(name, bias.astype(np.float64) + exact @ source.offset, result_scale)
     columns = exact * source.step  # per unit of the int16 input
     starts = [0] if not _needs_blocks(columns) else list(range(0, columns.shape[1], COLUMN_BLOCK))
     parts = [
@@ -94,8 +88,30 @@ def row_product(
         weights=np.ascontiguousarray(np.concatenate([part[0] for part in parts], axis=1)),
         multipliers=np.stack([part[1] for part in parts]),
         shifts=np.stack([part[2] for part in parts]),
-        bias=np.rint(shifted_bias).astype(np.int32),
+        bias=integer_bias,
     )
+
+
+def element_product(
+    name: str, factor: NDArray[np.float32], shift: NDArray[np.float32], source: Vector, result_scale: float
+) -> ElementProduct:
+    """Quantise `(factor * x + shift) * result_scale`, element by element, for x as `source` reads it."""
+    exact = factor.astype(np.float64)
+    bias = _integer_bias(name, shift.astype(np.float64) + exact * source.offset, result_scale)
+    multipliers, shifts = _multipliers(name, np.abs(exact) * source.step * result_scale, 1.0)
+    signed = np.where(exact < 0.0, -multipliers, multipliers).astype(np.int32)
+    return ElementProduct(signed, shifts, bias)
+
+
+def _integer_bias(name: str, bias: Doubles, result_scale: float) -> NDArray[np.int32]:
+    scaled = bias * result_scale
+    if np.abs(scaled).max(initial=0.0) >= 2.0**31:
+        row = int(np.abs(scaled).argmax())
+        raise ConversionError(
+            f'layer "{name}": the bias of row {row} is {bias[row]:.3g}, more than the arithmetic '
+            f"holds ({2.0**31 / result_scale:.3g}); are inputs scaled as in training? see --scaling"
+        )
+    return np.rint(scaled).astype(np.int32)
 
 
 def _needs_blocks(columns: Doubles) -> bool:
@@ -116,11 +132,18 @@ def _quantize_rows(
 ) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
     """Return int8 weights and, per row, M and s with `mulr(acc << s, M)` close to `acc * scale * result_scale`."""
     weights, scale = _int8_rows(columns)
-    multipliers = np.zeros(len(weights), np.int32)
-    shifts = np.zeros(len(weights), np.int32)
-    for row, factor in enumerate(scale * result_scale):
-        if not weights[row].any():
-            continue
+    factors = np.where(weights.any(axis=1), scale * result_scale, 0.0)
+    return weights, *_multipliers(name, factors, result_scale / 127)
+
+
+def _multipliers(name: str, factors: Doubles, unit: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return M and s with `mulr(x << s, M)` close to `x * factor` for each factor, the smallest s that there is.
+
+    unit  what to divide a factor by to name it in an error
+    """
+    multipliers = np.zeros(len(factors), np.int32)
+    shifts = np.zeros(len(factors), np.int32)
+    for row, factor in enumerate(factors):
         for shift in range(31):
             multiplier = round(factor * 2.0 ** (31 - shift))
             if multiplier < 2**30:
@@ -128,9 +151,9 @@ def _quantize_rows(
                 break
         else:
             raise ConversionError(
-                f'layer "{name}": the weights of row {row} reach {scale[row] * 127:.3g}, too large'
+                f'layer "{name}": the weights of row {row} reach {factor / unit:.3g}, too large'
             )
-    return weights, multipliers, shifts
+    return multipliers, shifts
 
 
 def _power_of_two(value: float) -> float:

@@ -12,8 +12,10 @@ import numpy as np
 
 from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
-from edgelstm_converters.float_model import FloatDense, FloatModel
+from edgelstm_converters.float_model import FloatDense, FloatLayer, FloatModel
+from edgelstm_converters.layers import FloatAffine
 
+SCALED_INPUT = "scaled input"
 Scaling = Mapping[str, Mapping[str, float]]
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -72,15 +74,20 @@ def fold(model: FloatModel, scaling: Scaling, channels: Sequence[str], outputs: 
         )
     mean = np.array([scaling[name]["mean"] for name in channels])
     std = np.array([scaling[name]["std"] for name in channels])
-    layers = list(model.layers)
-    for number, layer in enumerate(layers):
-        if INPUT in model.sources_of(number):
-            found = layer.with_scaled_input(mean, std) if model.sources_of(number) == (INPUT,) else None
-            if found is None:
-                raise ConversionError(
-                    f'layer "{layer.name}" ({layer.kind}) reads the channels and cannot take their scaling in'
-                )
-            layers[number] = found
+    one, none = np.ones(len(channels), np.float32), np.zeros(len(channels), np.float32)
+    scaling_layer = FloatAffine(SCALED_INPUT, one, none, sources=(INPUT,)).with_scaled_input(mean, std)
+    layers: list[FloatLayer] = []
+    for number, layer in enumerate(model.layers):
+        sources = model.sources_of(number)
+        if INPUT in sources:
+            found = layer.with_scaled_input(mean, std) if sources == (INPUT,) else None
+            if found is None:  # it cannot take the scaling in: a layer of its own scales for it
+                if scaling_layer not in layers:
+                    layers.append(scaling_layer)
+                renamed = tuple(SCALED_INPUT if source == INPUT else source for source in sources)
+                found = replace(layer, sources=renamed)
+            layer = found
+        layers.append(layer)
     return _unscale(replace(model, layers=tuple(layers)), scaling, outputs)
 
 

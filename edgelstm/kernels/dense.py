@@ -5,7 +5,7 @@ import numpy as np
 from edgelstm.kernels import activations
 from edgelstm.kernels.compiled import njit
 from edgelstm.kernels.lanes import LANES, over_lanes, rshift, saturate16
-from edgelstm.reference.dense import RELU, SIGMOID, TANH
+from edgelstm.reference.activations import RELU, SIGMOID, TANH
 
 INT32_MAX = (1 << 31) - 1
 

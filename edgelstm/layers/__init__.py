@@ -4,12 +4,31 @@ A new family is one file here, one line in the table, its operations in `kernels
 serve, and its float layer in the converter. Tests go over the table.
 """
 
+from edgelstm.layers.affine import Affine
 from edgelstm.layers.dense import Dense
 from edgelstm.layers.gru import Gru
 from edgelstm.layers.layer import INPUT, Layer
 from edgelstm.layers.lstm import Lstm
+from edgelstm.layers.merge import Add, Concat, Multiply, Select
 from edgelstm.layers.products import ElementProduct, RowProduct
+from edgelstm.layers.rnn import Rnn
 
-__all__ = ["FAMILIES", "INPUT", "Dense", "ElementProduct", "Gru", "Layer", "Lstm", "RowProduct"]
+__all__ = [
+    "FAMILIES",
+    "INPUT",
+    "Add",
+    "Affine",
+    "Concat",
+    "Dense",
+    "ElementProduct",
+    "Gru",
+    "Layer",
+    "Lstm",
+    "Multiply",
+    "Rnn",
+    "RowProduct",
+    "Select",
+]
 
-FAMILIES: dict[str, type[Layer]] = {family.kind: family for family in (Lstm, Gru, Dense)}
+_ALL: tuple[type[Layer], ...] = (Lstm, Gru, Rnn, Dense, Affine, Concat, Select, Add, Multiply)
+FAMILIES: dict[str, type[Layer]] = {family.kind: family for family in _ALL}

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from edgelstm.layers.bounds import require
 
-ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_6", "softmax")
+"""hard_sigmoid is x / 5 + 1/2 limited to 0..1 (ONNX, Keras 2), hard_sigmoid_6 is x / 6 + 1/2 (PyTorch, Keras 3)."""
 
-BOUNDED = frozenset({"sigmoid", "tanh"})
-"""Those that read Q15.16 and give Q0.31; the others keep the fixed point they are given."""
+CELL_ACTIVATIONS = ACTIVATIONS[:6]
+"""Those that act on each value alone."""
+
+GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_6")
+"""Those from 0 to 1."""
+
+UNBOUNDED = ("linear", "relu")
+"""Those that keep the fixed point they are given; all others read Q15.16 and give Q0.31."""
+
+
+def narrowing(activation: str) -> int:
+    """Return by how many bits a 32-bit result of the activation is narrowed to int16."""
+    return 8 if activation in UNBOUNDED else 16
 
 
 def check_exponent(exponent: int, where: str) -> None:

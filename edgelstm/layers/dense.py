@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from edgelstm.layers.activation import ACTIVATIONS, BOUNDED, check_exponent
+from edgelstm.layers.activation import ACTIVATIONS, check_exponent, narrowing
 from edgelstm.layers.bounds import require_int32, require_one_of
 from edgelstm.layers.layer import Layer
 from edgelstm.layers.products import RowProduct
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Dense(Layer):
     """Fully connected layer.
 
-    Activations that are bounded by 1 (sigmoid, tanh): the product gives Q15.16; the activation is Q0.31 and leaves
+    Activations that are bounded by 1: the product gives Q15.16; the activation is Q0.31 and leaves
     as Q0.15. linear, relu: the product gives real * 2**(exponent + 8) and leaves as int16 = sat16(rshift(v, 8));
     as an output of the model the 32-bit value leaves directly, scaled by `Output.scale`.
     """
@@ -44,4 +44,4 @@ class Dense(Layer):
         z = build.scratch(build.padded(self.units))
         build.product(self.product, 1, sources[0], z)
         build.activate(self.activation, self.units, z)
-        return build.leave(z, self.units, bits=16 if self.activation in BOUNDED else 8)
+        return build.leave(z, self.units, bits=narrowing(self.activation))

@@ -1,12 +1,29 @@
-"""Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000)."""
+"""Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000) and its variants."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from edgelstm.layers.bounds import require_int32, require_units
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelstm.layers.activation import (
+    ACTIVATIONS,
+    CELL_ACTIVATIONS,
+    GATE_ACTIVATIONS,
+    UNBOUNDED,
+    check_exponent,
+)
+from edgelstm.layers.bounds import (
+    require,
+    require_array,
+    require_int32,
+    require_one_of,
+    require_range,
+    require_units,
+)
 from edgelstm.layers.layer import Layer
 from edgelstm.layers.products import RowProduct
 from edgelstm.reference import operations as op
@@ -17,29 +34,112 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lstm(Layer):
-    """Long short-term memory layer; both products give Q15.16 rows in gate order i, f, g, o."""
+    """Long short-term memory layer; both products give Q15.16 rows in gate order i, f, g, o.
+
+    gate_activation, cell_activation, output_activation  of the gates, of g, and of the cell on its way out
+    coupled         f = 1 - i, and the products have no rows for f (Greff et al. 2017)
+    cell_clip       the cell is limited to this, in Q7.23; 0 for no limit
+    peephole        int32 (3, cells), in units of 2**-24: what each gate sees of its cell, in gate order i, f, o, without
+                    f where coupled (Gers and Schmidhuber 2000)
+    output_exponent the cell's output is int16 in steps of 2**-output_exponent: 15 unless it is linear or relu
+    projection      the hidden vector is this product of the cell's output (Sak et al. 2014), real * 2**(exponent + 8)
+    exponent        of the projected hidden vector
+    initial_cell    int32 (cells,), Q7.23;  initial_hidden  int16 (units,): the state of a new stream where it is not 0
+    """
 
     kind: ClassVar[str] = "lstm"
     inputs: RowProduct
     hidden: RowProduct
+    gate_activation: str = field(default="sigmoid", kw_only=True)
+    cell_activation: str = field(default="tanh", kw_only=True)
+    output_activation: str = field(default="tanh", kw_only=True)
+    coupled: bool = field(default=False, kw_only=True)
+    cell_clip: int = field(default=0, kw_only=True)
+    output_exponent: int = field(default=15, kw_only=True)
+    exponent: int = field(default=15, kw_only=True)
+    peephole: NDArray[np.int32] | None = field(default=None, kw_only=True)
+    projection: RowProduct | None = field(default=None, kw_only=True)
+    initial_cell: NDArray[np.int32] | None = field(default=None, kw_only=True)
+    initial_hidden: NDArray[np.int16] | None = field(default=None, kw_only=True)
 
     @property
     def units(self) -> int:
         return self.hidden.columns
 
+    @property
+    def gates(self) -> int:
+        return 3 if self.coupled else 4
+
+    @property
+    def cells(self) -> int:
+        return self.hidden.rows // self.gates
+
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'
-        require_units(self.units, where)
-        inputs = self.inputs.check(f"{where}: inputs", 4 * self.units, columns[0])
-        hidden = self.hidden.check(f"{where}: hidden", 4 * self.units, self.units)
-        require_int32(inputs + hidden, where)
+        cells, units = self.cells, self.units
+        require_units(units, where)
+        require_units(cells, where)
+        require_one_of(self.gate_activation, GATE_ACTIVATIONS, f"{where}: gate_activation")
+        for name in ("cell_activation", "output_activation"):
+            require_one_of(getattr(self, name), CELL_ACTIVATIONS, f"{where}: {name}")
+        require(
+            0 <= self.cell_clip < 2**30, f"{where}: cell_clip is {self.cell_clip}, expected 0 to 2**30 - 1"
+        )
+        worst = self.inputs.check(f"{where}: inputs", self.gates * cells, columns[0])
+        worst = worst + self.hidden.check(f"{where}: hidden", self.gates * cells, units)
+        if self.peephole is not None:
+            require_array(self.peephole, (self.gates - 1, cells), np.int32, f"{where}: peephole")
+            require_range(self.peephole, 1 - 2**30, 2**30 - 1, f"{where}: peephole")
+            seen = np.abs(self.peephole.astype(np.int64))
+            worst = worst + np.concatenate([seen[:-1].ravel(), np.zeros(cells, np.int64), seen[-1]])
+        require_int32(worst, where)
+        if self.projection is not None:
+            check_exponent(self.exponent, where)
+            require_int32(self.projection.check(f"{where}: projection", units, cells), f"{where}: projection")
+        else:
+            require(
+                units == cells,
+                f"{where}: hidden.weights have shape {self.hidden.weights.shape}, which is not {self.gates} x {units} rows",
+            )
+        low, high = (8, 22) if self.output_activation in UNBOUNDED else (15, 15)
+        require(
+            low <= self.output_exponent <= high,
+            f"{where}: output_exponent is {self.output_exponent}, expected {low} to {high}",
+        )
+        if self.initial_cell is not None:
+            require_array(self.initial_cell, (cells,), np.int32, f"{where}: initial_cell")
+            require_range(self.initial_cell, -(2**30), 2**30 - 1, f"{where}: initial_cell")
+        if self.initial_hidden is not None:
+            require_array(self.initial_hidden, (units,), np.int16, f"{where}: initial_hidden")
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
-        stride = build.padded(self.units)
-        z = build.scratch(4 * stride)
-        cell = build.cell_state(self.units)
-        hidden = build.state_vector(self.units)
-        build.product(self.inputs, 4, sources[0], z)
-        build.product(self.hidden, 4, hidden, z, accumulate=True)
-        build.operation(op.LSTM_CELL, stride, z, cell, hidden.half)
+        cells, gates = self.cells, self.gates
+        stride = build.padded(cells)
+        z = build.scratch(gates * stride)
+        cell = build.cell_state(cells, initial=self.initial_cell)
+        hidden = build.state_vector(self.units, initial=self.initial_hidden)
+        build.product(self.inputs, gates, sources[0], z)
+        build.product(self.hidden, gates, hidden, z, accumulate=True)
+        if self.projection is None:
+            self._cell(build, stride, z, cell, hidden)
+            return hidden
+        output = build.scratch_vector(cells)
+        self._cell(build, stride, z, cell, output)
+        projected = build.scratch(build.padded(self.units))
+        build.product(self.projection, 1, output, projected)
+        build.narrow(projected, 8, hidden)
         return hidden
+
+    def _cell(self, build: Builder, stride: int, z: int, cell: int, hidden: Vector) -> None:
+        activations = self.gate_activation, self.cell_activation, self.output_activation
+        plain = activations == ("sigmoid", "tanh", "tanh") and not self.coupled and not self.cell_clip
+        if plain and self.peephole is None and hidden.in_state:
+            build.operation(op.LSTM_CELL, stride, z, cell, hidden.half)
+            return
+        codes = [ACTIVATIONS.index(activation) for activation in activations]
+        peephole = 0 if self.peephole is None else build.constant(self.peephole.ravel())
+        bits = 23 - self.output_exponent if self.output_activation in UNBOUNDED else 15
+        build.operation(
+            op.LSTM_CELL_OPTIONS,
+            self.cells, stride, z, cell, hidden.place, *codes, int(self.coupled), self.cell_clip, peephole, bits,
+        )  # fmt: skip

@@ -107,6 +107,10 @@ class ElementProduct:
     def count(self) -> int:
         return int(self.bias.shape[0]) if self.bias.ndim == 1 else -1
 
+    def part(self, first: int, end: int) -> ElementProduct:
+        """Return the product of elements `first` to `end`."""
+        return ElementProduct(self.multipliers[first:end], self.shifts[first:end], self.bias[first:end])
+
     def check(self, where: str, count: int, largest: int = 32768) -> NDArray[np.int64]:
         """Check sizes and ranges; return the largest magnitude that each element can reach.
 

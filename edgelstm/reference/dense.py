@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from edgelstm.reference.activations import sigmoid, tanh
+from edgelstm.reference.activations import RELU, SIGMOID, TANH, sigmoid, tanh
 from edgelstm.reference.fixed_point import rshift, saturate16
-
-LINEAR, RELU, SIGMOID, TANH = 0, 1, 2, 3
 
 
 def activate(z, stride, activation):

@@ -1,9 +1,9 @@
 """Operations on the elements of vectors, between the products of layers."""
 
+import numpy as np
 
-def at16(place, state, scratch):
-    """Return the int16 from `place` on: twice the half, plus one where it stands in state."""
-    return (state if place & 1 else scratch).view("int16")[place >> 1 :]
+from edgelstm.reference.fixed_point import mulr, saturate32
+from edgelstm.reference.places import at16
 
 
 def copy(of, program, state, scratch):
@@ -13,3 +13,29 @@ def copy(of, program, state, scratch):
     """
     source, count, to = of[:3]
     at16(to, state, scratch)[:count] = at16(source, state, scratch)[:count]
+
+
+def element_product(of, program, state, scratch):
+    """Write `bias + mulr(sat32(x << shift), multiplier)` for every element, or add it.
+
+    of  source place, count, parameters word (multipliers, shifts, bias, `count` words each), result word, accumulate
+    """
+    source, count, parameters, result, accumulate = of[:5]
+    x = at16(source, state, scratch)[:count].astype(np.int64)
+    part = _scaled(x, program[parameters:], count)
+    scratch[result : result + count] = part + scratch[result : result + count] if accumulate else part
+
+
+def multiply(of, program, state, scratch):
+    """Write `bias + mulr(sat32((x * y) << shift), multiplier)` for every element of two vectors.
+
+    of  two source places, count, parameters word (multipliers, shifts, bias, `count` words each), result word
+    """
+    first, second, count, parameters, result = of[:5]
+    x, y = (at16(place, state, scratch)[:count].astype(np.int64) for place in (first, second))
+    scratch[result : result + count] = _scaled(x * y, program[parameters:], count)
+
+
+def _scaled(values, parameters, count):
+    multipliers, shifts, bias = parameters[: 3 * count].astype(np.int64).reshape(3, count)
+    return bias + mulr(saturate32(values << shifts), multipliers)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int64]
 
 
-def mulr(a: Integers, b: Integers) -> Integers:
+def mulr(a: Integers, b: Integers | int) -> Integers:
     """Return `(a * b + 2**30) >> 31`, the rounding doubling high multiply (`SQRDMULH` without its saturation).
 
     One operand is always within 2**30: doubled, it fits the plain high multiply of smaller cores (`SMMULR`).

@@ -49,10 +49,20 @@ OPERATION_WORDS = 16
 ) = range(12)
 
 FIRST_SELDOM = 12
-(COPY,) = range(FIRST_SELDOM, FIRST_SELDOM + 1)
+(
+    COPY,
+    ELEMENT_PRODUCT,
+    MULTIPLY,
+    ACTIVATE_SELDOM,
+    LSTM_CELL_OPTIONS,
+) = range(FIRST_SELDOM, FIRST_SELDOM + 5)
 
 SELDOM: dict[int, tuple[str, str]] = {
     COPY: ("elementwise", "copy"),
+    ELEMENT_PRODUCT: ("elementwise", "element_product"),
+    MULTIPLY: ("elementwise", "multiply"),
+    ACTIVATE_SELDOM: ("softmax", "activate_seldom"),
+    LSTM_CELL_OPTIONS: ("lstm_options", "lstm_cell_options"),
 }
 """Module (of `kernels` and of `reference`) and name of every seldom operation."""
 

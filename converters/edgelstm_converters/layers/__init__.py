@@ -3,13 +3,30 @@
 A family is one file here and one of the same name in `edgelstm.layers`.
 """
 
+from edgelstm_converters.layers.affine import FloatAffine
 from edgelstm_converters.layers.dense import FloatDense
 from edgelstm_converters.layers.float_layer import FloatLayer, Quantised
 from edgelstm_converters.layers.gru import FloatGru
 from edgelstm_converters.layers.lstm import FloatLstm
+from edgelstm_converters.layers.merge import FloatAdd, FloatConcat, FloatMultiply, FloatSelect
+from edgelstm_converters.layers.rnn import FloatRnn
 
-__all__ = ["FLOAT_FAMILIES", "FloatDense", "FloatGru", "FloatLayer", "FloatLstm", "Quantised"]
+__all__ = [
+    "FLOAT_FAMILIES",
+    "FloatAdd",
+    "FloatAffine",
+    "FloatConcat",
+    "FloatDense",
+    "FloatGru",
+    "FloatLayer",
+    "FloatLstm",
+    "FloatMultiply",
+    "FloatRnn",
+    "FloatSelect",
+    "Quantised",
+]
 
-FLOAT_FAMILIES: dict[str, type[FloatLayer]] = {
-    family.kind: family for family in (FloatLstm, FloatGru, FloatDense)
-}
+_ALL: tuple[type[FloatLayer], ...] = (
+    FloatLstm, FloatGru, FloatRnn, FloatDense, FloatAffine, FloatConcat, FloatSelect, FloatAdd, FloatMultiply,
+)  # fmt: skip
+FLOAT_FAMILIES: dict[str, type[FloatLayer]] = {family.kind: family for family in _ALL}

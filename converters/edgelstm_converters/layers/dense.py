@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from edgelstm.layers import Dense
-from edgelstm.layers.activation import BOUNDED
+from edgelstm.layers.activation import UNBOUNDED
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, scaled
 from edgelstm_converters.quantize import (
     GATE_SCALE,
@@ -23,7 +23,7 @@ from edgelstm_converters.quantize import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FloatDense(FloatLayer):
-    """Fully connected layer. weights (o, i), bias (o,); activation linear, relu, sigmoid or tanh."""
+    """Fully connected layer. weights (o, i), bias (o,); activation one of `ACTIVATIONS`."""
 
     kind: ClassVar[str] = "dense"
     weights: Floats
@@ -45,9 +45,17 @@ class FloatDense(FloatLayer):
         weights, bias = scaled(self.weights, self.bias, mean, std)
         return replace(self, weights=weights, bias=bias)
 
-    def quantize(self, sources: Sequence[Vector], reach: float, *, read: bool) -> Quantised:
+    def followed_by(self, factor: Floats, shift: Floats, activation: str) -> FloatDense | None:
+        if self.activation != "linear":
+            return None
+        weights, bias = self.weights * factor[:, None], self.bias * factor + shift
+        return replace(self, weights=weights, bias=bias, activation=activation)
+
+    def quantize(
+        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+    ) -> Quantised:
         (source,) = sources
-        if self.activation in BOUNDED:
+        if self.activation not in UNBOUNDED:
             product = row_product(self.name, self.weights, self.bias, source, GATE_SCALE)
             layer = Dense(self.name, product, self.activation)
             return Quantised(layer, Vector.uniform(self.units, HIDDEN_STEP), np.full(self.units, 2.0**-31))

@@ -27,9 +27,15 @@ class Quantised:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FloatLayer(ABC):
-    """A layer as it was trained. `sources`, `period` and `phase` mean what they mean in `edgelstm.layers.Layer`."""
+    """A layer as it was trained. `sources`, `period` and `phase` mean what they mean in `edgelstm.layers.Layer`.
+
+    plain        whether all its values come in the same steps, without an offset
+    needs_plain  whether it can only read such values
+    """
 
     kind: ClassVar[str]
+    plain: ClassVar[bool] = True
+    needs_plain: ClassVar[bool] = False
     name: str
     sources: tuple[str, ...] = field(default=(), kw_only=True)
     period: int = field(default=1, kw_only=True)
@@ -50,10 +56,13 @@ class FloatLayer(ABC):
         """Return (samples, units) for every source's (samples, values), from the initial state on."""
 
     @abstractmethod
-    def quantize(self, sources: Sequence[Vector], reach: float, *, read: bool) -> Quantised:
+    def quantize(
+        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+    ) -> Quantised:
         """Return the int8 layer.
 
         sources  how what it reads is to be read
+        seen     what calibration gave it to read, (samples, values) for each source
         reach    the largest |output| that calibration saw
         read     whether a layer reads its int16 output; if not, 32 bits leave as an output of the model
 
@@ -63,6 +72,11 @@ class FloatLayer(ABC):
     def with_scaled_input(self, mean: Floats, std: Floats) -> Self | None:
         """Return the layer that gives for x what this one gives for (x - mean) / std; None where there is none."""
         del mean, std
+        return None
+
+    def followed_by(self, factor: Floats, shift: Floats, activation: str) -> Self | None:
+        """Return the layer that gives activation(factor * y + shift) where this one gives y; None where there is none."""
+        del factor, shift, activation
         return None
 
 
@@ -84,7 +98,32 @@ def _tanh(z: Floats) -> Floats:
     return result
 
 
-ACTIVATIONS = {"linear": _linear, "relu": _relu, "sigmoid": sigmoid, "tanh": _tanh}
+def _hard_sigmoid(z: Floats) -> Floats:
+    result: Floats = np.clip(np.float32(0.2) * z + np.float32(0.5), np.float32(0.0), np.float32(1.0))
+    return result
+
+
+def _hard_sigmoid_6(z: Floats) -> Floats:
+    result: Floats = np.clip(z / np.float32(6.0) + np.float32(0.5), np.float32(0.0), np.float32(1.0))
+    return result
+
+
+def softmax(z: Floats) -> Floats:
+    """Return the softmax over the last axis."""
+    powers = np.exp(z - z.max(axis=-1, keepdims=True))
+    result: Floats = powers / powers.sum(axis=-1, keepdims=True)
+    return result
+
+
+ACTIVATIONS = {
+    "linear": _linear,
+    "relu": _relu,
+    "sigmoid": sigmoid,
+    "tanh": _tanh,
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_sigmoid_6": _hard_sigmoid_6,
+    "softmax": softmax,
+}
 """The float functions of what `edgelstm.layers.activation` names."""
 
 

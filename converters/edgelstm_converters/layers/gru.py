@@ -52,7 +52,9 @@ class FloatGru(FloatLayer):
         weights, bias = scaled(self.input_weights, self.input_bias, mean, std)
         return replace(self, input_weights=weights, input_bias=bias)
 
-    def quantize(self, sources: Sequence[Vector], reach: float, *, read: bool) -> Quantised:
+    def quantize(
+        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+    ) -> Quantised:
         hidden = Vector.uniform(self.units, HIDDEN_STEP)
         layer = Gru(
             self.name,

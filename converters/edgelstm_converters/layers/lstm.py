@@ -1,26 +1,52 @@
-"""Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000)."""
+"""Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000) and its variants."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edgelstm.errors import ConversionError
 from edgelstm.layers import Lstm
-from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, scaled, sigmoid
-from edgelstm_converters.quantize import GATE_SCALE, HIDDEN_STEP, Vector, row_product
+from edgelstm.layers.activation import UNBOUNDED
+from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, scaled
+from edgelstm_converters.quantize import (
+    GATE_SCALE,
+    Vector,
+    finest_exponent,
+    row_product,
+)
+
+CELL_SCALE = 2.0**23
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FloatLstm(FloatLayer):
-    """Long short-term memory layer. input_weights (4h, i), hidden_weights (4h, h), bias (4h,)."""
+    """Long short-term memory layer. input_weights (4c, i), hidden_weights (4c, h), bias (4c,) for c cells, h units.
+
+    Gate rows are in the order i, f, g, o; without f where `coupled`, when f = 1 - i (Greff et al. 2017).
+    peephole            (3, c) for i, f, o, (2, c) for i, o where coupled (Gers and Schmidhuber 2000)
+    projection_weights  (h, c), with projection_bias (h,): the hidden vector (Sak et al. 2014); without, h = c
+    cell_clip           the cell is limited to this magnitude; 0 for no limit
+    """
 
     kind: ClassVar[str] = "lstm"
     input_weights: Floats
     hidden_weights: Floats
     bias: Floats
+    gate_activation: str = field(default="sigmoid", kw_only=True)
+    cell_activation: str = field(default="tanh", kw_only=True)
+    output_activation: str = field(default="tanh", kw_only=True)
+    coupled: bool = field(default=False, kw_only=True)
+    cell_clip: float = field(default=0.0, kw_only=True)
+    peephole: Floats | None = field(default=None, kw_only=True)
+    projection_weights: Floats | None = field(default=None, kw_only=True)
+    projection_bias: Floats | None = field(default=None, kw_only=True)
+    initial_hidden: Floats | None = field(default=None, kw_only=True)
+    initial_cell: Floats | None = field(default=None, kw_only=True)
 
     @property
     def inputs(self) -> int:
@@ -30,26 +56,101 @@ class FloatLstm(FloatLayer):
     def units(self) -> int:
         return int(self.hidden_weights.shape[1])
 
+    @property
+    def gates(self) -> int:
+        return 3 if self.coupled else 4
+
+    @property
+    def cells(self) -> int:
+        return len(self.hidden_weights) // self.gates
+
     def run(self, *sources: Floats) -> Floats:
-        hidden = cell = np.zeros(self.units, np.float32)
-        parts = sources[0] @ self.input_weights.T + self.bias
+        return self._run(sources[0])[0]
+
+    def _run(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return the hidden vectors (samples, h), and the outputs of the cells before projection (samples, c)."""
+        hidden = _or_zeros(self.initial_hidden, self.units)
+        cell = _or_zeros(self.initial_cell, self.cells)
+        peephole = (
+            np.zeros((self.gates - 1, self.cells), np.float32) if self.peephole is None else self.peephole
+        )
+        gate, squash = ACTIVATIONS[self.gate_activation], ACTIVATIONS[self.cell_activation]
+        output = ACTIVATIONS[self.output_activation]
+        parts = x @ self.input_weights.T + self.bias
         y = np.empty((len(parts), self.units), np.float32)
+        outputs = np.empty((len(parts), self.cells), np.float32)
         for t, part in enumerate(parts):
-            i, f, g, o = np.split(part + self.hidden_weights @ hidden, 4)
-            cell = sigmoid(f) * cell + sigmoid(i) * np.tanh(g)
-            y[t] = hidden = sigmoid(o) * np.tanh(cell)
-        return y
+            z = np.split(part + self.hidden_weights @ hidden, self.gates)
+            i = gate(z[0] + peephole[0] * cell)
+            f = np.float32(1.0) - i if self.coupled else gate(z[1] + peephole[1] * cell)
+            cell = f * cell + i * squash(z[-2])
+            if self.cell_clip:
+                cell = np.clip(cell, np.float32(-self.cell_clip), np.float32(self.cell_clip))
+            hidden = outputs[t] = gate(z[-1] + peephole[-1] * cell) * output(cell)
+            if self.projection_weights is not None:
+                hidden = self.projection_weights @ hidden + _or_zeros(self.projection_bias, self.units)
+            y[t] = hidden
+        return y, outputs
 
     def with_scaled_input(self, mean: Floats, std: Floats) -> FloatLstm:
         weights, bias = scaled(self.input_weights, self.bias, mean, std)
         return replace(self, input_weights=weights, bias=bias)
 
-    def quantize(self, sources: Sequence[Vector], reach: float, *, read: bool) -> Quantised:
-        hidden = Vector.uniform(self.units, HIDDEN_STEP)
+    def quantize(
+        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+    ) -> Quantised:
+        output_exponent, exponent, projection = 15, 15, None
+        if self.output_activation in UNBOUNDED:
+            largest = reach if self.projection_weights is None else float(np.abs(self._run(seen[0])[1]).max())
+            output_exponent = min(max(finest_exponent(largest), 8), 22)  # a cell ends at 128
+        step = 2.0**-output_exponent
+        if self.projection_weights is not None:
+            exponent = finest_exponent(reach)
+            bias, output = _or_zeros(self.projection_bias, self.units), Vector.uniform(self.cells, step)
+            projection = row_product(self.name, self.projection_weights, bias, output, 2.0 ** (exponent + 8))
+            step = 2.0**-exponent
+        hidden = Vector.uniform(self.units, step)
         none = np.zeros_like(self.bias)
         layer = Lstm(
             self.name,
             row_product(self.name, self.input_weights, self.bias, sources[0], GATE_SCALE),
             row_product(self.name, self.hidden_weights, none, hidden, GATE_SCALE),
+            gate_activation=self.gate_activation,
+            cell_activation=self.cell_activation,
+            output_activation=self.output_activation,
+            coupled=self.coupled,
+            cell_clip=min(round(self.cell_clip * CELL_SCALE), 2**30 - 1),
+            output_exponent=output_exponent,
+            exponent=exponent,
+            peephole=self._integers("peephole", self.peephole, 2.0**24, 2**30),
+            projection=projection,
+            initial_cell=self._integers("initial cell", self.initial_cell, CELL_SCALE, 2**30),
+            initial_hidden=integer_state(self.name, self.initial_hidden, step),
         )
         return Quantised(layer, hidden, hidden.step)
+
+    def _integers(self, what: str, values: Floats | None, scale: float, end: int) -> NDArray[np.int32] | None:
+        if values is None:
+            return None
+        rounded = np.rint(values.astype(np.float64) * scale)
+        if np.abs(rounded).max() >= end:
+            raise ConversionError(
+                f'layer "{self.name}": its {what} reaches {np.abs(values).max():.3g}, expected less than {end / scale:g}'
+            )
+        return rounded.astype(np.int32)
+
+
+def integer_state(name: str, hidden: Floats | None, step: float) -> NDArray[np.int16] | None:
+    """Return the hidden vector that a new stream begins with, as int16 in units of `step`."""
+    if hidden is None:
+        return None
+    rounded = np.rint(hidden.astype(np.float64) / step)
+    if rounded.max() > 32768 or rounded.min() < -32768:
+        raise ConversionError(
+            f'layer "{name}": its initial hidden state reaches {np.abs(hidden).max():.3g}, more than it ever gives'
+        )
+    return np.minimum(rounded, 32767).astype(np.int16)
+
+
+def _or_zeros(values: Floats | None, count: int) -> Floats:
+    return np.zeros(count, np.float32) if values is None else values

@@ -1,0 +1,65 @@
+"""The simple recurrent layer (Elman 1990)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+
+from edgelstm.layers import Rnn
+from edgelstm.layers.activation import UNBOUNDED
+from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, scaled
+from edgelstm_converters.layers.lstm import integer_state
+from edgelstm_converters.quantize import GATE_SCALE, HIDDEN_STEP, Vector, finest_exponent, row_product
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatRnn(FloatLayer):
+    """Simple recurrent layer, h = activation(W x + R h + bias). input_weights (h, i), hidden_weights (h, h), bias (h,)."""
+
+    kind: ClassVar[str] = "rnn"
+    input_weights: Floats
+    hidden_weights: Floats
+    bias: Floats
+    activation: str = "tanh"
+    initial_hidden: Floats | None = field(default=None, kw_only=True)
+
+    @property
+    def inputs(self) -> int:
+        return int(self.input_weights.shape[1])
+
+    @property
+    def units(self) -> int:
+        return int(self.hidden_weights.shape[1])
+
+    def run(self, *sources: Floats) -> Floats:
+        hidden = np.zeros(self.units, np.float32) if self.initial_hidden is None else self.initial_hidden
+        activation, parts = ACTIVATIONS[self.activation], sources[0] @ self.input_weights.T + self.bias
+        y = np.empty((len(parts), self.units), np.float32)
+        for t, part in enumerate(parts):
+            y[t] = hidden = activation(part + self.hidden_weights @ hidden)
+        return y
+
+    def with_scaled_input(self, mean: Floats, std: Floats) -> FloatRnn:
+        weights, bias = scaled(self.input_weights, self.bias, mean, std)
+        return replace(self, input_weights=weights, bias=bias)
+
+    def quantize(
+        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+    ) -> Quantised:
+        exponent, step, scale = 15, HIDDEN_STEP, GATE_SCALE
+        if self.activation in UNBOUNDED:
+            exponent = finest_exponent(reach)
+            step, scale = 2.0**-exponent, 2.0 ** (exponent + 8)
+        hidden = Vector.uniform(self.units, step)
+        layer = Rnn(
+            self.name,
+            row_product(self.name, self.input_weights, self.bias, sources[0], scale),
+            row_product(self.name, self.hidden_weights, np.zeros_like(self.bias), hidden, scale),
+            self.activation,
+            exponent,
+            initial_hidden=integer_state(self.name, self.initial_hidden, step),
+        )
+        return Quantised(layer, hidden, hidden.step)

@@ -1,0 +1,147 @@
+"""Every family of the table keeps the promises: kernel = twin, streaming is exact, the file keeps it, int8 costs its weights."""
+
+import dataclasses
+from unittest import mock
+
+import numpy as np
+import pytest
+from layer_cases import FLOAT_CASES, INTEGER_CASES, Floats, Integers
+
+from edgelstm import model_file
+from edgelstm.backend import kernels
+from edgelstm.layers import FAMILIES
+from edgelstm.model import Channel, Model, Output
+from edgelstm.reference import step as twin
+from edgelstm.stream import LoadedModel
+from edgelstm_converters.conversion import convert_with_report
+from edgelstm_converters.float_model import FloatModel
+from edgelstm_converters.layers import FLOAT_FAMILIES
+from edgelstm_converters.quantize import quantize_channels
+from edgelstm_converters.readers import Reading
+
+compiled = pytest.mark.skipif(
+    not kernels().compiled.COMPILES, reason="Numba is switched off: nothing to compare"
+)
+
+
+def integer_model(case, seed, columns=4, units=7, extreme=False):
+    layers = INTEGER_CASES[case](Integers(seed, extreme), columns, units)
+    rng = np.random.default_rng(seed)
+    return Model(
+        channels=tuple(
+            Channel(name=f"c{n}", offset=float(np.float32(rng.normal())), gain=2.0**12)
+            for n in range(columns)
+        ),
+        outputs=tuple(Output(name=f"y{n}", scale=2.0**-20) for n in range(layers[-1].units)),
+        layers=layers,
+    )
+
+
+def loud(seed, samples, columns):
+    return (np.random.default_rng(seed).standard_t(2, (samples, columns)) * 3).astype(np.float32)
+
+
+def test_every_family_has_its_cases():
+    for families, cases in ((FAMILIES, INTEGER_CASES), (FLOAT_FAMILIES, FLOAT_CASES)):
+        assert {name.split()[0] for name in cases} == set(families)
+    assert set(FAMILIES) == set(FLOAT_FAMILIES)
+
+
+@compiled
+@pytest.mark.parametrize("case", INTEGER_CASES)
+def test_the_kernels_have_the_bits_of_the_twin(case):
+    for seed, (columns, units) in enumerate([(4, 7), (1, 1), (3, 16), (17, 5), (2, 33), (6, 24)]):
+        for extreme in (False, True):
+            loaded = LoadedModel(integer_model(case, seed, columns, units, extreme))
+            x = loud(seed, 25, columns)
+            stream = loaded.stream()
+            y = stream.run(x)
+            state, expected = loaded.program.initial_state(), np.full_like(y, np.nan)
+            context, _ = twin.bind(loaded.program.words, state, loaded.program.new_scratch())
+            assert twin.execute_block(context, x, expected) == -1
+            np.testing.assert_array_equal(y.view(np.int32), expected.view(np.int32))
+            np.testing.assert_array_equal(stream._state, state)
+            assert extreme or units < 5 or np.unique(y).size > 3  # they do compute something
+
+
+@pytest.mark.parametrize("case", INTEGER_CASES)
+def test_streaming_is_exact(case):
+    loaded, x = LoadedModel(integer_model(case, 1)), loud(1, 40, 4)
+    block = loaded.stream().run(x)
+    stream = loaded.stream()
+    np.testing.assert_array_equal(np.array([stream.step(row) for row in x]), block)
+    for cut in (1, 7, 22):
+        stream, successor = loaded.stream(), LoadedModel(loaded.model).stream()
+        stream.run(x[:cut])
+        successor.run(x[:3])
+        successor.restore(stream.snapshot())
+        np.testing.assert_array_equal(successor.run(x[cut:]), block[cut:])
+    many = loaded.streams(3)
+    shifted = np.stack([x, np.roll(x, 5, axis=0), -x], axis=1)
+    together = np.array([many.step(np.ascontiguousarray(rows)) for rows in shifted])
+    for index in range(3):
+        alone = loaded.stream()
+        np.testing.assert_array_equal(together[:, index], alone.run(np.ascontiguousarray(shifted[:, index])))
+        assert many.snapshot(index) == alone.snapshot()
+        many.reset(index)
+        assert many.snapshot(index) == loaded.stream().snapshot()
+
+
+@pytest.mark.parametrize("case", INTEGER_CASES)
+def test_the_model_file_keeps_it(case, tmp_path):
+    model = integer_model(case, 2)
+    model_file.save(model, tmp_path / "m.elstm")
+    again = model_file.load(tmp_path / "m.elstm")
+    assert model_file.digest(again) == model_file.digest(model)
+    x = loud(2, 12, 4)
+    np.testing.assert_array_equal(LoadedModel(again).stream().run(x), LoadedModel(model).stream().run(x))
+
+
+def walk(seed, samples, columns=3):
+    """A signal with a slow and a fast part, about 1 in size, each channel at a level of its own."""
+    rng = np.random.default_rng(seed)
+    slow = np.cumsum(rng.normal(0, 0.05, (samples, columns)), axis=0)
+    x = np.sin(slow) + rng.normal(0, 0.3, (samples, columns)) + rng.normal(0, 0.3, columns)
+    return x.astype(np.float32)
+
+
+def converted(model, x):
+    with mock.patch("edgelstm_converters.readers.read", return_value=Reading(model, "")):
+        return convert_with_report(object(), calibration=x)
+
+
+def with_rounded_weights(model, x):
+    """The model with its matrices rounded as int8 rows are, and nothing else."""
+    gains = np.array([channel.gain for channel in quantize_channels(("a", "b", "c"), ("",) * 3, x)])
+
+    def rounded(layer, number):
+        changes = {}
+        for field in dataclasses.fields(layer):
+            value = getattr(layer, field.name)
+            if not isinstance(value, np.ndarray) or not field.name.endswith("weights") or value.ndim != 2:
+                continue
+            of_channels = model.sources_of(number) == ("input",) and value.shape[1] == len(gains)
+            step = 1.0 / gains if of_channels and field.name in ("weights", "input_weights") else 1.0
+            scale = np.abs(value * step).max(axis=1, keepdims=True) / 127
+            changes[field.name] = (np.rint(value * step / scale) * scale / step).astype(np.float32)
+        return dataclasses.replace(layer, **changes)
+
+    layers = tuple(rounded(layer, number) for number, layer in enumerate(model.layers))
+    return dataclasses.replace(model, layers=layers)
+
+
+@pytest.mark.parametrize("case", FLOAT_CASES)
+def test_int8_loses_what_its_weights_lose(case):
+    """Median over random networks: the noise of rounded weights alone, 0.1 dB, and 60 dB below the signal."""
+    excess_db = []
+    for seed in range(5):
+        model, x = FloatModel(3, FLOAT_CASES[case](Floats(seed), 3)), walk(seed, 1500)
+        conversion = converted(model, x)
+        exact = model.run(x)
+        found = LoadedModel(conversion.model).stream().run(x)
+        rounded = with_rounded_weights(conversion.float_model, x).run(x)
+        noise, weights = (np.square(y.astype(np.float64) - exact).sum() for y in (found, rounded))
+        signal = np.square(exact.astype(np.float64) - exact.mean(axis=0)).sum()
+        assert signal > 0.0
+        excess_db.append(10 * np.log10(noise / (weights + signal * 1e-6)))
+    assert np.median(excess_db) <= 0.1, excess_db

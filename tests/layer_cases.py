@@ -1,0 +1,178 @@
+"""For every family of layers: random integer layers for the kernels, and trained-like float layers for the converter."""
+
+import numpy as np
+
+from edgelstm.layers import Add, Affine, Concat, Dense, ElementProduct, Gru, Lstm, Multiply, Rnn, Select
+from edgelstm_converters.layers import (
+    FloatAdd,
+    FloatAffine,
+    FloatConcat,
+    FloatDense,
+    FloatGru,
+    FloatLstm,
+    FloatMultiply,
+    FloatRnn,
+    FloatSelect,
+)
+from factories import random_product
+
+
+class Integers:
+    """Makes random integer records; `extreme` takes the largest values that are allowed."""
+
+    def __init__(self, seed, extreme):
+        self.rng, self.extreme = np.random.default_rng(seed), extreme
+
+    def rows(self, rows, columns):
+        return random_product(self.rng, rows, columns, extreme=self.extreme)
+
+    def elements(self, count, parts=1):
+        """`parts` of them may be added without leaving int32."""
+        high = (2**30 - 1) // parts if self.extreme else 2**28
+        shifts = self.rng.integers(0, 31 if self.extreme else 8, count)
+        multipliers = (
+            self.rng.choice([-high, high], count) if self.extreme else self.rng.integers(-high, high, count)
+        )
+        bias = self.rng.integers(-(2**18), 2**18, count)
+        return ElementProduct(*(part.astype(np.int32) for part in (multipliers, shifts, bias)))
+
+    def int16(self, *shape):
+        return self.rng.integers(-32768, 32768, shape).astype(np.int16)
+
+    def words(self, high, *shape):
+        return self.rng.integers(-high, high, shape).astype(np.int32)
+
+
+def _lstm(make, columns, units, gates=4, **options):
+    return (Lstm("l", make.rows(gates * units, columns), make.rows(gates * units, units), **options),)
+
+
+def _projected(make, columns, units, **options):
+    outputs = max(1, units // 2)
+    products = make.rows(4 * units, columns), make.rows(4 * units, outputs)
+    return (Lstm("l", *products, projection=make.rows(outputs, units), exponent=13, **options),)
+
+
+def _pair(make, columns, units):
+    first = Dense("a", make.rows(units, columns), "tanh", sources=("input",))
+    return first, Rnn("b", make.rows(units, columns), make.rows(units, units), sources=("input",))
+
+
+INTEGER_CASES = {
+    "lstm": _lstm,
+    "lstm hard": lambda m, c, u: _lstm(
+        m, c, u, gate_activation="hard_sigmoid", cell_activation="hard_sigmoid_6"
+    ),
+    "lstm relu": lambda m, c, u: _lstm(
+        m, c, u, output_activation="relu", cell_activation="relu", output_exponent=9
+    ),
+    "lstm linear": lambda m, c, u: _lstm(
+        m, c, u, output_activation="linear", output_exponent=22, cell_clip=3 << 23
+    ),
+    "lstm sigmoid": lambda m, c, u: _lstm(
+        m, c, u, output_activation="sigmoid", gate_activation="hard_sigmoid_6"
+    ),
+    "lstm peephole": lambda m, c, u: _lstm(m, c, u, peephole=m.words(2**28, 3, u)),
+    "lstm coupled": lambda m, c, u: _lstm(m, c, u, gates=3, coupled=True, peephole=m.words(2**24, 2, u)),
+    "lstm initial": lambda m, c, u: _lstm(m, c, u, initial_cell=m.words(2**29, u), initial_hidden=m.int16(u)),
+    "lstm projected": _projected,
+    "lstm projected linear": lambda m, c, u: _projected(
+        m, c, u, output_activation="linear", output_exponent=10
+    ),
+    "gru": lambda m, c, u: (Gru("l", m.rows(3 * u, c), m.rows(3 * u, u)),),
+    "gru before": lambda m, c, u: (Gru("l", m.rows(3 * u, c), m.rows(3 * u, u), False),),
+    "rnn": lambda m, c, u: (Rnn("l", m.rows(u, c), m.rows(u, u)),),
+    "rnn relu": lambda m, c, u: (
+        Rnn("l", m.rows(u, c), m.rows(u, u), "relu", 11, initial_hidden=m.int16(u)),
+    ),
+    **{
+        f"dense {name}": lambda m, c, u, name=name: (Dense("l", m.rows(u, c), name),)
+        for name in ("linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_6", "softmax")
+    },
+    "affine": lambda m, c, u: (Affine("l", m.elements(c)), Dense("d", m.rows(u, c))),
+    "affine softmax": lambda m, c, u: (Affine("l", m.elements(c), "softmax"),),
+    "concat": lambda m, c, u: (
+        *_pair(m, c, u),
+        Concat("l", (u, c, u), sources=("a", "input", "b")),
+        Dense("d", m.rows(3, 2 * u + c)),
+    ),
+    "concat rescaled": lambda m, c, u: (
+        *_pair(m, c, u),
+        Concat("l", (u, c, u), sources=("a", "input", "b"), product=m.elements(2 * u + c)),
+    ),
+    "select": lambda m, c, u: (Rnn("a", m.rows(u, c), m.rows(u, u)), Select("l", u // 3, u - u // 3)),
+    "add": lambda m, c, u: (*_pair(m, c, u), Add("l", u, m.elements(2 * u, 2), "relu", sources=("a", "b"))),
+    "multiply": lambda m, c, u: (
+        *_pair(m, c, u),
+        Multiply("l", m.elements(u), sources=("a", "b")),
+        Dense("d", m.rows(2, u)),
+    ),
+}
+"""Name, which begins with the kind, to a function (Integers, columns, units) -> layers."""
+
+
+class Floats:
+    """Makes random weights of the size that training gives them."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+
+    def __call__(self, *shape, spread=1.0):
+        scale = spread / np.sqrt(shape[-1]) if len(shape) > 1 else 0.3 * spread
+        return self.rng.normal(0, scale, shape).astype(np.float32)
+
+
+def _float_lstm(make, columns, gates=4, units=12, outputs=None, spread=1.0, **options):
+    outputs = outputs or units
+    weights = make(gates * units, columns), make(gates * units, outputs, spread=spread)
+    return (FloatLstm("l", *weights, make(gates * units), **options),)
+
+
+def _float_pair(make, columns):
+    first = FloatDense("a", make(6, columns), make(6), "tanh", sources=("input",))
+    return first, FloatRnn("b", make(6, columns), make(6, 6), make(6), sources=("input",))
+
+
+FLOAT_CASES = {
+    "lstm": _float_lstm,
+    "lstm hard": lambda m, c: _float_lstm(m, c, gate_activation="hard_sigmoid"),
+    "lstm hard 6": lambda m, c: _float_lstm(
+        m, c, gate_activation="hard_sigmoid_6", output_activation="hard_sigmoid"
+    ),
+    "lstm relu": lambda m, c: _float_lstm(m, c, cell_activation="relu", output_activation="relu", spread=0.3),
+    "lstm linear": lambda m, c: _float_lstm(m, c, output_activation="linear", cell_clip=1.5),
+    "lstm peephole": lambda m, c: _float_lstm(m, c, peephole=m(3, 12)),
+    "lstm coupled": lambda m, c: _float_lstm(m, c, gates=3, coupled=True, peephole=m(2, 12)),
+    "lstm initial": lambda m, c: _float_lstm(m, c, initial_cell=m(12), initial_hidden=np.tanh(m(12))),
+    "lstm projected": lambda m, c: _float_lstm(
+        m, c, outputs=5, projection_weights=m(5, 12), projection_bias=m(5)
+    ),
+    "lstm projected relu": lambda m, c: _float_lstm(
+        m, c, outputs=5, projection_weights=m(5, 12), output_activation="relu"
+    ),
+    "gru": lambda m, c: (FloatGru("l", m(36, c), m(36, 12), m(36), m(36)),),
+    "gru before": lambda m, c: (FloatGru("l", m(36, c), m(36, 12), m(36), m(36), False),),
+    "rnn": lambda m, c: (
+        FloatRnn("l", m(12, c), m(12, 12, spread=0.7), m(12), initial_hidden=np.tanh(m(12))),
+    ),
+    "rnn relu": lambda m, c: (FloatRnn("l", m(12, c), m(12, 12, spread=0.5), m(12), "relu"),),
+    **{
+        f"dense {name}": lambda m, c, name=name: (FloatDense("l", m(9, c), m(9), name),)
+        for name in ("linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_6", "softmax")
+    },
+    "affine": lambda m, c: (FloatAffine("l", m(c), m(c)), FloatDense("d", m(5, c), m(5))),
+    "affine sigmoid": lambda m, c: (
+        FloatDense("d", m(5, c), m(5), "relu"),
+        FloatAffine("l", m(5), m(5), "sigmoid"),
+    ),
+    "concat": lambda m, c: (
+        *_float_pair(m, c),
+        FloatConcat("l", (6, c, 6), sources=("a", "input", "b")),
+        FloatDense("d", m(4, 12 + c), m(4)),
+    ),
+    "select": lambda m, c: (FloatSelect("l", 1, c - 1, c), FloatDense("d", m(4, c - 1), m(4))),
+    "add": lambda m, c: (*_float_pair(m, c), FloatAdd("l", 6, (1.0, -0.5), "relu", sources=("a", "b"))),
+    "multiply": lambda m, c: (*_float_pair(m, c), FloatMultiply("l", 6, sources=("a", "b"))),
+    "multiply channels": lambda m, c: (FloatMultiply("l", c, sources=("input", "input")),),
+}
+"""Name, which begins with the kind, to a function (Floats, columns) -> float layers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -187,10 +187,14 @@ class Builder:
     def layer(self, layer: Layer, sources: Sequence[Vector], *, read: bool) -> Vector:
         """Add one layer; `read` says whether another one reads its int16 output."""
         self._read = read
-        if layer.period == 1:
-            return layer.lower(self, sources)
-        with self.every(layer.period, layer.phase):
-            vector = layer.lower(self, sources)
+        return self.now_and_then(layer.period, layer.phase, lambda: layer.lower(self, sources))
+
+    def now_and_then(self, period: int, phase: int, lower: Callable[[], Vector]) -> Vector:
+        """Let what `lower` adds run at every `period`-th sample, first at sample `phase`, and hold what it gives."""
+        if period == 1:
+            return lower()
+        with self.every(period, phase):
+            vector = lower()
             held = vector if vector.in_state or vector.half < 0 else self.state_vector(vector.count)
             if held is not vector:
                 self.copy(vector, held)
@@ -201,6 +205,20 @@ class Builder:
         if vector.exact is not None:
             self.copy(held_wide, wide)
         return replace(held, exact=vector.exact)
+
+    def ring(
+        self, source: Vector, rows: int, initial: NDArray[np.int16] | None = None
+    ) -> tuple[int, int, int, int]:
+        """Keep the last `rows` values of a vector in state.
+
+        initial  int16 (source.count,), what every row holds in a new stream
+        Returns the half of the ring, its width, its rows, and the word of its position.
+        """
+        tiled = None if initial is None else np.tile(initial, rows)
+        half = 2 * self.state(rows * source.count, np.int16, initial=tiled)
+        position = self.state(1, np.int32, low=0, high=rows - 1)
+        self.operation(op.PUSH, source.place, source.count, half, rows, position)
+        return half, source.count, rows, position
 
     @contextmanager
     def every(self, period: int, phase: int) -> Iterator[None]:

@@ -2,15 +2,34 @@
 
 import numpy as np
 
-from edgelstm.layers import Add, Affine, Concat, Dense, ElementProduct, Gru, Lstm, Multiply, Rnn, Select
+from edgelstm.layers import (
+    Add,
+    Affine,
+    Concat,
+    Conv1d,
+    Dense,
+    ElementProduct,
+    Embedding,
+    Gru,
+    Lstm,
+    Multiply,
+    Normalization,
+    Pool,
+    Rnn,
+    Select,
+)
 from edgelstm_converters.layers import (
     FloatAdd,
     FloatAffine,
     FloatConcat,
+    FloatConv1d,
     FloatDense,
+    FloatEmbedding,
     FloatGru,
     FloatLstm,
     FloatMultiply,
+    FloatNormalization,
+    FloatPool,
     FloatRnn,
     FloatSelect,
 )
@@ -107,6 +126,36 @@ INTEGER_CASES = {
         Multiply("l", m.elements(u), sources=("a", "b")),
         Dense("d", m.rows(2, u)),
     ),
+    "conv1d": lambda m, c, u: (Conv1d("l", m.rows(u, 3 * c), 3),),
+    "conv1d dilated": lambda m, c, u: (
+        Conv1d("l", m.rows(u, 2 * c), 2, 3, "relu", 10, initial=m.int16(c)),
+        Dense("d", m.rows(2, u)),
+    ),
+    "conv1d strided": lambda m, c, u: (
+        Conv1d("l", m.rows(u, 4 * c), 4, activation="tanh", stride=3, due=2),
+        Rnn("r", m.rows(3, u), m.rows(3, 3), period=3, phase=2),
+    ),
+    "pool max": lambda m, c, u: (
+        Pool("l", "max", 4, m.elements(c), initial=m.int16(c)),
+        Dense("d", m.rows(u, c)),
+    ),
+    "pool average": lambda m, c, u: (Pool("l", "average", 5, m.elements(c), stride=5, due=4),),
+    "normalization layer": lambda m, c, u: (
+        Rnn("r", m.rows(u, c), m.rows(u, u)),
+        Normalization("l", m.elements(u), True, False, 12345),
+    ),
+    "normalization l2": lambda m, c, u: (
+        Dense("d", m.rows(u, c), "relu"),
+        Normalization("l", m.elements(u), False, True, 2**40 + 17),
+    ),
+    "normalization rms": lambda m, c, u: (
+        Normalization("l", m.elements(c), False, False, 0),
+        Dense("d", m.rows(u, c)),
+    ),
+    "embedding": lambda m, c, u: (
+        Select("s", 0, 1),
+        Embedding("l", m.int16(9, u), ElementProduct(*np.int32([[2**26], [6], [2**18]]))),
+    ),
 }
 """Name, which begins with the kind, to a function (Integers, columns, units) -> layers."""
 
@@ -174,5 +223,36 @@ FLOAT_CASES = {
     "add": lambda m, c: (*_float_pair(m, c), FloatAdd("l", 6, (1.0, -0.5), "relu", sources=("a", "b"))),
     "multiply": lambda m, c: (*_float_pair(m, c), FloatMultiply("l", 6, sources=("a", "b"))),
     "multiply channels": lambda m, c: (FloatMultiply("l", c, sources=("input", "input")),),
+    "conv1d": lambda m, c: (FloatConv1d("l", m(8, c, 5), m(8)),),
+    "conv1d dilated": lambda m, c: (
+        FloatConv1d("l", m(8, c, 3), m(8), 4, "relu"),
+        FloatDense("d", m(4, 8), m(4)),
+    ),
+    "conv1d strided": lambda m, c: (
+        FloatConv1d("l", m(8, c, 4), m(8), activation="tanh", stride=3, due=2),
+        FloatRnn("r", m(5, 8), m(5, 5), m(5), period=3, phase=2),
+    ),
+    "pool max": lambda m, c: (FloatPool("l", "max", c, 4), FloatDense("d", m(4, c), m(4))),
+    "pool average": lambda m, c: (
+        FloatPool("l", "average", c, 5, stride=5, due=4),
+        FloatDense("d", m(4, c), m(4), period=5, phase=4),
+    ),
+    "normalization layer": lambda m, c: (
+        FloatRnn("r", m(12, c), m(12, 12), m(12)),
+        FloatNormalization("l", "layer", 1 + m(12), m(12)),
+    ),
+    "normalization rms": lambda m, c: (
+        FloatRnn("r", m(12, c), m(12, 12), m(12)),
+        FloatNormalization("l", "rms", 1 + m(12), m(12)),
+        FloatDense("d", m(4, 12), m(4)),
+    ),
+    "normalization l2": lambda m, c: (
+        FloatNormalization("l", "l2", np.ones(c, np.float32), np.zeros(c, np.float32), 1e-3),
+    ),
+    "embedding": lambda m, c: (
+        FloatSelect("s", 0, 1, c),
+        FloatEmbedding("l", m(7, 5)),
+        FloatDense("d", m(4, 5), m(4)),
+    ),
 }
 """Name, which begins with the kind, to a function (Floats, columns) -> float layers."""

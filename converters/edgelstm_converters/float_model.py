@@ -11,7 +11,7 @@ import numpy as np
 
 from edgelstm.layers import INPUT
 from edgelstm_converters.layers import FloatAffine, FloatDense, FloatGru, FloatLayer, FloatLstm
-from edgelstm_converters.layers.float_layer import ACTIVATIONS, Floats
+from edgelstm_converters.layers.float_layer import ACTIVATIONS, Floats, held
 
 __all__ = ["ACTIVATIONS", "FloatDense", "FloatGru", "FloatLayer", "FloatLstm", "FloatModel", "Floats"]
 
@@ -50,7 +50,7 @@ class FloatModel:
         found = {INPUT: np.asarray(x, np.float32)}
         for number, layer in enumerate(self.layers):
             sources = [found[source][layer.phase :: layer.period] for source in self.sources_of(number)]
-            found[layer.name] = _held(layer.run(*sources), layer, len(x))
+            found[layer.name] = held(layer.run(*sources), layer.period, layer.phase, len(x))
         return [found[layer.name] for layer in self.layers]
 
 
@@ -104,12 +104,3 @@ def with_plain_sources(model: FloatModel) -> FloatModel:
         )
         units[layer.name], plain[layer.name] = layer.units, layer.plain
     return replace(model, layers=tuple(layers))
-
-
-def _held(y: Floats, layer: FloatLayer, samples: int) -> Floats:
-    """Return what stands at the output of a layer at every sample: zero before it first runs, then held."""
-    if layer.period == 1:
-        return y
-    held = np.zeros((samples, y.shape[1]), np.float32)
-    held[layer.phase :] = np.repeat(y, layer.period, axis=0)[: samples - layer.phase]
-    return held

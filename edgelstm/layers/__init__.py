@@ -5,11 +5,14 @@ serve, and its float layer in the converter. Tests go over the table.
 """
 
 from edgelstm.layers.affine import Affine
+from edgelstm.layers.convolution import Conv1d, Pool
 from edgelstm.layers.dense import Dense
+from edgelstm.layers.embedding import Embedding
 from edgelstm.layers.gru import Gru
 from edgelstm.layers.layer import INPUT, Layer
 from edgelstm.layers.lstm import Lstm
 from edgelstm.layers.merge import Add, Concat, Multiply, Select
+from edgelstm.layers.normalization import Normalization
 from edgelstm.layers.products import ElementProduct, RowProduct
 from edgelstm.layers.rnn import Rnn
 
@@ -19,16 +22,34 @@ __all__ = [
     "Add",
     "Affine",
     "Concat",
+    "Conv1d",
     "Dense",
     "ElementProduct",
+    "Embedding",
     "Gru",
     "Layer",
     "Lstm",
     "Multiply",
+    "Normalization",
+    "Pool",
     "Rnn",
     "RowProduct",
     "Select",
 ]
 
-_ALL: tuple[type[Layer], ...] = (Lstm, Gru, Rnn, Dense, Affine, Concat, Select, Add, Multiply)
+_ALL: tuple[type[Layer], ...] = (
+    Lstm,
+    Gru,
+    Rnn,
+    Dense,
+    Affine,
+    Concat,
+    Select,
+    Add,
+    Multiply,
+    Conv1d,
+    Pool,
+    Normalization,
+    Embedding,
+)
 FAMILIES: dict[str, type[Layer]] = {family.kind: family for family in _ALL}

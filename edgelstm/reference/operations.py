@@ -55,7 +55,12 @@ FIRST_SELDOM = 12
     MULTIPLY,
     ACTIVATE_SELDOM,
     LSTM_CELL_OPTIONS,
-) = range(FIRST_SELDOM, FIRST_SELDOM + 5)
+    PUSH,
+    GATHER,
+    POOL,
+    NORMALIZE,
+    LOOKUP,
+) = range(FIRST_SELDOM, FIRST_SELDOM + 10)
 
 SELDOM: dict[int, tuple[str, str]] = {
     COPY: ("elementwise", "copy"),
@@ -63,6 +68,11 @@ SELDOM: dict[int, tuple[str, str]] = {
     MULTIPLY: ("elementwise", "multiply"),
     ACTIVATE_SELDOM: ("softmax", "activate_seldom"),
     LSTM_CELL_OPTIONS: ("lstm_options", "lstm_cell_options"),
+    PUSH: ("ring", "push"),
+    GATHER: ("ring", "gather"),
+    POOL: ("ring", "pool"),
+    NORMALIZE: ("normalize", "normalize"),
+    LOOKUP: ("lookup", "lookup"),
 }
 """Module (of `kernels` and of `reference`) and name of every seldom operation."""
 

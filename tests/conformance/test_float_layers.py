@@ -9,7 +9,18 @@ from layer_cases import FLOAT_CASES, Floats
 
 from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.gate_order import LSTM, ONNX_LSTM, reorder
-from edgelstm_converters.layers import FloatAdd, FloatConcat, FloatDense, FloatLstm, FloatMultiply, FloatRnn
+from edgelstm_converters.layers import (
+    FloatAdd,
+    FloatConcat,
+    FloatConv1d,
+    FloatDense,
+    FloatEmbedding,
+    FloatLstm,
+    FloatMultiply,
+    FloatNormalization,
+    FloatPool,
+    FloatRnn,
+)
 
 SAMPLES, INPUTS = 1200, 3
 X = np.random.default_rng(11).normal(0, 1, (SAMPLES, INPUTS)).astype(np.float32)
@@ -171,3 +182,53 @@ def test_merges_are_what_they_say():
         (FloatMultiply("l", 2, sources=("a", "b")), a * b),
     ):
         np.testing.assert_allclose(FloatModel(3, (wide, other, layer)).run(X), exact, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dilation", "stride"), [(1, 1), (3, 1), (2, 4)])
+def test_causal_convolution_is_that_of_torch(dilation, stride):
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Conv1d(INPUTS, 6, 5, dilation=dilation, stride=stride)
+    layer = FloatConv1d(
+        "l", module.weight.detach().numpy(), module.bias.detach().numpy(), dilation, stride=stride
+    )
+    padded = torch.nn.functional.pad(torch.from_numpy(X.T), (4 * dilation, 0))
+    with torch.no_grad():
+        exact = module(padded[None])[0].T.numpy()
+    assert_same(layer.run(X)[::stride], exact)
+
+
+@pytest.mark.parametrize("mode", ["max", "average"])
+@pytest.mark.parametrize("stride", [1, 4])
+def test_pooling_is_that_of_torch(mode, stride):
+    torch = pytest.importorskip("torch")
+    module = {"max": torch.nn.MaxPool1d, "average": torch.nn.AvgPool1d}[mode](4, stride)
+    layer = FloatPool("l", mode, INPUTS, 4, stride=stride, due=3 % stride)
+    exact = module(torch.from_numpy(X.T)[None])[0].T.numpy()
+    assert_same(layer.run(X)[3::stride], exact)  # torch gives nothing before the window is full
+
+
+@pytest.mark.parametrize("mode", ["layer", "rms", "l2"])
+def test_normalisation_is_that_of_torch(mode):
+    torch = pytest.importorskip("torch")
+    factor, shift = (
+        part + 1 for part in np.random.default_rng(1).normal(0, 0.3, (2, INPUTS)).astype(np.float32)
+    )
+    layer = FloatNormalization("l", mode, factor, shift, 1e-4)
+    x, weight, bias = (torch.from_numpy(part) for part in (X, factor, shift))
+    if mode == "layer":
+        exact = torch.nn.functional.layer_norm(x, (INPUTS,), weight, bias, 1e-4)
+    elif mode == "rms":
+        exact = x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-4) * weight + bias
+    else:
+        exact = torch.nn.functional.normalize(x, dim=1, eps=1e-4) * weight + bias
+    assert_same(layer.run(X), exact.numpy())
+
+
+def test_an_embedding_is_that_of_torch():
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Embedding(9, 5)
+    numbers = np.random.default_rng(2).integers(0, 9, 200)
+    layer = FloatEmbedding("l", module.weight.detach().numpy())
+    with torch.no_grad():
+        exact = module(torch.from_numpy(numbers)).numpy()
+    np.testing.assert_array_equal(layer.run(numbers[:, None].astype(np.float32)), exact)

@@ -4,11 +4,14 @@ A family is one file here and one of the same name in `edgelstm.layers`.
 """
 
 from edgelstm_converters.layers.affine import FloatAffine
+from edgelstm_converters.layers.convolution import FloatConv1d, FloatPool
 from edgelstm_converters.layers.dense import FloatDense
+from edgelstm_converters.layers.embedding import FloatEmbedding
 from edgelstm_converters.layers.float_layer import FloatLayer, Quantised
 from edgelstm_converters.layers.gru import FloatGru
 from edgelstm_converters.layers.lstm import FloatLstm
 from edgelstm_converters.layers.merge import FloatAdd, FloatConcat, FloatMultiply, FloatSelect
+from edgelstm_converters.layers.normalization import FloatNormalization
 from edgelstm_converters.layers.rnn import FloatRnn
 
 __all__ = [
@@ -16,17 +19,22 @@ __all__ = [
     "FloatAdd",
     "FloatAffine",
     "FloatConcat",
+    "FloatConv1d",
     "FloatDense",
+    "FloatEmbedding",
     "FloatGru",
     "FloatLayer",
     "FloatLstm",
     "FloatMultiply",
+    "FloatNormalization",
+    "FloatPool",
     "FloatRnn",
     "FloatSelect",
     "Quantised",
 ]
 
 _ALL: tuple[type[FloatLayer], ...] = (
-    FloatLstm, FloatGru, FloatRnn, FloatDense, FloatAffine, FloatConcat, FloatSelect, FloatAdd, FloatMultiply,
+    FloatLstm, FloatGru, FloatRnn, FloatDense, FloatAffine, FloatConcat, FloatSelect, FloatAdd, FloatMultiply, FloatConv1d,
+    FloatPool, FloatNormalization, FloatEmbedding,
 )  # fmt: skip
 FLOAT_FAMILIES: dict[str, type[FloatLayer]] = {family.kind: family for family in _ALL}

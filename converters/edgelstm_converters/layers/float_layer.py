@@ -80,6 +80,15 @@ class FloatLayer(ABC):
         return None
 
 
+def held(y: Floats, period: int, phase: int, samples: int) -> Floats:
+    """Return what stands at an output at every one of `samples`: zero before it first runs, then the last of `y`."""
+    if period == 1:
+        return y
+    found = np.zeros((samples, y.shape[1]), np.float32)
+    found[phase:] = np.repeat(y, period, axis=0)[: samples - phase]
+    return found
+
+
 def sigmoid(z: Floats) -> Floats:
     result: Floats = np.float32(0.5) * (np.float32(1.0) + np.tanh(np.float32(0.5) * z))
     return result

@@ -1,0 +1,178 @@
+"""Layers over the last few samples: causal convolution and pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelstm.layers import Conv1d, Pool
+from edgelstm.layers.activation import UNBOUNDED
+from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, held
+from edgelstm_converters.quantize import (
+    GATE_SCALE,
+    HIDDEN_STEP,
+    Vector,
+    element_product,
+    finest_exponent,
+    row_product,
+    wide_exponent,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatConv1d(FloatLayer):
+    """Causal convolution over time. weights (o, i, taps), the newest sample last, as PyTorch has them; bias (o,).
+
+    stride, due  a new output at every `stride`-th sample, first at sample `due`, held in between
+    before       (i,), what stands before the first sample; none: zeros
+    """
+
+    kind: ClassVar[str] = "conv1d"
+    weights: Floats
+    bias: Floats
+    dilation: int = 1
+    activation: str = "linear"
+    stride: int = field(default=1, kw_only=True)
+    due: int = field(default=0, kw_only=True)
+    before: Floats | None = field(default=None, kw_only=True)
+
+    @property
+    def inputs(self) -> int:
+        return int(self.weights.shape[1])
+
+    @property
+    def units(self) -> int:
+        return int(self.weights.shape[0])
+
+    @property
+    def taps(self) -> int:
+        return int(self.weights.shape[2])
+
+    @property
+    def matrix(self) -> Floats:
+        """The weights as (o, taps * i), sample by sample."""
+        return np.ascontiguousarray(self.weights.transpose(0, 2, 1).reshape(self.units, -1))
+
+    def run(self, *sources: Floats) -> Floats:
+        reach = (self.taps - 1) * self.dilation
+        padded = _with_history(sources[0], reach, self.before)
+        parts = [padded[tap * self.dilation :][: len(sources[0])] for tap in range(self.taps)]
+        y = ACTIVATIONS[self.activation](np.concatenate(parts, axis=1) @ self.matrix.T + self.bias)
+        return held(y[self.due :: self.stride], self.stride, self.due, len(y))
+
+    def with_scaled_input(self, mean: Floats, std: Floats) -> FloatConv1d:
+        with np.errstate(over="ignore", invalid="ignore"):  # refused when the layers are run
+            wider = self.weights.astype(np.float64) / np.asarray(std)[:, None]
+        bias = self.bias - wider.sum(axis=2) @ mean
+        before = np.asarray(mean) if self.before is None else self.before * std + mean
+        return replace(
+            self,
+            weights=wider.astype(np.float32),
+            bias=bias.astype(np.float32),
+            before=before.astype(np.float32),
+        )
+
+    def followed_by(self, factor: Floats, shift: Floats, activation: str) -> FloatConv1d | None:
+        if self.activation != "linear":
+            return None
+        weights, bias = self.weights * factor[:, None, None], self.bias * factor + shift
+        return replace(self, weights=weights, bias=bias, activation=activation)
+
+    def quantize(
+        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+    ) -> Quantised:
+        source = Vector(np.tile(sources[0].step, self.taps), np.tile(sources[0].offset, self.taps))
+        exponent, scale, step = 15, GATE_SCALE, HIDDEN_STEP
+        leaving = 2.0**-31
+        if self.activation in UNBOUNDED:
+            worst = np.abs(self.matrix.astype(np.float64) * source.step).sum(axis=1) * 32768.0
+            worst += np.abs(self.bias + self.matrix @ source.offset)
+            exponent = finest_exponent(reach) if read else wide_exponent(float(worst.max()))
+            scale, step, leaving = 2.0 ** (exponent + 8), 2.0**-exponent, 2.0 ** -(exponent + 8)
+        product = row_product(self.name, self.matrix, self.bias, source, scale)
+        layer = Conv1d(
+            self.name,
+            product,
+            self.taps,
+            self.dilation,
+            self.activation,
+            exponent,
+            stride=self.stride,
+            due=self.due,
+            initial=before_first(sources[0], self.before),
+        )
+        return Quantised(layer, Vector.uniform(self.units, step), np.full(self.units, leaving))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatPool(FloatLayer):
+    """The largest ("max") or the average of each of `width` values over the last `window` samples.
+
+    Before so many samples were seen, the largest is that of those there are, and the average counts zeros.
+    stride, due  a new output at every `stride`-th sample, first at sample `due`, held in between
+    """
+
+    kind: ClassVar[str] = "pool"
+    mode: str
+    width: int
+    window: int
+    stride: int = field(default=1, kw_only=True)
+    due: int = field(default=0, kw_only=True)
+
+    @property
+    def inputs(self) -> int:
+        return self.width
+
+    @property
+    def units(self) -> int:
+        return self.width
+
+    def run(self, *sources: Floats) -> Floats:
+        x = sources[0]
+        fill = np.full(self.width, -np.inf if self.mode == "max" else 0.0, np.float32)
+        padded = _with_history(x, self.window - 1, fill)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, self.window, axis=0)
+        y = windows.max(axis=2) if self.mode == "max" else windows.mean(axis=2, dtype=np.float32)
+        return held(y[self.due :: self.stride], self.stride, self.due, len(x))
+
+    def quantize(
+        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+    ) -> Quantised:
+        (source,) = sources
+        worst = float((source.step * 32768.0 + np.abs(source.offset)).max())
+        exponent = finest_exponent(reach) if read else wide_exponent(worst)
+        none, of_pool = np.zeros(self.width, np.float32), source
+        initial: NDArray[np.int16] | None = np.full(self.width, -32768, np.int16)
+        if self.mode == "average":
+            of_pool = Vector(source.step / self.window, source.offset)
+            initial = before_first(source, None)
+        one = np.ones(self.width, np.float32)
+        product = element_product(self.name, one, none, of_pool, 2.0 ** (exponent + 8))
+        layer = Pool(
+            self.name,
+            self.mode,
+            self.window,
+            product,
+            exponent,
+            stride=self.stride,
+            due=self.due,
+            initial=initial,
+        )
+        scale = np.full(self.width, 2.0 ** -(exponent + 8))
+        return Quantised(layer, Vector.uniform(self.width, 2.0**-exponent), scale)
+
+
+def _with_history(x: Floats, rows: int, before: Floats | None) -> Floats:
+    fill = np.zeros(x.shape[1], np.float32) if before is None else before
+    return np.concatenate([np.tile(fill, (rows, 1)), x])
+
+
+def before_first(source: Vector, before: Floats | None) -> NDArray[np.int16] | None:
+    """Return what stands for `before`, or for zeros, as int16: the nearest that the source can be; None for int16 zeros."""
+    real = np.zeros(len(source.step)) if before is None else before.astype(np.float64)
+    q = np.clip(np.rint((real - source.offset) / source.step), -32768, 32767).astype(np.int16)
+    return q if q.any() else None

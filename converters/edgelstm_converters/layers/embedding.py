@@ -1,0 +1,49 @@
+"""A table of vectors, one for each number that its source may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from edgelstm.errors import ConversionError
+from edgelstm.layers import Embedding
+from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised
+from edgelstm_converters.quantize import Vector, element_product, finest_exponent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatEmbedding(FloatLayer):
+    """The row of `table` (rows, units) whose number its source, one value, is nearest to."""
+
+    kind: ClassVar[str] = "embedding"
+    table: Floats
+
+    @property
+    def inputs(self) -> int:
+        return 1
+
+    @property
+    def units(self) -> int:
+        return int(self.table.shape[1])
+
+    def run(self, *sources: Floats) -> Floats:
+        rows = np.floor(sources[0][:, 0].astype(np.float64) + 0.5)
+        return self.table[np.clip(rows, 0, len(self.table) - 1).astype(np.int64)]
+
+    def quantize(
+        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+    ) -> Quantised:
+        step = float(sources[0].step[0])
+        if step > 0.25:
+            raise ConversionError(
+                f'layer "{self.name}": its source comes in steps of {step:g}, too coarse to tell one row from the next'
+            )
+        exponent = finest_exponent(float(np.abs(self.table).max()) / 2.0)  # nothing beyond the table can come
+        table = np.clip(np.rint(self.table.astype(np.float64) * 2.0**exponent), -32768, 32767)
+        one, none = np.ones(1, np.float32), np.zeros(1, np.float32)
+        product = element_product(self.name, one, none, sources[0], 65536.0)
+        vector = Vector.uniform(self.units, 2.0**-exponent)
+        return Quantised(Embedding(self.name, table.astype(np.int16), product, exponent), vector, vector.step)

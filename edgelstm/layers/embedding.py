@@ -1,0 +1,57 @@
+"""A table of vectors, one for each number that its source may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelstm.layers.activation import check_exponent
+from edgelstm.layers.bounds import require, require_array, require_int32, require_units
+from edgelstm.layers.layer import Layer
+from edgelstm.layers.products import ElementProduct
+from edgelstm.reference import operations as op
+
+if TYPE_CHECKING:
+    from edgelstm.program import Builder, Vector
+
+MAX_ROWS = 16_384
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding(Layer):
+    """The row of `table` whose number its source, one value, is nearest to.
+
+    table    int16 (rows, units), in steps of 2**-exponent
+    product  of the source, one element, to the number in Q15.16
+    """
+
+    kind: ClassVar[str] = "embedding"
+    table: NDArray[np.int16]
+    product: ElementProduct
+    exponent: int = 15
+
+    @property
+    def units(self) -> int:
+        return int(self.table.shape[1]) if self.table.ndim == 2 else -1
+
+    def check(self, columns: Sequence[int]) -> None:
+        where = f'layer "{self.name}"'
+        require_units(self.units, where)
+        rows = len(self.table)
+        require(1 <= rows <= MAX_ROWS, f"{where}: {rows} rows, expected 1 to {MAX_ROWS}")
+        require_array(self.table, (rows, self.units), np.int16, f"{where}: table")
+        require(columns[0] == 1, f"{where}: reads {columns[0]} values, expected 1; select one")
+        require_int32(self.product.check(f"{where}: product", 1), f"{where}: product")
+        check_exponent(self.exponent, where)
+
+    def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
+        vector = build.scratch_vector(self.units)
+        halves = np.pad(self.table.ravel(), (0, self.table.size % 2))
+        parameters, table = build.elements(self.product), build.constant(halves.view(np.int32))
+        place = sources[0].place
+        build.operation(op.LOOKUP, place, parameters, table, len(self.table), self.units, vector.place)
+        return vector

@@ -15,12 +15,12 @@ demo: $(VENV)/.demo
 	@$(RUN) -m edgelstm demo
 
 test: $(VENV)/.test
-	$(RUN) -m pytest -n $(JOBS) -m "not torch and not slow"
+	$(RUN) -m pytest -n $(JOBS) -m "not torch and not slow and not engines"
 
 test-all: test test-rest
 
 test-rest: $(VENV)/.test $(VENV)/.torch
-	$(RUN) -m pytest -n $(JOBS) -m "torch or slow"
+	$(RUN) -m pytest -n $(JOBS) -m "torch or slow or engines"
 
 check: check-only test
 
@@ -63,8 +63,8 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.torch: | $(VENV)/.test
-	@echo "installing PyTorch ..."
-	@$(call install,$(TORCH_INSTALL_ARGS) onnxscript)
+	@echo "installing PyTorch, Keras and LiteRT ..."
+	@$(call install,$(TORCH_INSTALL_ARGS) onnxscript keras ai-edge-litert)
 	@touch $@
 
 $(VENV)/.check: pyproject.toml | $(VENV)/bin/python

@@ -16,6 +16,10 @@ READERS = {
     ".pth": "torch_state_dict",
     ".safetensors": "torch_state_dict",
     ".onnx": "onnx_graph",
+    ".tflite": "tflite_model",
+    ".keras": "keras_model",
+    ".h5": "keras_model",
+    ".hdf5": "keras_model",
 }
 LIVE_READER = "torch_module"
 

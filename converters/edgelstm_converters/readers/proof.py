@@ -16,6 +16,8 @@ Floats = NDArray[np.float32]
 SAMPLES = 1000
 TOLERANCE, SETTLED = 1e-5, 200
 """What is allowed over the first samples, and how many those are; ten times as much after them."""
+LEAST_INT8_DB = 15.0
+"""From an engine that computes in int8; a gate in the wrong place is below 5."""
 NOT_ASKED = "not proved: not asked for"
 Run = Callable[[dict[str, Any]], list[Any]]
 
@@ -45,13 +47,27 @@ def compare(engine: str, model: FloatModel, x: Floats, expected: Floats, hint: s
     return f"{engine}: within {difference:.1e} over {len(x)} samples"
 
 
-def judge_stream(engine: str, run: Run, stream: Stream, fixed: Mapping[str, Any], hint: str) -> str:
+def compare_int8(engine: str, model: FloatModel, x: Floats, expected: Floats, hint: str) -> str:
+    """Return the line of proof against an engine that computes in int8, and so gives no more than a few digits."""
+    found = model.run(x)[-len(expected) :].astype(np.float64)
+    if found.shape != expected.shape:
+        raise ConversionError(f"its output has shape {expected.shape}, but its layers give {found.shape}")
+    noise, signal = np.square(found - expected).sum(), np.square(expected.astype(np.float64)).sum()
+    decibel = 10.0 * np.log10(max(float(signal), 1e-30) / max(float(noise), 1e-30))
+    if not decibel >= LEAST_INT8_DB:
+        raise ConversionError(f"its layers are {decibel:.1f} dB from what {engine} gives in int8: {hint}")
+    return f"{engine}, which computes it in int8: within {min(decibel, 150.0):.0f} dB over {len(x)} samples"
+
+
+def judge_stream(
+    engine: str, run: Run, stream: Stream, fixed: Mapping[str, Any], hint: str, *, int8: bool = False
+) -> str:
     """Feed the engine of a graph as the stream says, and compare; returns the line of proof."""
     try:
         x, y = _outputs(run, stream, fixed)
     except Exception as exc:  # whatever an engine raises for a model it cannot run
         raise ConversionError(f"{engine} cannot run it: {first_line(exc)}") from None
-    return compare(engine, stream.model, x, y, hint)
+    return (compare_int8 if int8 else compare)(engine, stream.model, x, y, hint)
 
 
 def _outputs(run: Run, stream: Stream, fixed: Mapping[str, Any]) -> tuple[Floats, Floats]:

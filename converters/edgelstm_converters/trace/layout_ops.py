@@ -193,9 +193,61 @@ def _size(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     return [np.array(np.size(inputs[0].codes if isinstance(inputs[0], Traced) else inputs[0]), np.int64)]
 
 
+def _slice_sizes(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    """TensorFlow's slice: where each axis begins, and how much of it is taken, -1 for all that is left."""
+    starts, sizes = listed(node, inputs, 1, "begin"), listed(node, inputs, 2, "size")
+    where = tuple(
+        slice(start, None if size < 0 else start + size) for start, size in zip(starts, sizes, strict=True)
+    )
+    return [moved(inputs[0], lambda a: a[where])]
+
+
+def _strided_slice(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    """TensorFlow's strided slice: bits of masks say where a bound is left open, an axis is new, or goes away."""
+    starts, ends, steps = (listed(node, inputs, n, "bounds") for n in (1, 2, 3))
+    masks = node.attributes
+    where: list[Any] = []
+    for n, (start, end, step) in enumerate(zip(starts, ends, steps, strict=True)):
+        bit = 1 << n
+        if masks["ellipsis"] & bit:
+            where.append(Ellipsis)
+        elif masks["new_axis"] & bit:
+            where.append(None)
+        elif masks["shrink"] & bit:
+            where.append(start)
+        else:
+            where.append(
+                slice(None if masks["begin"] & bit else start, None if masks["end"] & bit else end, step)
+            )
+    return [moved(inputs[0], lambda a: a[tuple(where)])]
+
+
+def _stack(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    return [joined(inputs, lambda parts: np.stack(parts, node.attributes["axis"]))]
+
+
+def _unstack(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    axis = node.attributes["axis"]
+    return [
+        moved(inputs[0], lambda a, n=n: np.take(a, n, axis))  # type: ignore[misc]
+        for n in range(len(node.outputs))
+    ]
+
+
+def _flip(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    axes = listed(node, inputs, 1, "axes")
+    return [moved(inputs[0], lambda a: np.flip(a, tuple(axes)))]
+
+
+def _zeros_like(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    value = inputs[0]
+    return [np.zeros(value.codes.shape, np.float32) if isinstance(value, Traced) else np.zeros_like(value)]
+
+
 LAYOUT = {
     "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Reshape": _reshape, "Flatten": _flatten,
     "Identity": _identity, "Dropout": _identity, "Cast": _cast, "Gather": _gather, "Slice": _slice, "Split": _split,
     "Concat": _concat, "Expand": _expand, "Tile": _tile, "Pad": _pad, "Where": _where, "Shape": _shape, "Size": _size,
-    "ReverseSequence": _reverse_sequence,
+    "ReverseSequence": _reverse_sequence, "SliceSizes": _slice_sizes, "StridedSlice": _strided_slice, "Stack": _stack,
+    "Unstack": _unstack, "Flip": _flip, "ZerosLike": _zeros_like,
 }  # fmt: skip

@@ -7,6 +7,8 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from edgelstm_converters import readers  # noqa: E402
 from onnx_cases import (  # noqa: E402
     AXIS,
     HEAD,
@@ -23,8 +25,6 @@ from onnx_cases import (  # noqa: E402
     weights,
     write,
 )
-
-from edgelstm_converters import readers  # noqa: E402
 
 
 def test_an_lstm_with_matmul_and_add(tmp_path):

@@ -5,6 +5,9 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from edgelstm.errors import ConversionError  # noqa: E402
+from edgelstm_converters import readers  # noqa: E402
 from onnx_cases import (  # noqa: E402
     AXIS,
     SQUEEZE,
@@ -19,9 +22,6 @@ from onnx_cases import (  # noqa: E402
     weights,
     write,
 )
-
-from edgelstm.errors import ConversionError  # noqa: E402
-from edgelstm_converters import readers  # noqa: E402
 
 P = constant("P", 1, 3 * H)
 LENGTHS = numpy_helper.from_array(np.array([7], np.int32), "n")

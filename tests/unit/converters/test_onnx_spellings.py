@@ -5,10 +5,10 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-from onnx_cases import H, I, constant, integers, write  # noqa: E402
 
 from edgelstm.errors import ConversionError  # noqa: E402
 from edgelstm_converters import readers  # noqa: E402
+from onnx_cases import H, I, constant, integers, write  # noqa: E402
 
 WEIGHTS = [constant("W", I, 4 * H), constant("U", H, 4 * H), constant("b", 4 * H)]
 FLOAT = TensorProto.FLOAT

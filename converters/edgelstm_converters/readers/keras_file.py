@@ -1,0 +1,145 @@
+"""What Keras writes: .keras (a zip of JSON and HDF5) and .h5 of Keras 2 and 3, read with h5py alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgelstm.errors import ConversionError, UnavailableError
+from edgelstm_converters.trace.graph import Array, finite
+
+MAX_BYTES = 1 << 30
+MAX_DEPTH = 24
+Stored = dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KerasFile:
+    """The configuration of a model, the version of Keras that wrote it, and its weights by path in the file."""
+
+    config: dict[str, Any]
+    version: str
+    weights: Stored
+    names: dict[str, str]
+    """Path of a layer in a .keras file, by the layer's name; empty for .h5."""
+
+    def of_layer(self, name: str, class_name: str, number: int) -> Stored:
+        """Return the weights of a layer by their path below it; `number` counts the layers of its class."""
+        if self.names or not any(path.startswith(f"model_weights/{name}/") for path in self.weights):
+            place = counted(class_name, number)
+            roots = [self.names.get(name, ""), f"layers/{place}", f"_layer_checkpoint_dependencies/{place}"]
+        else:
+            roots = [f"model_weights/{name}"]
+        for root in filter(None, roots):
+            found = {
+                path[len(root) + 1 :]: v for path, v in self.weights.items() if path.startswith(root + "/")
+            }
+            if found:
+                return found
+        return {}
+
+
+def counted(class_name: str, number: int) -> str:
+    """Return how Keras names the weights of an object: its class in snake case, and a number from the second on."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", class_name).lower()
+    return f"{snake}_{number}" if number else snake
+
+
+def load(path: Path) -> KerasFile:
+    """Read a file; raises ConversionError for what is damaged, or no Keras model with its weights."""
+    try:
+        import h5py
+    except ImportError:
+        raise UnavailableError(f"{path}: reading it needs h5py: pip install 'edgelstm[keras]'") from None
+    if path.stat().st_size > MAX_BYTES:
+        raise ConversionError(f"is {path.stat().st_size:,} bytes, more than the {MAX_BYTES:,} that are read")
+    try:
+        if path.suffix.lower() == ".keras":
+            return _from_zip(path, h5py)
+        with h5py.File(path, "r") as file:
+            return _from_h5(file, h5py)
+    except ConversionError:
+        raise
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        AttributeError,
+        zipfile.BadZipFile,
+        RecursionError,
+        EOFError,
+        NotImplementedError,
+    ) as exc:
+        reason = next(iter(str(exc).strip().splitlines()), type(exc).__name__)
+        raise ConversionError(f"is damaged or no Keras model: {reason}") from None
+
+
+def _from_zip(path: Path, h5py: Any) -> KerasFile:
+    with zipfile.ZipFile(path) as archive:
+        for name in ("config.json", "metadata.json", "model.weights.h5"):
+            if name not in archive.namelist():
+                raise ConversionError(f"has no {name} in it, as a file of model.save() has")
+            if archive.getinfo(name).file_size > MAX_BYTES:
+                raise ConversionError(f"its {name} unpacks to more than {MAX_BYTES:,} bytes")
+        config = json.loads(archive.read("config.json"))
+        version = str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
+        content = archive.read("model.weights.h5")
+    with h5py.File(io.BytesIO(content), "r") as file:
+        names: dict[str, str] = {}
+        weights = _weights(file, h5py, names)
+    return KerasFile(config, version, weights, names)
+
+
+def _from_h5(file: Any, h5py: Any) -> KerasFile:
+    text = file.attrs.get("model_config")
+    if text is None:
+        raise ConversionError(
+            "holds weights without the model they belong to: save the whole model, with model.save()"
+        )
+    text = text.decode() if isinstance(text, bytes) else text
+    version = file.attrs.get("keras_version", "")
+    version = version.decode() if isinstance(version, bytes) else str(version)
+    return KerasFile(json.loads(text), version, _weights(file, h5py, {}), {})
+
+
+def _weights(file: Any, h5py: Any, names: dict[str, str]) -> Stored:
+    """Read every dataset, from this file and no other; put the paths of layers into `names`."""
+    found: Stored = {}
+    left = MAX_BYTES
+
+    def walk(group: Any, path: str, depth: int) -> None:
+        nonlocal left
+        if depth > MAX_DEPTH:
+            raise ConversionError(f'its groups are nested more than {MAX_DEPTH} deep, at "{path}"')
+        if path.endswith("/vars") and "name" in group.attrs:
+            names.setdefault(str(group.attrs["name"]), path.removesuffix("/vars"))
+        for key in group:
+            inner = f"{path}/{key}" if path else key
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                raise ConversionError(f'"{inner}" is a link to somewhere else')
+            item = group[key]
+            if isinstance(item, h5py.Group):
+                walk(item, inner, depth + 1)
+                continue
+            if item.external or item.is_virtual:
+                raise ConversionError(f'"{inner}" stands in another file')
+            if item.dtype.kind != "f":
+                continue
+            left -= item.size * item.dtype.itemsize
+            if left < 0:
+                raise ConversionError(
+                    f'"{inner}": the weights are more than the {MAX_BYTES:,} bytes that are read'
+                )
+            found[inner] = finite(inner, np.asarray(item[()], np.float32))
+
+    walk(file, "", 0)
+    return found

@@ -1,0 +1,355 @@
+"""The layers of a Keras model as a graph of operators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from edgelstm.errors import ConversionError
+from edgelstm_converters.gate_order import reorder
+from edgelstm_converters.readers.keras_file import KerasFile, Stored, counted
+from edgelstm_converters.trace.graph import Array, Graph, Input, Node
+
+NOTHING = (
+    "Dropout",
+    "SpatialDropout1D",
+    "GaussianNoise",
+    "GaussianDropout",
+    "AlphaDropout",
+    "ActivityRegularization",
+)
+ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
+CELLS = {
+    "LSTM": "LSTM",
+    "CuDNNLSTM": "LSTM",
+    "LSTMCell": "LSTM",
+    "GRU": "GRU",
+    "CuDNNGRU": "GRU",
+    "GRUCell": "GRU",
+    "SimpleRNN": "RNN",
+    "SimpleRNNCell": "RNN",
+}
+ORDERS = {"LSTM": ("ifgo", "iofg"), "GRU": ("urn", "urn"), "RNN": ("h", "h")}  # of Keras, of ONNX
+PARTS = ("kernel", "recurrent_kernel", "bias")
+
+
+def to_graph(file: KerasFile) -> Graph:
+    """Return the model as a graph of (batch, time, channels). Raises ConversionError, naming the layer."""
+    return _Builder(file).build()
+
+
+class _Builder:
+    def __init__(self, file: KerasFile) -> None:
+        self.file = file
+        self.nodes: list[Node] = []
+        self.constants: dict[str, Array] = {}
+        self.inputs: list[Input] = []
+        self.shapes: dict[str, tuple[int | None, ...]] = {}
+
+    def build(self) -> Graph:
+        kind, config = self.file.config.get("class_name"), self.file.config.get("config")
+        if kind not in ("Sequential", "Functional", "Model") or config is None:
+            raise ConversionError(
+                f"holds a {kind}, a class of its own; a Sequential or Functional model can be converted"
+            )
+        layers = config if isinstance(config, list) else config["layers"]
+        counts: dict[str, int] = {}
+        before = ""
+        for entry in layers:
+            class_name, settings = entry["class_name"], entry["config"]
+            name = entry.get("name") or settings["name"]
+            number = counts.get(class_name, 0)
+            counts[class_name] = number + 1
+            sources = [before] if kind == "Sequential" else self._inbound(name, entry)
+            self._layer(class_name, name, settings, sources, self.file.of_layer(name, class_name, number))
+            before = name
+        outputs = [before] if kind == "Sequential" else _names(config["output_layers"])
+        return Graph(tuple(self.inputs), tuple(outputs), tuple(self.nodes), self.constants)
+
+    def _inbound(self, name: str, entry: dict[str, Any]) -> list[str]:
+        """Return the names of the layers that a layer of a functional model reads."""
+        calls = entry.get("inbound_nodes") or []
+        if len(calls) > 1:
+            raise _refused(name, entry["class_name"], "it is used more than once")
+        if not calls:
+            return []
+        if isinstance(calls[0], dict):  # Keras 3
+            extra = [key for key, value in calls[0].get("kwargs", {}).items() if list(_histories(value))]
+            if extra:
+                raise _refused(name, entry["class_name"], f"it is given {extra[0]} computed by a layer")
+            sources = list(_histories(calls[0]["args"]))
+            if len(sources) > 1 and entry["class_name"] in CELLS:
+                raise _refused(name, entry["class_name"], "it is given an initial state computed by a layer")
+            return sources
+        if any(len(call) > 3 and call[3] for call in calls[0]):
+            raise _refused(name, entry["class_name"], f"it is called with {', '.join(calls[0][0][3])}")
+        if len(calls[0]) > 1 and entry["class_name"] in CELLS:
+            raise _refused(name, entry["class_name"], "it is given an initial state computed by a layer")
+        return [call[0] for call in calls[0]]
+
+    def _add(self, op: str, inputs: Iterable[str], name: str, label: str, **attributes: Any) -> str:
+        self.nodes.append(Node(op, tuple(inputs), (name,), attributes, label))
+        return name
+
+    def _constant(self, name: str, values: Any) -> str:
+        self.constants[name] = np.ascontiguousarray(values)
+        return name
+
+    def _layer(
+        self, kind: str, name: str, settings: dict[str, Any], sources: list[str], stored: Stored
+    ) -> None:
+        """Add the nodes of one layer; the value it gives has the layer's name."""
+        if kind == "Sequential" and not sources:
+            raise _refused(name, kind, "a model inside a model; flatten it")
+        shape = settings.get("batch_shape") or settings.get("batch_input_shape")
+        if kind == "InputLayer" or (sources == [""] and not self.inputs):
+            given = name if kind == "InputLayer" else f"{name}/input"
+            if not shape:
+                raise _refused(
+                    name,
+                    kind,
+                    "the shape of the input is not in the file: build the model before it is saved",
+                )
+            self.inputs.append(Input(given, tuple(shape)))
+            if kind == "InputLayer":
+                return
+            sources = [given]
+        if kind in NOTHING:
+            self._add("Identity", sources, name, name)
+        elif kind in CELLS:
+            last = self._cell(kind, name, settings, sources[0], stored)
+            self._add("Identity", [last], name, name)
+        elif kind == "RNN":
+            self._stacked_cells(name, settings, sources[0], stored)
+        elif kind in ("Dense", "TimeDistributed"):
+            self._dense(kind, name, settings, sources[0], stored)
+        elif kind in ("Activation", "ReLU"):
+            if kind == "ReLU" and any(
+                settings.get(key) for key in ("max_value", "negative_slope", "threshold")
+            ):
+                raise _refused(name, kind, "its limits, slope or threshold cannot be converted")
+            self._activate(name, "relu" if kind == "ReLU" else settings["activation"], sources[0], name)
+        elif kind == "BatchNormalization":
+            self._batch_normalization(name, settings, sources[0], stored)
+        elif kind == "Rescaling":
+            scaled = self._add(
+                "Mul",
+                [sources[0], self._constant(f"{name}/scale", np.float32(settings["scale"]))],
+                f"{name}/scaled",
+                name,
+            )
+            self._add(
+                "Add", [scaled, self._constant(f"{name}/offset", np.float32(settings["offset"]))], name, name
+            )
+        elif kind == "Add":
+            self._add("Sum", sources, name, name)
+        elif kind == "Concatenate":
+            self._add("Concat", sources, name, name, axis=settings.get("axis", -1))
+        elif kind == "Flatten":
+            self._add("Flatten", sources, name, name)
+        elif kind == "Bidirectional":
+            raise _refused(name, kind, "half of it reads the future, which a stream does not have")
+        else:
+            raise _refused(
+                name, kind,
+                "cannot be converted; LSTM, GRU, SimpleRNN, Dense, TimeDistributed, BatchNormalization, Rescaling, Activation, "
+                "ReLU, Add, Concatenate and dropout can",
+            )  # fmt: skip
+
+    def _cell(
+        self, kind: str, name: str, settings: dict[str, Any], source: str, stored: Stored, part: str = ""
+    ) -> str:
+        """Add a recurrent node; return the name of its sequence, (batch, time, units), or of its last step."""
+        for key, why in (
+            ("time_major", "it reads time before batch"),
+            ("zero_output_for_mask", "it reads masks"),
+            ("return_state", "it gives its state as an output"),
+        ):
+            if settings.get(key):
+                raise _refused(name, kind, why)
+        op = CELLS[kind]
+        weights = _parts(name, kind, stored, bool(settings.get("use_bias", True)))
+        if kind.startswith("CuDNN"):
+            weights = _from_cudnn(weights, op)
+        label = name + part
+        kernel, recurrent, bias = (weights.get(key) for key in PARTS)
+        assert kernel is not None and recurrent is not None
+        units, (ours, theirs) = recurrent.shape[0], ORDERS[op]
+        rows = len(ours) * units
+        if kernel.ndim != 2 or kernel.shape[1] != rows or recurrent.shape != (units, rows):
+            raise _refused(
+                name, kind, f"its weights have shapes {kernel.shape} and {recurrent.shape}, which do not fit"
+            )
+        after = op == "GRU" and (
+            bool(settings.get("reset_after", kind == "CuDNNGRU"))
+            if bias is None
+            else bias.ndim == 2 and len(bias) == 2
+        )
+        both = np.zeros((2, rows), np.float32)
+        if bias is not None:
+            if bias.size not in (rows, 2 * rows) or (bias.size == 2 * rows) != after:
+                raise _refused(
+                    name, kind, f"its bias has shape {bias.shape}, which does not fit {units} units"
+                )
+            both[: 2 if after else 1] = bias.reshape(-1, rows)
+        w, r = (reorder(np.ascontiguousarray(m.T), ours, theirs)[None] for m in (kernel, recurrent))
+        b = np.concatenate([reorder(half, ours, theirs) for half in both])[None]
+        sequence, last = f"{label}/sequence", f"{label}/last"
+        inputs = [
+            source,
+            *(self._constant(f"{label}/{key}", v) for key, v in zip("WRB", (w, r, b), strict=True)),
+        ]
+        attributes = {
+            "layout": 1, "hidden_size": units, "linear_before_reset": int(after),
+            "activations": _activations(name, kind, settings, op),
+            "direction": "reverse" if settings.get("go_backwards") else "forward",
+        }  # fmt: skip
+        self.nodes.append(Node(op, tuple(inputs), (sequence, last), attributes, label))
+        axis = self._constant(
+            f"{label}/axis", np.array([2 if settings.get("return_sequences") else 1], np.int64)
+        )
+        return self._add(
+            "Squeeze", [sequence if settings.get("return_sequences") else last, axis], f"{label}/given", label
+        )
+
+    def _stacked_cells(self, name: str, settings: dict[str, Any], source: str, stored: Stored) -> None:
+        cell = settings["cell"]
+        cells = cell["config"]["cells"] if cell["class_name"] == "StackedRNNCells" else [cell]
+        counts: dict[str, int] = {}
+        for number, entry in enumerate(cells):
+            kind = entry["class_name"]
+            if kind not in CELLS:
+                raise _refused(name, "RNN", f"its cell is a {kind}")
+            own = stored
+            if len(cells) > 1:
+                place = f"cell/cells/{counted(kind, counts.get(kind, 0))}/vars/"
+                counts[kind] = counts.get(kind, 0) + 1
+                own = {path: values for path, values in stored.items() if path.startswith(place)}
+                if not own:
+                    raise _refused(
+                        name,
+                        "RNN",
+                        "the weights of its cells are not told apart in this file: save it as .keras",
+                    )
+            kept = {**entry["config"], "return_sequences": number < len(cells) - 1 or settings.get("return_sequences"),
+                    "go_backwards": settings.get("go_backwards")}  # fmt: skip
+            source = self._cell(kind, name, kept, source, own, f".{number}" if len(cells) > 1 else "")
+        self._add("Identity", [source], name, name)
+
+    def _dense(self, kind: str, name: str, settings: dict[str, Any], source: str, stored: Stored) -> None:
+        if kind == "TimeDistributed":
+            inner = settings["layer"]
+            if inner["class_name"] != "Dense":
+                raise _refused(
+                    name, kind, f"it holds a {inner['class_name']}; a Dense layer can be converted"
+                )
+            settings = inner["config"]
+        weights = _parts(name, kind, stored, bool(settings.get("use_bias", True)), ("kernel", "bias"))
+        found = self._add(
+            "MatMul", [source, self._constant(f"{name}/kernel", weights["kernel"])], f"{name}/product", name
+        )
+        if "bias" in weights:
+            found = self._add(
+                "Add", [found, self._constant(f"{name}/bias", weights["bias"])], f"{name}/sum", name
+            )
+        self._activate(name, settings.get("activation", "linear"), found, name)
+
+    def _activate(self, layer: str, activation: Any, source: str, target: str) -> None:
+        word = _word(activation)
+        if word == "linear":
+            self._add("Identity", [source], target, layer)
+        elif word in ACTIVATIONS:
+            self._add(ACTIVATIONS[word], [source], target, layer)
+        else:
+            raise _refused(
+                layer, "activation", f"{word} cannot be converted; linear, {', '.join(ACTIVATIONS)} can"
+            )
+
+    def _batch_normalization(self, name: str, settings: dict[str, Any], source: str, stored: Stored) -> None:
+        axis = settings.get("axis", -1)
+        if (axis[0] if isinstance(axis, list) else axis) not in (-1, 2):
+            raise _refused(name, "BatchNormalization", f"it normalises axis {axis}, expected the channels")
+        wanted = [*(["gamma"] if settings.get("scale", True) else []), *(["beta"] if settings.get("center", True) else []),
+                  "moving_mean", "moving_variance"]  # fmt: skip
+        w = _parts(name, "BatchNormalization", stored, True, tuple(wanted))
+        factor = w.get("gamma", np.float32(1.0)) / np.sqrt(
+            w["moving_variance"].astype(np.float64) + settings.get("epsilon", 1e-3)
+        )
+        offset = w.get("beta", np.float32(0.0)) - w["moving_mean"] * factor
+        scaled = self._add(
+            "Mul",
+            [source, self._constant(f"{name}/factor", factor.astype(np.float32))],
+            f"{name}/scaled",
+            name,
+        )
+        self._add("Add", [scaled, self._constant(f"{name}/offset", offset.astype(np.float32))], name, name)
+
+
+def _parts(name: str, kind: str, stored: Stored, biased: bool, roles: tuple[str, ...] = PARTS) -> Stored:
+    """Return weights by role: by their name in .h5, by their number in .keras."""
+    wanted = [role for role in roles if role != "bias" or biased]
+    found: Stored = {}
+    for path, values in stored.items():
+        last = path.rsplit("/", 1)[-1].removesuffix(":0")
+        if last.isdigit():
+            if int(last) < len(wanted):
+                found[wanted[int(last)]] = values
+        elif last in wanted:
+            found[last] = values
+    missing = [role for role in wanted if role not in found]
+    if missing:
+        raise _refused(name, kind, f"its {missing[0]} is not in the file")
+    return found
+
+
+def _from_cudnn(weights: Stored, op: str) -> Stored:
+    """Undo the layout of cuDNN's layers of Keras 2.1: every gate's matrices transposed, the biases doubled."""
+    gates = len(ORDERS[op][0])
+    kernel, recurrent, bias = (weights[key] for key in PARTS)
+    inputs = [
+        part.reshape(part.shape[::-1]).T
+        for part in map(np.ascontiguousarray, np.split(kernel, gates, axis=1))
+    ]
+    hidden = [part.T for part in np.split(recurrent, gates, axis=1)]
+    halves = bias.reshape(2, -1)
+    return {
+        "kernel": np.concatenate(inputs, axis=1),
+        "recurrent_kernel": np.concatenate(hidden, axis=1),
+        "bias": halves.sum(axis=0) if op == "LSTM" else halves,
+    }
+
+
+def _activations(name: str, kind: str, settings: dict[str, Any], op: str) -> list[str]:
+    inner = _word(settings.get("activation", "tanh"))
+    gate = _word(settings.get("recurrent_activation", "sigmoid"))
+    words = {"LSTM": [gate, inner, inner], "GRU": [gate, inner], "RNN": [inner]}[op]
+    return [ACTIVATIONS.get(word, word) for word in words]
+
+
+def _word(activation: Any) -> str:
+    if isinstance(activation, dict):
+        activation = activation.get("config", activation.get("class_name"))
+        activation = activation.get("name", activation) if isinstance(activation, dict) else activation
+    return "linear" if activation is None else str(activation)
+
+
+def _histories(value: Any) -> Iterable[str]:
+    """Yield the layers that the arguments of a call name, in Keras 3."""
+    if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+        yield value["config"]["keras_history"][0]
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _histories(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _histories(inner)
+
+
+def _names(entries: Any) -> list[str]:
+    return [entries[0]] if entries and isinstance(entries[0], str) else [entry[0] for entry in entries]
+
+
+def _refused(name: str, kind: str, why: str) -> ConversionError:
+    return ConversionError(f'layer "{name}" ({kind}): {why}')

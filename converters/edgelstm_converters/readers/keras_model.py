@@ -1,0 +1,61 @@
+"""Keras: .keras and .h5, proved by Keras itself where it is installed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from edgelstm.errors import ConversionError
+from edgelstm_converters.readers import Asked, Reading
+from edgelstm_converters.readers.keras_file import load
+from edgelstm_converters.readers.keras_graph import to_graph
+from edgelstm_converters.readers.proof import NOT_ASKED, first_line, judge_stream
+from edgelstm_converters.trace.streams import Stream, read_stream
+
+BACKENDS = ("tensorflow", "torch", "jax")
+
+
+def read(path: Path, asked: Asked) -> Reading:
+    """Read the layers of a model that was saved whole."""
+    asked.only()
+    file = load(path)
+    try:
+        graph = to_graph(file)
+    except (KeyError, IndexError, TypeError, AttributeError, RecursionError, ValueError) as exc:
+        raise ConversionError(
+            f"its configuration is none that Keras writes: {type(exc).__name__}: {first_line(exc)}"
+        ) from None
+    stream = read_stream(graph, {}, lambda node, values, opset: None, asked.inputs)
+    return Reading(stream.model, _prove(path, stream) if asked.verify else NOT_ASKED)
+
+
+def _prove(path: Path, stream: Stream) -> str:
+    if find_spec("keras") is None:
+        return "not proved: keras is not installed"
+    if "keras" not in sys.modules and "KERAS_BACKEND" not in os.environ:
+        backend = next((name for name in BACKENDS if find_spec(name) is not None), None)
+        if backend is None:
+            return f"not proved: keras has none of its backends, {', '.join(BACKENDS)}"
+        os.environ["KERAS_BACKEND"] = backend
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import keras
+
+            model = keras.saving.load_model(path, compile=False)
+        except Exception as exc:  # whatever Keras raises, for files of another major version too
+            return f"not proved: this keras cannot load it: {first_line(exc)}"
+
+        def run(feeds: dict[str, Any]) -> list[Any]:
+            for layer in model.layers:
+                if getattr(layer, "stateful", False):
+                    layer.reset_state()
+            found = model(feeds[stream.signal], training=False)
+            return [keras.ops.convert_to_numpy(y) for y in (found if isinstance(found, list) else [found])]
+
+        return judge_stream("keras", run, stream, {}, "please report this")

@@ -1,0 +1,83 @@
+"""Models that Keras itself saves, in both of its formats: the layers, and the numbers that it gives."""
+
+import os
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+pytest.importorskip("torch")
+pytest.importorskip("keras", reason="keras is not installed: its exports are not tried")
+pytest.importorskip("h5py")
+pytestmark = [pytest.mark.torch, pytest.mark.engines]
+
+import warnings  # noqa: E402
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import keras
+    from keras import layers as kl
+
+from edgelstm.errors import ConversionError  # noqa: E402
+from edgelstm_converters import readers  # noqa: E402
+
+CHANNELS, H = 4, 12
+SEQUENCE = {"return_sequences": True}
+CONVERTED = {
+    "lstm": lambda: [kl.LSTM(H, **SEQUENCE), kl.Dense(3)],
+    "lstm, last step": lambda: [kl.LSTM(H), kl.Dense(3)],
+    "lstm without bias": lambda: [kl.LSTM(H, use_bias=False, **SEQUENCE), kl.Dense(3, use_bias=False)],
+    "lstm, stateful": lambda: [kl.LSTM(H, stateful=True, **SEQUENCE)],
+    "lstm, unrolled": lambda: [kl.LSTM(H, unroll=True, **SEQUENCE)],
+    "stack": lambda: [kl.LSTM(H, **SEQUENCE), kl.Dropout(0.5), kl.LSTM(7, **SEQUENCE), kl.Dense(6, "relu"), kl.Dense(3, "tanh")],
+    "gru": lambda: [kl.GRU(H, **SEQUENCE), kl.Dense(3, "sigmoid")],
+    "gru, reset before": lambda: [kl.GRU(H, reset_after=False, **SEQUENCE)],
+    "time distributed": lambda: [kl.LSTM(H, **SEQUENCE), kl.TimeDistributed(kl.Dense(3))],
+    "stacked cells": lambda: [kl.RNN(kl.StackedRNNCells([kl.LSTMCell(H), kl.GRUCell(7)]), **SEQUENCE)],
+    "normalised": lambda: [kl.BatchNormalization(), kl.LSTM(H, **SEQUENCE), kl.BatchNormalization(), kl.Dense(3)],
+    "activation layers": lambda: [kl.Rescaling(0.1, 2.0), kl.LSTM(H, **SEQUENCE), kl.Dense(5), kl.ReLU(), kl.Dense(3), kl.Activation("tanh")],
+}  # fmt: skip
+REFUSED = {
+    "bidirectional": (lambda: [kl.Bidirectional(kl.LSTM(H, **SEQUENCE))], "half of it reads the future"),
+    "backwards": (lambda: [kl.LSTM(H, go_backwards=True, **SEQUENCE)], "direction is reverse"),
+    "masked": (lambda: [kl.Masking(), kl.LSTM(H, **SEQUENCE)], r"\(Masking\): cannot be converted"),
+    "convolutional": (lambda: [kl.Conv1D(5, 3), kl.LSTM(H, **SEQUENCE)], r"\(Conv1D\): cannot be converted"),
+}
+
+
+def saved(name, made, path):
+    """Build a model with random weights, save it, and return what it gives for some samples."""
+    keras.utils.set_random_seed(sum(map(ord, name)))
+    model = keras.Sequential([keras.Input((16, CHANNELS), batch_size=1), *made()])
+    rng = np.random.default_rng(5)
+    for weight in model.weights:
+        values = rng.normal(0, 0.4, weight.shape)
+        weight.assign(np.abs(values) + 0.5 if "variance" in weight.path else values)
+    x = rng.normal(size=(16, CHANNELS)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        y = keras.ops.convert_to_numpy(model(x[None], training=False))
+        model.save(path)
+    return x, y.reshape(-1, y.shape[-1])
+
+
+@pytest.mark.parametrize("kind", ["keras", "h5"])
+@pytest.mark.parametrize("name", CONVERTED)
+def test_what_keras_saves(tmp_path, name, kind):
+    path = tmp_path / f"m.{kind}"
+    x, y = saved(name, CONVERTED[name], path)
+    if (name, kind) == ("stacked cells", "h5"):
+        with pytest.raises(ConversionError, match=r"not told apart in this file: save it as \.keras"):
+            readers.read(path)
+        return
+    reading = readers.read(path)
+    assert reading.proof.startswith("keras: within")
+    np.testing.assert_allclose(reading.model.run(x)[-len(y) :], y, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_refused_by_layer(tmp_path, name):
+    made, message = REFUSED[name]
+    saved(name, made, tmp_path / "m.keras")
+    with pytest.raises(ConversionError, match=message):
+        readers.read(tmp_path / "m.keras")

@@ -1,0 +1,179 @@
+"""TFLite files built with LiteRT's own schema: dense layers, the fused LSTM, cells inside a WHILE."""
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+RNG = np.random.default_rng(2)
+I, H, T = 3, 5, 6  # noqa: E741
+OP, TYPE = schema.BuiltinOperator, schema.TensorType
+TYPES = {
+    np.dtype(np.float32): TYPE.FLOAT32,
+    np.dtype(np.int32): TYPE.INT32,
+    np.dtype(np.int8): TYPE.INT8,
+    np.dtype(np.bool_): TYPE.BOOL,
+}
+
+
+def random(*shape, spread=0.5):
+    return RNG.normal(0, spread, shape).astype(np.float32)
+
+
+class Graph:
+    """One subgraph, put together tensor by tensor."""
+
+    def __init__(self, model, name):
+        self.model, self.graph = model, schema.SubGraphT()
+        self.graph.name, self.graph.tensors, self.graph.operators = name, [], []
+        self.graph.inputs, self.graph.outputs = [], []
+        model.subgraphs.append(self.graph)
+
+    def tensor(self, name, shape, kind=TYPE.FLOAT32, *, variable=False, data=None, scale=None, zero=0):
+        made = schema.TensorT()
+        made.name, made.shape, made.type, made.isVariable, made.buffer = name, list(shape), kind, variable, 0
+        if data is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(data.tobytes(), np.uint8)
+            self.model.buffers.append(buffer)
+            made.buffer = len(self.model.buffers) - 1
+        if scale is not None:
+            made.quantization = schema.QuantizationParametersT()
+            made.quantization.scale, made.quantization.zeroPoint = (
+                np.atleast_1d(scale).astype(np.float32),
+                [zero],
+            )
+        self.graph.tensors.append(made)
+        return len(self.graph.tensors) - 1
+
+    def constant(self, name, values, *, int8=False):
+        values = np.asarray(values)
+        if int8:
+            scale = np.abs(values).max() / 127
+            return self.tensor(
+                name, values.shape, TYPE.INT8, data=np.rint(values / scale).astype(np.int8), scale=scale
+            )
+        return self.tensor(name, values.shape, TYPES[values.dtype], data=values)
+
+    def add(self, code, inputs, outputs, kind=None, **options):
+        codes = [entry.builtinCode for entry in self.model.operatorCodes]
+        if code not in codes:
+            entry = schema.OperatorCodeT()
+            entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, min(code, 127), 1
+            self.model.operatorCodes.append(entry)
+            codes.append(code)
+        operator = schema.OperatorT()
+        operator.opcodeIndex, operator.inputs, operator.outputs = codes.index(code), inputs, outputs
+        if kind:
+            operator.builtinOptions = getattr(schema, kind + "T")()
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
+            for key, value in options.items():
+                setattr(operator.builtinOptions, key, value)
+        self.graph.operators.append(operator)
+        return outputs[0]
+
+    def value(self, code, inputs, shape, kind=None, type_=TYPE.FLOAT32, **options):
+        """Add an operator with one new output."""
+        return self.add(
+            code, inputs, [self.tensor(f"v{len(self.graph.tensors)}", shape, type_)], kind, **options
+        )
+
+
+def new_model():
+    model = schema.ModelT()
+    model.version, model.description, model.operatorCodes, model.subgraphs = 3, "test", [], []
+    model.buffers = [schema.BufferT()]
+    return model
+
+
+def write(model, path):
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+    return path
+
+
+def dense(graph, source, rows, columns, outputs, *, int8=False):
+    weights = graph.constant("dense/weights", random(outputs, columns), int8=int8)
+    return graph.value(
+        OP.FULLY_CONNECTED, [source, weights, graph.constant("dense/bias", random(outputs))], (1, rows, outputs),
+        "FullyConnectedOptions", keepNumDims=True,
+    )  # fmt: skip
+
+
+def fused_lstm(path, *, int8=False, peephole=False, clip=0.0, coupled=False, activation=4):
+    """UNIDIRECTIONAL_SEQUENCE_LSTM and a dense layer, in float or with int8 weights."""
+    model = new_model()
+    graph = Graph(model, "main")
+    x = graph.tensor("x", (1, T, I))
+    inputs = [x]
+    for columns in (I, H):
+        for gate in "ifco":
+            left_out = coupled and gate == "i"
+            inputs.append(
+                -1 if left_out else graph.constant(f"w{columns}{gate}", random(H, columns), int8=int8)
+            )
+    inputs += [graph.constant(f"p{gate}", random(H)) if peephole else -1 for gate in "ifo"]
+    inputs += [-1 if coupled and gate == "i" else graph.constant(f"b{gate}", random(H)) for gate in "ifco"]
+    inputs += [
+        -1,
+        -1,
+        graph.tensor("h", (1, H), variable=True),
+        graph.tensor("c", (1, H), variable=True),
+        -1,
+        -1,
+        -1,
+        -1,
+    ]
+    y = graph.value(
+        OP.UNIDIRECTIONAL_SEQUENCE_LSTM, inputs, (1, T, H), "UnidirectionalSequenceLSTMOptions",
+        fusedActivationFunction=activation, cellClip=clip, timeMajor=False, asymmetricQuantizeInputs=False,
+    )  # fmt: skip
+    graph.graph.inputs, graph.graph.outputs = [x], [dense(graph, y, T, H, 2, int8=int8)]
+    return write(model, path)
+
+
+def lstm_step(graph, x, h, c):
+    z = graph.value(OP.ADD, [
+        graph.value(OP.FULLY_CONNECTED, [x, graph.constant("w", random(4 * H, I)), -1], (1, 4 * H), "FullyConnectedOptions"),
+        graph.value(OP.FULLY_CONNECTED, [h, graph.constant("u", random(4 * H, H)), graph.constant("b", random(4 * H))], (1, 4 * H), "FullyConnectedOptions"),
+    ], (1, 4 * H), "AddOptions")  # fmt: skip
+    parts = [graph.tensor(f"gate{n}", (1, H)) for n in range(4)]
+    graph.add(
+        OP.SPLIT, [graph.constant("axis", np.array(1, np.int32)), z], parts, "SplitOptions", numSplits=4
+    )
+    i, f, g, o = parts
+    i, f, o = (graph.value(OP.LOGISTIC, [part], (1, H)) for part in (i, f, o))
+    g = graph.value(OP.TANH, [g], (1, H))
+    kept, new = (
+        graph.value(OP.MUL, [f, c], (1, H), "MulOptions"),
+        graph.value(OP.MUL, [i, g], (1, H), "MulOptions"),
+    )
+    c = graph.value(OP.ADD, [kept, new], (1, H), "AddOptions")
+    return graph.value(OP.MUL, [o, graph.value(OP.TANH, [c], (1, H))], (1, H), "MulOptions"), c
+
+
+def while_lstm(path):
+    """What Keras's LSTM becomes: a WHILE over t, whose body picks a row and takes a step; the last state goes on."""
+    model = new_model()
+    main, cond, body = (Graph(model, name) for name in ("main", "cond", "body"))
+    shapes = [((), TYPE.INT32), ((T, 1, I), TYPE.FLOAT32), ((1, H), TYPE.FLOAT32), ((1, H), TYPE.FLOAT32)]
+    for graph in (cond, body):
+        graph.graph.inputs = [graph.tensor(f"carried{n}", *shape) for n, shape in enumerate(shapes)]
+    steps = cond.constant("steps", np.array(T, np.int32))
+    cond.graph.outputs = [cond.value(OP.LESS, [0, steps], (), type_=TYPE.BOOL)]
+    t, x, h, c = body.graph.inputs
+    row = body.value(OP.GATHER, [x, t], (1, I), "GatherOptions", axis=0)
+    h, c = lstm_step(body, row, h, c)
+    after = body.value(OP.ADD, [t, body.constant("one", np.array(1, np.int32))], (), "AddOptions", TYPE.INT32)
+    body.graph.outputs = [after, x, h, c]
+    x = main.tensor("x", (1, T, I))
+    perm = main.constant("perm", np.array([1, 0, 2], np.int32))
+    turned = main.value(OP.TRANSPOSE, [x, perm], (T, 1, I), "TransposeOptions")
+    zeros = [main.constant(name, np.zeros((1, H), np.float32)) for name in ("h0", "c0")]
+    outputs = [main.tensor(f"out{n}", *shape) for n, shape in enumerate(shapes)]
+    begun = [main.constant("t0", np.array(0, np.int32)), turned, *zeros]
+    main.add(OP.WHILE, begun, outputs, "WhileOptions", condSubgraphIndex=1, bodySubgraphIndex=2)
+    weights = main.constant("dense/weights", random(2, H))
+    y = main.value(OP.FULLY_CONNECTED, [outputs[2], weights, -1], (1, 2), "FullyConnectedOptions")
+    main.graph.inputs, main.graph.outputs = [x], [y]
+    return write(model, path)

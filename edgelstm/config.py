@@ -42,6 +42,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "mqtt.max_payload": (1, 128 << 20),
     "mqtt.reconnect_min": (0.1, 3600),
     "mqtt.reconnect_max": (0.1, 86_400),
+    "mqtt.refused_pause": (0.1, 86_400),
     "publish.state_interval": (0.1, 1e9),
     "publish.health_interval": (0.1, 1e9),
     "durability.snapshot_interval": (0.1, 1e9),
@@ -50,6 +51,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "limits.max_streams": (1, 1_000_000),
     "limits.queue": (1, 10_000_000),
     "limits.future": (0, 1e9),
+    "limits.new_streams_per_minute": (1, 1_000_000),
+    "limits.idle_evict": (0.1, 1e9),
 }
 
 
@@ -80,12 +83,13 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
-    keepalive: Duration = Duration(15.0)
+    keepalive: Duration = Duration(10.0)
     session_expiry: Duration = Duration(86400.0)
     receive_maximum: int = 1000
     max_payload: Size = Size(256 << 10)
     reconnect_min: Duration = Duration(1.0)
-    reconnect_max: Duration = Duration(30.0)
+    reconnect_max: Duration = Duration(4.0)
+    refused_pause: Duration = Duration(60.0)  # after a refusal that only a person can end
     startup: Literal["retry", "exit"] = "retry"  # where no broker answers at the start
 
 
@@ -112,6 +116,8 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What is bounded."""
 
     max_streams: int = 2000
+    new_streams_per_minute: int = 2000
+    idle_evict: Duration = Duration(86400.0)  # silent streams are kept on disk only
     queue: int = 10_000  # messages received and not yet scored
     future: Duration = Duration(300.0)  # samples further ahead of our clock are refused
 

@@ -39,6 +39,12 @@ STOP_S = 1.0
 STEADY_S = 10.0
 MOST_ON_THE_WAY = 1000
 USER_TIMEOUT_MS = 10_000
+PING_TIMEOUT_S = 5.0
+THROWN_OUT_S, SOON_S, MOST_THROWN_OUT = 60.0, 5.0, 6
+"""Connections that end so soon after they began, and so often, look like two clients with one id."""
+SESSION_TAKEN_OVER = 0x8E
+NOT_WELCOME = frozenset({0x86, 0x87, 0x8A})
+"""Bad user name or password, not authorised, banned; MQTT 3.1.1's codes are translated to these by paho."""
 
 
 class Sent(NamedTuple):
@@ -79,6 +85,11 @@ class Link:
         self._on_message, self._on_connected = on_message, on_connected
         self._last_will, self._subscriptions, self._forget = last_will, subscriptions, forget
         self._five = self._mqtt.protocol != "3.1.1"
+        self._denied = False  # whether the broker knows us and does not want us
+        self._connected_s = 0.0
+        self._thrown_out: list[
+            tuple[float, bool]
+        ] = []  # when, and whether because somebody else took our client id
         self._reached = False  # whether something accepted our last connection, as TCP goes
         self._tls = _tls_context(config)
         self._stopping, self._up, self._down = threading.Event(), threading.Event(), threading.Event()
@@ -177,15 +188,28 @@ class Link:
                     pause_s = float(self._mqtt.reconnect_min)
             elif self._reached and self._mqtt.protocol == "auto" and self.generation == 0:
                 self._five = not self._five  # something answers, but not in this version of the protocol
-            if self._stopping.wait(pause_s * random.uniform(0.5, 1.5)):
+            rest_s = self._mqtt.refused_pause if self._needs_a_person() else pause_s
+            if self._stopping.wait(rest_s * random.uniform(0.5, 1.0)):
                 return
             pause_s = min(pause_s * 2, self._mqtt.reconnect_max)
             self.reconnects += 1
 
+    def _needs_a_person(self) -> bool:
+        """Whether trying again soon would help nobody: wrong credentials, or another client with our id."""
+        now_s = time.monotonic()
+        self._thrown_out = [(at, sure) for at, sure in self._thrown_out if now_s - at < THROWN_OUT_S]
+        sure = sum(1 for _, sure in self._thrown_out if sure)
+        if sure >= 2 or len(self._thrown_out) >= MOST_THROWN_OUT:
+            doubt = "" if sure >= 2 else "perhaps a "
+            client_id = f"{self._config.client_id}-{self.role}"
+            self._note_error(f'{doubt}duplicate client id: "{client_id}" is thrown out again and again')
+            return True
+        return self._denied
+
     def _connect_once(self) -> None:
         """Connect and stay until the connection ends, for whatever reason."""
         self._down.clear()
-        self._reached = False
+        self._reached = self._denied = False
         url = self._config.broker
         try:
             if self._tls is not None:
@@ -208,6 +232,9 @@ class Link:
             if not self.connected and time.monotonic() - started > CONNECT_TIMEOUT_S:
                 self._note_error("the broker accepts connections but does not answer")
                 break
+            if _unanswered_s(self._client) > PING_TIMEOUT_S:
+                self._note_error("connection lost: the broker does not answer a ping")
+                break
             if not _loop_lives(self._client):
                 self._note_error("the connection's thread ended")
                 break
@@ -228,6 +255,7 @@ class Link:
 
     def _connected_now(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
+            self._denied = reason.value in NOT_WELCOME
             self._note_error(f"the broker refused: {reason}")
             self._down.set()
             return
@@ -237,6 +265,7 @@ class Link:
         )  # paho's setter wants it before it can be known
         self.generation = data
         self.last_error = ""
+        self._connected_s = time.monotonic()
         self._up.set()
         if self._forget:
             client.unsubscribe(list(self._forget))
@@ -257,6 +286,9 @@ class Link:
 
     def _disconnected_now(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if self._up.is_set() and not self._stopping.is_set():
+            now_s, sure = time.monotonic(), reason.value == SESSION_TAKEN_OVER
+            if sure or now_s - self._connected_s < SOON_S:
+                self._thrown_out.append((now_s, sure))
             self._note_error(f"connection lost: {reason}")
         self._up.clear()
         self._down.set()
@@ -314,6 +346,12 @@ def _tune_socket(client: Any, data: Any, sock: Any) -> None:
 def _loop_lives(client: paho.Client) -> bool:
     thread = client._thread
     return thread is not None and thread.is_alive()
+
+
+def _unanswered_s(client: paho.Client) -> float:
+    """Return how long a ping has been waiting for its answer: paho itself waits a whole keepalive."""
+    sent_s = client._ping_t
+    return time.monotonic() - sent_s if sent_s > 0 else 0.0
 
 
 def _close(client: paho.Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 
 from edgelstm.config import Config
@@ -16,11 +17,25 @@ from edgelstm.sources.codecs import JOINED_TOPICS, PayloadError
 from edgelstm.stream import LoadedModel
 
 _log = logging.getLogger(__name__)
+BAD_IN_A_ROW, QUARANTINE_S = 100, 60.0
+MOST_BAD = 10_000
 _REASONS = {
     "repeated": "a sample with this sequence was seen already",
     "future": "its time is ahead of our clock by more than limits.future",
     "clock_set_back": "the stream begins anew",
 }
+
+
+class Quarantine:
+    """A topic that sends one bad payload after the other: for a minute it is not even looked at."""
+
+    def __init__(self) -> None:
+        self.count, self._until_s = 0, 0.0
+
+    def shut(self, now_s: float) -> bool:
+        if self.count >= BAD_IN_A_ROW:
+            self.count, self._until_s = 0, now_s + QUARANTINE_S
+        return now_s < self._until_s
 
 
 class Intake:
@@ -38,6 +53,8 @@ class Intake:
         self.positions: dict[str, Position] = {}  # of before the restart
         self._config, self._snapshots, self._counters, self._reply = config, snapshots, counters, reply
         self._routes = Routes(config, models)
+        self._bad: dict[str, Quarantine] = {}  # topics whose last payload was no sample
+        self._minute_s, self._new_streams = time.monotonic(), 0
         self._resumes = config.durability.mode != "none"
 
     def take(self, message: Message, touched: dict[str, Watched]) -> None:
@@ -53,14 +70,24 @@ class Intake:
         if len(message.payload) > self._config.mqtt.max_payload:
             counters.complain("oversize", message.topic, f"{len(message.payload)} bytes")
             return
+        bad = self._bad.get(message.topic)
+        if bad is not None and bad.shut(time.monotonic()):
+            counters.add("quarantined")
+            return
         try:
             blocks = route.decode(message.topic, message.payload, message.arrival_ns)
         except PayloadError as exc:
+            if len(self._bad) >= MOST_BAD:
+                self._bad.clear()
+            self._bad.setdefault(message.topic, Quarantine()).count += 1
             counters.complain("malformed", message.topic, str(exc))
             if exc.reply is not None:
                 counters.add("rebirths_requested")
                 self._reply(*exc.reply)
             return
+        if bad is not None:
+            del self._bad[message.topic]
+        now_s = time.monotonic()
         for block in blocks:
             stream = self._stream(route, route.stream(block.key))
             if stream is None:
@@ -68,6 +95,7 @@ class Intake:
             odd = stream.gather(block, message.arrival_ns, sent_before=message.repeated)
             if odd:
                 counters.complain(odd, message.topic, _REASONS[odd])
+            stream.touched_s = now_s
             touched[stream.name] = stream
 
     def _stream(self, route: Route, name: str) -> Watched | None:
@@ -82,9 +110,19 @@ class Intake:
                 )
                 return None
             return stream
-        if len(self.streams) >= self._config.limits.max_streams:
+        limits, now_s = self._config.limits, time.monotonic()
+        if len(self.streams) >= limits.max_streams:
             self._counters.complain("stream_limit", route.topic, "limits.max_streams is reached")
             return None
+        if name not in self.positions:  # not for those of before a restart
+            if now_s - self._minute_s >= 60.0:
+                self._minute_s, self._new_streams = now_s, 0
+            self._new_streams += 1
+            if self._new_streams > limits.new_streams_per_minute:
+                self._counters.complain(
+                    "stream_rate", route.topic, "limits.new_streams_per_minute is reached"
+                )
+                return None
         stream = Watched(name, route, self._config.node_name, self._config.limits.future)
         skipped = 0
         if self._resumes:
@@ -99,3 +137,13 @@ class Intake:
         )
         self.streams[name] = stream
         return stream
+
+    def evict_idle(self, now_s: float) -> None:
+        """Forget, in memory only, streams that were silent for long: where they stand is on disk."""
+        for name, stream in list(self.streams.items()):
+            idle = now_s - stream.touched_s > self._config.limits.idle_evict
+            if idle and stream.detector.open_alert is None and stream.snapshot_samples == stream.samples:
+                self.positions[name] = stream.position(with_state=False)
+                del self.streams[name]
+                self._counters.add("streams_evicted")
+                _log.info("stream=%s event=evicted samples=%d", name, stream.samples)

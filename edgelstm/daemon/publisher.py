@@ -52,6 +52,8 @@ class Publisher:
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._generation = 0  # of the connection that everything has been published on
         self._on_the_way: dict[Sent, int] = {}  # to the place in the outbox
+        self._urgent: deque[tuple[Outgoing, threading.Semaphore]] = deque()
+        self._urgent_on_the_way: dict[Sent, threading.Semaphore] = {}
         self._cursor = 0  # the last place that was published on this connection
         self._delivered: list[int] = []  # places that are to be deleted
         self._refused = 0  # alerts that the broker did not want on this connection
@@ -102,6 +104,19 @@ class Publisher:
             self._scores.append(Outgoing(topic, payload, "reply"))
         self._wake.set()
 
+    def deliver(self, alerts: Sequence[Outgoing], timeout_s: float) -> bool:
+        """Publish alerts past the outbox, where it cannot be written; return whether the broker has taken them in time."""
+        if not alerts:
+            return True
+        if self.link is None or not self.link.connected:
+            return False
+        taken = threading.Semaphore(0)
+        with self._lock:
+            self._urgent.extend((alert, taken) for alert in alerts)
+        self._wake.set()
+        end_s = time.monotonic() + timeout_s
+        return all(taken.acquire(timeout=max(0.0, end_s - time.monotonic())) for _ in alerts)
+
     def _run(self) -> None:
         try:
             self._work()
@@ -119,6 +134,7 @@ class Publisher:
             self._forget_delivered(outbox)
             if self.link.connected:
                 self._publish_retained()
+                self._publish_urgent()
                 self._publish_alerts(outbox)
                 self._publish_scores()
                 if time.monotonic() >= next_health_s:
@@ -140,6 +156,7 @@ class Publisher:
             if self.link.generation != self._generation:
                 self._generation, self._cursor = self.link.generation, 0
                 self._on_the_way.clear()
+                self._urgent_on_the_way.clear()
                 self._refused = 0
                 self._due = {name: payload for name, (_, payload, _) in self._states.items()}
                 node = {self._topics.status: ONLINE, self._topics.info: self._info()}
@@ -159,6 +176,16 @@ class Publisher:
             self._on_the_way[sent] = message.sequence
             self._cursor = message.sequence
 
+    def _publish_urgent(self) -> None:
+        assert self.link is not None
+        with self._lock:
+            urgent = list(self._urgent)
+            self._urgent.clear()
+        for alert, taken in urgent:
+            sent = self.link.publish(alert.topic, alert.payload, qos=1)
+            if sent is not None:
+                self._urgent_on_the_way[sent] = taken
+
     def _publish_scores(self) -> None:
         assert self.link is not None
         with self._lock:
@@ -173,6 +200,9 @@ class Publisher:
         assert self.link is not None
         while not self.link.published.empty():
             sent, taken = self.link.published.get()
+            waiting = self._urgent_on_the_way.pop(sent, None)
+            if waiting is not None and taken:
+                waiting.release()
             sequence = self._on_the_way.pop(sent, None)
             if sequence is None:
                 continue

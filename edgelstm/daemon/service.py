@@ -59,7 +59,10 @@ def _only_one(path: Path) -> IO[str]:
     """Return the locked file that says that we use its folder; raises UnavailableError where another daemon does."""
     import fcntl  # POSIX only, as the daemon is
 
-    file = open(path, "a")  # noqa: SIM115  it stays open, and the lock with it, until the process ends
+    try:
+        file = open(path, "a")  # noqa: SIM115  it stays open, and the lock with it, until the process ends
+    except OSError as exc:
+        raise UnavailableError(f"{path}: cannot be written: {exc.strerror}; set node.state_dir") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -43,6 +43,7 @@ class Watched:
         self.last_verdict: tuple[int, float, float] | None = None  # time, score, threshold
         self.resumed = False
         self.snapshot_samples = -1
+        self.touched_s = 0.0  # when the last sample came, monotonic
         self.orphan: bytes | None = None  # the last event of an alert that nobody watches over any more
         self._gap_reset_ns = settings.gap_reset_ns
         self._future_ns = int(future_s * 1e9)

@@ -20,11 +20,12 @@ from edgelstm.daemon.inbox import Inbox
 from edgelstm.daemon.intake import Intake
 from edgelstm.daemon.publisher import Publisher
 from edgelstm.daemon.snapshots import Snapshots
+from edgelstm.daemon.suspects import Suspects
 from edgelstm.daemon.topics import Topics, score_payload
 from edgelstm.daemon.watched import Watched
 from edgelstm.errors import EdgeLstmError
 from edgelstm.message import Message
-from edgelstm.outbox import Outbox, Outgoing
+from edgelstm.outbox import Outbox, Outgoing, Position
 from edgelstm.stream import LoadedModel
 from edgelstm.verdict import Verdicts
 
@@ -59,6 +60,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._last_score_s: dict[str, float] = {}
         self._decided: list[tuple[str, Alert]] = []  # by the batch at hand
+        self._unwritten: dict[str, Position] = {}  # since the disk is full
         self._to_save: deque[str] = deque()  # streams whose snapshot is due
 
     def start(self) -> None:
@@ -85,31 +87,43 @@ class Worker:
         durability = self._config.durability
         outbox = Outbox(self._database, durability.outbox_max_bytes, durability.outbox_max_age)
         self.outbox = outbox
+        self._suspects = Suspects(self._database.parent, self._counters)
         if durability.mode != "none":
             self._intake.positions = outbox.positions()
         next_snapshot_s = time.monotonic() + durability.snapshot_interval
         while not self._stopping.is_set():
             batch = self.inbox.take(0.0 if self._to_save else IDLE_S)
-            if batch:
-                self.process(batch, outbox)
+            for part in self._suspects.apart(batch):
+                if self._stopping.is_set():
+                    break
+                if not self._suspects.is_dead_letter(part):
+                    self.process(part, outbox)
+                for message in part:
+                    if message.origin is not None:
+                        message.origin.acknowledge(message)
+                self._suspects.acquit(part)
             if time.monotonic() >= next_snapshot_s and not self._to_save:
+                self._intake.evict_idle(time.monotonic())
                 self._to_save.extend(self.streams)
                 next_snapshot_s = time.monotonic() + durability.snapshot_interval
             self._save_snapshots(SNAPSHOT_SLICE_S)
         self._to_save.extend(self.streams)
         self._save_snapshots(float("inf"))
+        self._suspects.close()
         outbox.close()
 
     def process(self, batch: list[Message], outbox: Outbox) -> None:
-        """Score a batch; commit what it decided and where its streams stand; publish; only then acknowledge it."""
+        """Score a batch, commit what it decided and where its streams stand, publish; then it may be acknowledged."""
         alerts: list[Outgoing] = []
         scores: list[Outgoing] = []
         touched: dict[str, Watched] = {}
+        self._counters.add("messages", len(batch))
+        self._suspects.entering(batch)
         for message in batch:
             self._intake.take(message, touched)
-        self._counters.add("messages", len(batch))
         for stream in touched.values():
             self._score(stream, alerts, scores)
+        self._suspects.left()
         committed = self._commit(outbox, alerts, touched)
         for name, alert in self._decided:  # what the log says is in the database
             _log.info(
@@ -121,9 +135,6 @@ class Worker:
         self._publisher.hand_over(scores, list(touched.values()), alerts=bool(alerts))
         if committed and (self._strict or (alerts and self._config.durability.mode == "alerts")):
             self._until_written(outbox.sync)
-        for message in batch:
-            if message.origin is not None:
-                message.origin.acknowledge(message)
 
     def _score(self, stream: Watched, alerts: list[Outgoing], scores: list[Outgoing]) -> None:
         """Score what a stream gathered; what it decides goes to `alerts`, what it has to tell to `scores`."""
@@ -173,21 +184,31 @@ class Worker:
         if not alerts and not positions:
             return False
         before = dict(outbox.dropped)
-        self._until_written(lambda: outbox.commit(alerts, positions))
+        self._unwritten.update((position.name, position) for position in positions)
+        if not self._until_written(lambda: outbox.commit(alerts, self._unwritten.values()), alerts):
+            return False
+        self._unwritten.clear()
         for event, dropped in outbox.dropped.items():
             if dropped > before[event]:
                 self._counters.add(f"dropped_alerts_{event}", dropped - before[event])
         return True
 
-    def _until_written(self, write: Callable[[], None]) -> None:
-        """Write until it is written: nothing is acknowledged before, so the broker keeps what we cannot."""
+    def _until_written(self, write: Callable[[], None], alerts: list[Outgoing] | None = None) -> bool:
+        """Write until it is written: nothing is acknowledged before, so the broker keeps what we cannot.
+
+        But in `alerts` mode it is enough that the broker has taken the `alerts` themselves: a full disk must not silence
+        us. Then positions wait for the next batch, and False is returned.
+        """
         while True:
             try:
                 write()
-                return
+                return True
             except (sqlite3.Error, OSError) as exc:
                 self._counters.complain("commit_failed", str(self._database), str(exc))
-                if self._stopping.wait(RETRY_S):
+                if alerts is not None and not self._strict and self._publisher.deliver(alerts, RETRY_S):
+                    self._counters.add("alerts_not_stored", len(alerts))
+                    return False
+                if self._stopping.wait(RETRY_S / 10 if alerts else RETRY_S):
                     raise EdgeLstmError(
                         f"{self._database}: could not be written before the stop: {exc}"
                     ) from exc

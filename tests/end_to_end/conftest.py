@@ -25,8 +25,9 @@ def broker(tmp_path, broker_settings):
 def make_daemon(tmp_path, broker):
     made = []
 
-    def make(**options):
-        made.append(Daemon(tmp_path, broker.port, **options))
+    def make(*, port=None, folder=tmp_path, **options):
+        folder.mkdir(exist_ok=True)
+        made.append(Daemon(folder, port or broker.port, **options))
         return made[-1]
 
     yield make

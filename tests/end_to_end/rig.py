@@ -116,6 +116,7 @@ class Daemon:
 
     def __init__(self, folder, port, model=MODEL, extra="", mqtt="", input_extra=""):
         self.folder, self.process = folder, None
+        self.program = ["-m", "edgelstm"]  # or faults.py, which dies where it is told to
         self.log = folder / "daemon.log"
         self.config = folder / "gateway.toml"
         self.config.write_text(
@@ -148,7 +149,7 @@ class Daemon:
         before = self.text().count("link=in event=subscribed")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edgelstm", "run", str(self.config)], stdout=log, stderr=log
+                [sys.executable, *self.program, "run", str(self.config)], stdout=log, stderr=log
             )
         if connected:
             wait_for(
@@ -158,6 +159,16 @@ class Daemon:
 
     def text(self):
         return self.log.read_text() if self.log.exists() else ""
+
+    def counts(self):
+        """Return the counters that the daemon ended with."""
+        pairs = self.text().split("event=stopped ")[-1].splitlines()[0].split()
+        return {name: int(count) for name, count in (pair.split("=") for pair in pairs)}
+
+    def rss_mb(self):
+        """Return the resident memory of the process."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
     def stop(self):
         """Stop as systemd does, and return the exit code."""

@@ -33,16 +33,6 @@ def scores_of(times_ns, values):
     return [verdict.score for verdict in verdicts if verdict is not None]
 
 
-def counts(daemon):
-    """Return the counters that the daemon ended with."""
-    return {
-        name: int(count)
-        for name, count in (
-            pair.split("=") for pair in daemon.text().split("event=stopped ")[-1].splitlines()[0].split()
-        )
-    }
-
-
 def test_a_broker_that_stalls_does_not_hold_the_daemon_back(make_daemon, subscribe, publish, broker):
     seen, daemon = subscribe(), make_daemon().start()
     publish.rows(RECORDING.times_ns[:60], RECORDING.values[:60])
@@ -93,7 +83,7 @@ def test_a_full_disk_holds_samples_back_until_there_is_room(make_daemon, subscri
     assert [score["score"] for score in seen.of("/score")] == wanted
     wait_for(lambda: seen.of("/alert"), what="the alert")
     assert daemon.stop() == 0
-    assert counts(daemon)["commit_failed"] >= 1
+    assert daemon.counts()["commit_failed"] >= 1
 
 
 def test_a_disk_that_stays_full_ends_in_an_error_and_nothing_is_lost(make_daemon, subscribe, publish):
@@ -123,7 +113,7 @@ def test_a_sequence_that_no_database_holds_is_counted(make_daemon, subscribe, pu
     publish.rows(RECORDING.times_ns[:60], RECORDING.values[:60])
     wait_for(lambda: seen.count("/score", 30), what="scores")
     assert daemon.stop() == 0
-    assert counts(daemon)["malformed"] == 1
+    assert daemon.counts()["malformed"] == 1
 
 
 def test_two_daemons_do_not_share_a_folder(make_daemon):
@@ -177,7 +167,7 @@ def test_alerts_of_a_long_outage_come_in_order(make_daemon, subscribe, publish, 
     wait_for(lambda: seen.count("/alert", 1000), what="every alert")
     assert [alert["n"] for alert in seen.of("/alert")] == list(range(1000))
     assert daemon.stop() == 0
-    assert counts(daemon)["alerts_delivered"] == 1000
+    assert daemon.counts()["alerts_delivered"] == 1000
 
 
 def test_a_flood_at_qos_0_is_bounded_and_the_others_go_on(make_daemon, subscribe, publish):
@@ -193,7 +183,7 @@ def test_a_flood_at_qos_0_is_bounded_and_the_others_go_on(make_daemon, subscribe
     wait_for(lambda: seen.count("/score", len(wanted)), 30, what="every score of the stream at QoS 1")
     assert [score["score"] for score in seen.of("/score")] == wanted
     assert daemon.stop() == 0
-    assert counts(daemon)["stream_limit"] > 1000
+    assert daemon.counts()["stream_limit"] > 1000
 
 
 def test_settings_of_the_detector_are_changed_or_refused(make_daemon, subscribe, publish):

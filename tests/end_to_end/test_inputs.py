@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from test_daemon import rounded
 
 import edgelstm
 from edgelstm.alert_payload import timestamp
 from edgelstm.sample import Sample
 from edgelstm_firmware_sim import Fault, record
 from rig import CHANNELS, MODEL, wait_for
+from test_daemon import rounded
 
 RECORDING = record("pump", 30, 5, [Fault("cavitation", 12, 5)])
 TIMES_NS = rounded(RECORDING)

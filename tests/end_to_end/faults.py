@@ -1,0 +1,77 @@
+"""`edgelstm` that dies, hangs or stumbles where $FAULT says: NAME or NAME:N for the N-th time it comes there.
+
+The product has no place for faults; they are put around its functions here, in a process of its own.
+"""
+
+import os
+import signal
+import sys
+import time
+
+from edgelstm import cli, mqtt_link, outbox
+from edgelstm.daemon import intake, snapshots, watched
+
+NAME, _, COUNT = os.environ.get("FAULT", "").partition(":")
+left = int(COUNT or 1)
+
+
+def die():
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def around(owner, name, *, before=None, after=None):
+    original = getattr(owner, name)
+
+    def call(*arguments, **named):
+        if before:
+            before(*arguments, **named)
+        result = original(*arguments, **named)
+        if after:
+            after(*arguments, **named)
+        return result
+
+    setattr(owner, name, call)
+
+
+def with_alerts(_outbox, messages, _positions):
+    if messages:
+        die()
+
+
+def poisonous(_intake, message, _touched):
+    if b"poison" in message.payload:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def broken(_watched):
+    raise RuntimeError("a bug in scoring")
+
+
+def stall(*_):
+    time.sleep(3600)
+
+
+def callback_raises(*_):
+    raise RuntimeError("a bug in a callback")
+
+
+FAULTS = {
+    "before-commit": lambda: around(outbox.Outbox, "commit", before=with_alerts),
+    "after-commit": lambda: around(outbox.Outbox, "commit", after=with_alerts),
+    "before-acknowledge": lambda: around(mqtt_link.Link, "acknowledge", before=lambda *_: die()),
+    "after-publish": lambda: around(outbox.Outbox, "delete", before=lambda *_: die()),
+    "after-delete": lambda: around(outbox.Outbox, "delete", after=lambda *_: die()),
+    "during-snapshot": lambda: around(snapshots.os, "replace", before=lambda *_: die()),
+    "poison": lambda: around(intake.Intake, "take", before=poisonous),
+    "exception": lambda: around(watched.Watched, "_push", before=lambda *_: broken(None)),
+    "stalled-worker": lambda: around(watched.Watched, "_push", before=stall),
+    "callback": lambda: around(mqtt_link.Link, "_received", before=callback_raises),
+}
+
+if __name__ == "__main__":
+    if NAME:
+        FAULTS[NAME]()
+    sys.exit(cli.main())

@@ -14,6 +14,7 @@ import msgspec
 from edgelstm.detector_settings import DetectorSettings
 from edgelstm.layers import INPUT, Dense, Gru, Layer, Lstm, RowProduct
 from edgelstm.layers.activation import ACTIVATIONS
+from edgelstm.layers.graph import sources_of
 from edgelstm.layers.products import COLUMN_BLOCK
 
 __all__ = [
@@ -93,4 +94,12 @@ class Model:
 
     def sources_of(self, number: int) -> tuple[str, ...]:
         """Return the names of what layer `number` reads."""
-        return self.layers[number].sources or (self.layers[number - 1].name if number else INPUT,)
+        return sources_of(self.layers, number)
+
+    @property
+    def latency(self) -> int:
+        """How many samples the output is late, on the longest way to it."""
+        late = {INPUT: 0}
+        for number, layer in enumerate(self.layers):
+            late[layer.name] = layer.latency + max(late[source] for source in self.sources_of(number))
+        return max(late[head] for head in self.head_names)

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 
 from edgelstm.layers import INPUT
 from edgelstm.layers.bounds import MAX_UNITS, MAX_WEIGHT_SUM, require
+from edgelstm.layers.graph import MAX_LAYERS, check_layers
 from edgelstm.model import Channel, Model
 
 __all__ = ["MAX_CHANNELS", "MAX_LAYERS", "MAX_UNITS", "MAX_WEIGHT_SUM", "check"]
 
-MAX_LAYERS = 64
 MAX_CHANNELS = 4096
-MAX_PERIOD = 1 << 20
 GAIN_RANGE = (2.0**-64, 2.0**64)
 
 
@@ -26,29 +25,14 @@ def check(model: Model) -> None:
         1 <= len(model.channels) <= MAX_CHANNELS,
         f"{len(model.channels)} channels, expected 1 to {MAX_CHANNELS}",
     )
-    require(1 <= len(model.layers) <= MAX_LAYERS, f"{len(model.layers)} layers, expected 1 to {MAX_LAYERS}")
     _unique("channel", [channel.name for channel in model.channels])
     _unique("output", [output.name for output in model.outputs])
-    _unique("layer", [layer.name for layer in model.layers])
     for channel in model.channels:
         _check_channel(channel)
     for output in model.outputs:
         finite = math.isfinite(output.scale) and 2.0**-126 <= output.scale <= 2.0**96
         require(finite, f'output "{output.name}": scale is {output.scale}, expected 2**-126 to 2**96')
-    units = {INPUT: len(model.channels)}
-    for number, layer in enumerate(model.layers):
-        where = f'layer "{layer.name}"'
-        require(layer.name != INPUT, f"{where}: the name is taken by the channels")
-        for source in model.sources_of(number):
-            require(source in units, f'{where}: reads "{source}", which is no layer before it')
-        require(
-            1 <= layer.period <= MAX_PERIOD, f"{where}: period is {layer.period}, expected 1 to {MAX_PERIOD}"
-        )
-        require(
-            0 <= layer.phase < layer.period, f"{where}: phase is {layer.phase}, expected less than its period"
-        )
-        layer.check([units[source] for source in model.sources_of(number)])
-        units[layer.name] = layer.units
+    units = check_layers(model.layers, len(model.channels))
     for head in model.head_names:
         require(head in units and head != INPUT, f'an output is to come from "{head}", which is no layer')
     leaving = sum(units[head] for head in model.head_names)

@@ -206,6 +206,25 @@ class Builder:
             self.copy(held_wide, wide)
         return replace(held, exact=vector.exact)
 
+    @contextmanager
+    def loop(self, times: int) -> Iterator[int]:
+        """Repeat what is added inside, with a counter in scratch; state that it makes begins anew with every loop."""
+        fields, word, at = len(self.state_fields), self.state_words, len(self.operations)
+        self.operation(op.RESET)
+        counter = self.scratch(1)
+        self.operation(op.LOOP, counter)
+        body = len(self.operations)
+        yield counter
+        self.operation(op.END_LOOP, counter, times, len(self.operations) - body + 1)
+        initial = np.zeros(self.state_words, np.int32)
+        for number, state_field in enumerate(self.state_fields[fields:], fields):
+            if state_field.initial is not None:
+                _field_of(initial, state_field)[:] = state_field.initial
+            self.state_fields[number] = replace(state_field, lasting=False)
+        self.operations[at] += [word, self.state_words - word, self.constant(initial[word:])]
+        if self.state_words == word:  # nothing to begin anew
+            del self.operations[at]
+
     def ring(
         self, source: Vector, rows: int, initial: NDArray[np.int16] | None = None
     ) -> tuple[int, int, int, int]:

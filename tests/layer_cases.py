@@ -17,6 +17,7 @@ from edgelstm.layers import (
     Pool,
     Rnn,
     Select,
+    Window,
 )
 from edgelstm_converters.layers import (
     FloatAdd,
@@ -32,6 +33,8 @@ from edgelstm_converters.layers import (
     FloatPool,
     FloatRnn,
     FloatSelect,
+    FloatWindow,
+    bidirectional,
 )
 from factories import random_product
 
@@ -75,6 +78,22 @@ def _projected(make, columns, units, **options):
 def _pair(make, columns, units):
     first = Dense("a", make.rows(units, columns), "tanh", sources=("input",))
     return first, Rnn("b", make.rows(units, columns), make.rows(units, units), sources=("input",))
+
+
+def _hierarchy(make, columns, units):
+    """Two bidirectional layers with pooling between: the upper one runs at every second row."""
+
+    def rnn(name, columns, sources, **timing):
+        return Rnn(name, make.rows(units, columns), make.rows(units, units), sources=sources, **timing)
+
+    return (
+        rnn("f1", columns, ("input",)),
+        rnn("b1", columns, ("input",)),
+        Concat("c1", (units, units), sources=("f1", "b1")),
+        Pool("p1", "max", 2, make.elements(2 * units), stride=2, due=1),
+        rnn("f2", 2 * units, ("p1",), period=2, phase=1),
+        rnn("b2", 2 * units, ("p1",), period=2, phase=0),
+    )
 
 
 INTEGER_CASES = {
@@ -155,6 +174,30 @@ INTEGER_CASES = {
     "embedding": lambda m, c, u: (
         Select("s", 0, 1),
         Embedding("l", m.int16(9, u), ElementProduct(*np.int32([[2**26], [6], [2**18]]))),
+    ),
+    "window": lambda m, c, u: (
+        Window("l", 6, (*_lstm(m, c, u, initial_cell=m.words(2**29, u)),), ("l",), (5,)),
+    ),
+    "window bidirectional": lambda m, c, u: (
+        Window(
+            "l",
+            7,
+            (
+                Gru("f", m.rows(3 * u, c), m.rows(3 * u, u)),
+                Rnn("b", m.rows(u, c), m.rows(u, u), sources=("input",)),
+            ),
+            ("f", "b"),
+            (4, 4),
+            backward=("b",),
+            lookahead=2,
+            hop=3,
+            due=1,
+            initial=m.int16(c),
+        ),
+        Dense("d", m.rows(3, 2 * u), period=3, phase=1),
+    ),
+    "window hierarchical": lambda m, c, u: (
+        Window("l", 8, _hierarchy(m, c, u), ("f2", "b2"), (7, 1), backward=("b1", "b2")),
     ),
 }
 """Name, which begins with the kind, to a function (Integers, columns, units) -> layers."""
@@ -253,6 +296,23 @@ FLOAT_CASES = {
         FloatSelect("s", 0, 1, c),
         FloatEmbedding("l", m(7, 5)),
         FloatDense("d", m(4, 5), m(4)),
+    ),
+    "window": lambda m, c: (FloatWindow("l", c, 10, _float_lstm(m, c), ("l",), (9,)),),
+    "window bidirectional": lambda m, c: (
+        bidirectional(
+            "l", *_float_lstm(m, c), FloatGru("b", m(36, c), m(36, 12), m(36), m(36)), 9, lookahead=3, hop=2
+        ),
+        FloatDense("d", m(4, 24), m(4), period=2),
+    ),
+    "window of channels": lambda m, c: (
+        FloatWindow(
+            "l",
+            c,
+            5,
+            (FloatNormalization("n", "layer", m(c), m(c)), FloatConv1d("k", m(6, c, 2), m(6), 1, "relu")),
+            ("k",),
+            (4,),
+        ),
     ),
 }
 """Name, which begins with the kind, to a function (Floats, columns) -> float layers."""

@@ -18,7 +18,8 @@ from edgelstm.model import Model, Output, Provenance
 from edgelstm.model_check import check
 from edgelstm.sources import recording
 from edgelstm_converters import quantize, readers, report
-from edgelstm_converters.float_model import FloatModel, with_folded_affine, with_plain_sources
+from edgelstm_converters.float_model import FloatModel, with_folded_affine
+from edgelstm_converters.layers.graph import quantize_layers, with_plain_sources
 from edgelstm_converters.scaling import Scaling, fold, read_scaling
 
 FEWEST_SAMPLES = 20
@@ -95,7 +96,8 @@ def convert_with_report(
     if scaling is not None:
         table = read_scaling(Path(scaling)) if isinstance(scaling, str | Path) else scaling
         float_model = fold(float_model, table, names, output_names)
-    float_model = with_plain_sources(with_folded_affine(float_model))
+    float_model = with_folded_affine(float_model)
+    float_model = replace(float_model, layers=with_plain_sources(float_model.layers, float_model.inputs))
     model, expected, scales = _quantize(float_model, x, names, output_names, units or {})
     layer_errors = report.measure(model, x, expected, scales)
     exact = _of_heads(float_model, expected)
@@ -187,17 +189,8 @@ def _quantize(
                 f'layer "{layer.name}" gives numbers that are not finite for the calibration samples'
             )
     channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), x)
-    vectors, found = {INPUT: quantize.vector_of(channels)}, []
-    sources = [float_model.sources_of(number) for number in range(len(float_model.layers))]
-    read = {source for names_read in sources for source in names_read}
     values = {INPUT: x, **dict(zip((layer.name for layer in float_model.layers), expected, strict=True))}
-    for layer, names_read in zip(float_model.layers, sources, strict=True):
-        inputs, reach = [vectors[name] for name in names_read], float(np.abs(values[layer.name]).max())
-        seen = [values[name][layer.phase :: layer.period] for name in names_read]
-        quantised = layer.quantize(inputs, seen, reach, read=layer.name in read)
-        timing: dict[str, Any] = {"sources": layer.sources, "period": layer.period, "phase": layer.phase}
-        found.append(replace(quantised, layer=replace(quantised.layer, **timing)))
-        vectors[layer.name] = quantised.vector
+    found = quantize_layers(float_model.layers, quantize.vector_of(channels), values)
     scales = [quantised.scale for quantised in found]
     by_name = {layer.name: scale for layer, scale in zip(float_model.layers, scales, strict=True)}
     leaving = np.concatenate([by_name[head] for head in float_model.head_names])

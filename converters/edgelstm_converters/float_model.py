@@ -12,6 +12,7 @@ import numpy as np
 from edgelstm.layers import INPUT
 from edgelstm_converters.layers import FloatAffine, FloatDense, FloatGru, FloatLayer, FloatLstm
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, Floats, held
+from edgelstm_converters.layers.graph import sources_of
 
 __all__ = ["ACTIVATIONS", "FloatDense", "FloatGru", "FloatLayer", "FloatLstm", "FloatModel", "Floats"]
 
@@ -38,7 +39,7 @@ class FloatModel:
 
     def sources_of(self, number: int) -> tuple[str, ...]:
         """Return the names of what layer `number` reads."""
-        return self.layers[number].sources or (self.layers[number - 1].name if number else INPUT,)
+        return sources_of(self.layers, number)
 
     def run(self, x: Floats) -> Floats:
         """Return the outputs for every sample of (samples, inputs), state carried from sample to sample."""
@@ -78,29 +79,3 @@ def with_folded_affine(model: FloatModel) -> FloatModel:
     kept = [by_name[layer.name] for layer in layers if layer.name not in renamed]
     explicit = [replace(layer, sources=sources[layer.name]) for layer in kept]
     return replace(model, layers=tuple(explicit)) if renamed else model
-
-
-def with_plain_sources(model: FloatModel) -> FloatModel:
-    """Return the model with a layer of its own that rescales where one reads values in steps that differ.
-
-    The channels, and what is put together of several layers, come in steps and offsets of their own; products of rows take
-    that in, but not every family can.
-    """
-    layers: list[FloatLayer] = []
-    units, plain = {INPUT: model.inputs}, {INPUT: False}
-    for number, layer in enumerate(model.layers):
-        sources = list(model.sources_of(number))
-        for position, source in enumerate(sources if layer.needs_plain else ()):
-            if not plain[source]:
-                name = f"{source} for {layer.name}"
-                one, none = np.ones(units[source], np.float32), np.zeros(units[source], np.float32)
-                if name not in units:
-                    rescaled = FloatAffine(name, one, none, sources=(source,))
-                    layers.append(replace(rescaled, period=layer.period, phase=layer.phase))
-                    units[name] = units[source]
-                sources[position] = name
-        layers.append(
-            replace(layer, sources=tuple(sources)) if tuple(sources) != model.sources_of(number) else layer
-        )
-        units[layer.name], plain[layer.name] = layer.units, layer.plain
-    return replace(model, layers=tuple(layers))

@@ -81,10 +81,10 @@ def table(model: Model) -> Iterator[str]:
     """Yield the lines of the report that `edgelstm convert` prints."""
     by_name = {errors.layer: errors for errors in model.provenance.layers}
     width = max(5, *(len(layer.name) for layer in model.layers))
-    yield f"  {'layer':{width}}  {'kind':5}  {'units':>5}  {'weights':>8}  {'SNR':>8}  {'max error':>9}  saturated"
+    yield f"  {'layer':{width}}  {'kind':13}  {'units':>5}  {'weights':>8}  {'SNR':>8}  {'max error':>9}  saturated"
     for layer in model.layers:
         found = by_name[layer.name]
         yield (
-            f"  {layer.name:{width}}  {layer.kind:5}  {layer.units:5d}  {layer.weight_count:8d}  "
+            f"  {layer.name:{width}}  {layer.kind:13}  {layer.units:5d}  {layer.weight_count:8d}  "
             f"{found.snr_db:5.1f} dB  {found.max_error:9.2g}  {found.saturated:9d}"
         )

@@ -55,6 +55,7 @@ def _facts(model: Model) -> dict[str, Any]:
             }
             for layer in model.layers
         ],
+        "latency": model.latency,
         "macs": sum(layer.weight_count for layer in model.layers),
         "provenance": msgspec.to_builtins(model.provenance),
         "detector": msgspec.to_builtins(model.detector_settings) if model.detector_settings else None,
@@ -75,15 +76,17 @@ def _print(path: str, facts: dict[str, Any]) -> None:
         low, high = channel["offset"] - reach, channel["offset"] + reach
         print(f"  {channel['name']:{width}}  {channel['unit']:8}  {low:.4g} to {high:.4g}")
     print(f"  outputs: {', '.join(output['name'] for output in facts['outputs'])}")
+    if facts["latency"]:
+        print(f"  latency: an output belongs to the sample {facts['latency']} before the newest")
     print()
     width = max(5, *(len(layer["name"]) for layer in facts["layers"]))
-    print(f"  {'layer':{width}}  {'kind':5}  {'units':>5}  {'weights':>8}  {'SNR':>8}  {'max error':>9}")
+    print(f"  {'layer':{width}}  {'kind':13}  {'units':>5}  {'weights':>8}  {'SNR':>8}  {'max error':>9}")
     for layer in facts["layers"]:
         measured = "unknown"
         if layer["snr_db"] is not None:
             measured = f"{layer['snr_db']:5.1f} dB  {layer['max_error']:9.2g}"
         print(
-            f"  {layer['name']:{width}}  {layer['kind']:5}  {layer['units']:5d}  {layer['macs']:8d}  {measured:>8}"
+            f"  {layer['name']:{width}}  {layer['kind']:13}  {layer['units']:5d}  {layer['macs']:8d}  {measured:>8}"
         )
     if provenance["output_snr_db"] is not None:
         print(

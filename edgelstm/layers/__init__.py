@@ -15,6 +15,7 @@ from edgelstm.layers.merge import Add, Concat, Multiply, Select
 from edgelstm.layers.normalization import Normalization
 from edgelstm.layers.products import ElementProduct, RowProduct
 from edgelstm.layers.rnn import Rnn
+from edgelstm.layers.window import Window
 
 __all__ = [
     "FAMILIES",
@@ -35,6 +36,7 @@ __all__ = [
     "Rnn",
     "RowProduct",
     "Select",
+    "Window",
 ]
 
 _ALL: tuple[type[Layer], ...] = (
@@ -51,5 +53,6 @@ _ALL: tuple[type[Layer], ...] = (
     Pool,
     Normalization,
     Embedding,
+    Window,
 )
 FAMILIES: dict[str, type[Layer]] = {family.kind: family for family in _ALL}

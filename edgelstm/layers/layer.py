@@ -48,6 +48,11 @@ class Layer(ABC):
         """Add its state, constants and operations to a program; return where its output stands."""
 
     @property
+    def latency(self) -> int:
+        """How many samples its output is late."""
+        return 0
+
+    @property
     def weight_count(self) -> int:
         """Int8 weights that a step reads, each in one multiply-add."""
         values = (getattr(self, each.name) for each in dataclasses.fields(self))

@@ -60,7 +60,10 @@ FIRST_SELDOM = 12
     POOL,
     NORMALIZE,
     LOOKUP,
-) = range(FIRST_SELDOM, FIRST_SELDOM + 10)
+    LOAD_ROW,
+    STORE_ROW,
+    RESET,
+) = range(FIRST_SELDOM, FIRST_SELDOM + 13)
 
 SELDOM: dict[int, tuple[str, str]] = {
     COPY: ("elementwise", "copy"),
@@ -73,6 +76,9 @@ SELDOM: dict[int, tuple[str, str]] = {
     POOL: ("ring", "pool"),
     NORMALIZE: ("normalize", "normalize"),
     LOOKUP: ("lookup", "lookup"),
+    LOAD_ROW: ("rows", "load_row"),
+    STORE_ROW: ("rows", "store_row"),
+    RESET: ("rows", "reset"),
 }
 """Module (of `kernels` and of `reference`) and name of every seldom operation."""
 

@@ -3,6 +3,8 @@
 Within 1e-5, and 1e-4 after a thousand steps, of the largest output where that is above 1.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from layer_cases import FLOAT_CASES, Floats
@@ -20,6 +22,8 @@ from edgelstm_converters.layers import (
     FloatNormalization,
     FloatPool,
     FloatRnn,
+    FloatWindow,
+    bidirectional,
 )
 
 SAMPLES, INPUTS = 1200, 3
@@ -232,3 +236,55 @@ def test_an_embedding_is_that_of_torch():
     with torch.no_grad():
         exact = module(torch.from_numpy(numbers)).numpy()
     np.testing.assert_array_equal(layer.run(numbers[:, None].astype(np.float32)), exact)
+
+
+def layers_of(torch, module, names):
+    """The two directions of a bidirectional torch LSTM, as layers of these names."""
+    parts = {name: value.detach().numpy() for name, value in module.named_parameters()}
+    for name, ending in zip(names, ("", "_reverse"), strict=True):
+        bias = parts[f"bias_ih_l0{ending}"] + parts[f"bias_hh_l0{ending}"]
+        yield FloatLstm(name, parts[f"weight_ih_l0{ending}"], parts[f"weight_hh_l0{ending}"], bias)
+
+
+def windows_of(x, length):
+    return np.lib.stride_tricks.sliding_window_view(x, length, axis=0).transpose(0, 2, 1).copy()
+
+
+@pytest.mark.parametrize(("lookahead", "hop"), [(None, 1), (0, 1), (3, 1), (8, 4)])
+def test_a_bidirectional_layer_is_torchs_on_every_window(lookahead, hop):
+    """The output at sample t is what torch gives for the samples up to t, at the row `lookahead` before the last."""
+    torch, length = pytest.importorskip("torch"), 9
+    module = torch.nn.LSTM(INPUTS, 6, bidirectional=True, batch_first=True)
+    layer = bidirectional("l", *layers_of(torch, module, "fb"), length, lookahead=lookahead, hop=hop)
+    with torch.no_grad():
+        exact = module(torch.from_numpy(windows_of(X, length)))[0].numpy()
+    if lookahead is None:
+        expected = np.concatenate([exact[:, -1, :6], exact[:, 0, 6:]], axis=1)
+    else:
+        expected = exact[:, length - 1 - lookahead]
+    assert layer.due == (length - 1) % hop
+    assert_same(layer.run(X)[length - 1 :: hop], expected[::hop])
+
+
+def test_two_bidirectional_layers_with_pooling_between_are_torchs():
+    torch, length = pytest.importorskip("torch"), 8
+    lower = torch.nn.LSTM(INPUTS, 6, bidirectional=True, batch_first=True)
+    upper = torch.nn.LSTM(12, 5, bidirectional=True, batch_first=True)
+    f1, b1 = layers_of(torch, lower, ("f1", "b1"))
+    f2, b2 = layers_of(torch, upper, ("f2", "b2"))
+    layers = (
+        replace(f1, sources=("input",)),
+        replace(b1, sources=("input",)),
+        FloatConcat("c", (6, 6), sources=("f1", "b1")),
+        FloatPool("p", "max", 12, 2, stride=2, due=1),
+        replace(f2, sources=("p",), period=2, phase=1),
+        replace(b2, sources=("p",), period=2, phase=0),
+    )
+    layer = FloatWindow("l", INPUTS, length, layers, ("f2", "b2"), (7, 1), backward=("b1", "b2"))
+    with torch.no_grad():
+        pooled = torch.nn.functional.max_pool1d(
+            lower(torch.from_numpy(windows_of(X, length)))[0].transpose(1, 2), 2
+        )
+        exact = upper(pooled.transpose(1, 2))[0].numpy()
+    expected = np.concatenate([exact[:, -1, :5], exact[:, 0, 5:]], axis=1)
+    assert_same(layer.run(X)[length - 1 :], expected)

@@ -16,6 +16,7 @@ from edgelstm.stream import LoadedModel
 from edgelstm_converters.conversion import convert_with_report
 from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.layers import FLOAT_FAMILIES
+from edgelstm_converters.layers.graph import sources_of
 from edgelstm_converters.quantize import quantize_channels
 from edgelstm_converters.readers import Reading
 
@@ -121,23 +122,24 @@ def with_rounded_weights(model, x):
     """The model with its matrices rounded as int8 rows are, and nothing else."""
     gains = np.array([channel.gain for channel in quantize_channels(("a", "b", "c"), ("",) * 3, x)])
 
-    def rounded(layer, number):
+    def rounded(layer, sources):
         changes = {}
         for field in dataclasses.fields(layer):
             value = getattr(layer, field.name)
+            if field.name == "layers":
+                changes["layers"] = all_rounded(value)
             if not isinstance(value, np.ndarray) or not field.name.endswith("weights"):
                 continue
-            of_channels = model.sources_of(number) == ("input",) and field.name in (
-                "weights",
-                "input_weights",
-            )
+            of_channels = sources == ("input",) and field.name in ("weights", "input_weights")
             step = 1.0 / gains.reshape(-1, *[1] * (value.ndim - 2)) if of_channels else 1.0
             scale = np.abs(value * step).max(axis=tuple(range(1, value.ndim)), keepdims=True) / 127
             changes[field.name] = (np.rint(value * step / scale) * scale / step).astype(np.float32)
         return dataclasses.replace(layer, **changes)
 
-    layers = tuple(rounded(layer, number) for number, layer in enumerate(model.layers))
-    return dataclasses.replace(model, layers=layers)
+    def all_rounded(layers):
+        return tuple(rounded(layer, sources_of(layers, number)) for number, layer in enumerate(layers))
+
+    return dataclasses.replace(model, layers=all_rounded(model.layers))
 
 
 @pytest.mark.parametrize("case", FLOAT_CASES)

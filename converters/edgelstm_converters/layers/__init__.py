@@ -13,6 +13,7 @@ from edgelstm_converters.layers.lstm import FloatLstm
 from edgelstm_converters.layers.merge import FloatAdd, FloatConcat, FloatMultiply, FloatSelect
 from edgelstm_converters.layers.normalization import FloatNormalization
 from edgelstm_converters.layers.rnn import FloatRnn
+from edgelstm_converters.layers.window import FloatWindow, bidirectional
 
 __all__ = [
     "FLOAT_FAMILIES",
@@ -30,11 +31,13 @@ __all__ = [
     "FloatPool",
     "FloatRnn",
     "FloatSelect",
+    "FloatWindow",
     "Quantised",
+    "bidirectional",
 ]
 
 _ALL: tuple[type[FloatLayer], ...] = (
     FloatLstm, FloatGru, FloatRnn, FloatDense, FloatAffine, FloatConcat, FloatSelect, FloatAdd, FloatMultiply, FloatConv1d,
-    FloatPool, FloatNormalization, FloatEmbedding,
+    FloatPool, FloatNormalization, FloatEmbedding, FloatWindow,
 )  # fmt: skip
 FLOAT_FAMILIES: dict[str, type[FloatLayer]] = {family.kind: family for family in _ALL}

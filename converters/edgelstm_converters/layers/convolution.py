@@ -59,9 +59,9 @@ class FloatConv1d(FloatLayer):
 
     def run(self, *sources: Floats) -> Floats:
         reach = (self.taps - 1) * self.dilation
-        padded = _with_history(sources[0], reach, self.before)
+        padded = with_history(sources[0], reach, self.before)
         parts = [padded[tap * self.dilation :][: len(sources[0])] for tap in range(self.taps)]
-        y = ACTIVATIONS[self.activation](np.concatenate(parts, axis=1) @ self.matrix.T + self.bias)
+        y = ACTIVATIONS[self.activation](np.concatenate(parts, axis=-1) @ self.matrix.T + self.bias)
         return held(y[self.due :: self.stride], self.stride, self.due, len(y))
 
     def with_scaled_input(self, mean: Floats, std: Floats) -> FloatConv1d:
@@ -134,9 +134,9 @@ class FloatPool(FloatLayer):
     def run(self, *sources: Floats) -> Floats:
         x = sources[0]
         fill = np.full(self.width, -np.inf if self.mode == "max" else 0.0, np.float32)
-        padded = _with_history(x, self.window - 1, fill)
+        padded = with_history(x, self.window - 1, fill)
         windows = np.lib.stride_tricks.sliding_window_view(padded, self.window, axis=0)
-        y = windows.max(axis=2) if self.mode == "max" else windows.mean(axis=2, dtype=np.float32)
+        y = windows.max(axis=-1) if self.mode == "max" else windows.mean(axis=-1, dtype=np.float32)
         return held(y[self.due :: self.stride], self.stride, self.due, len(x))
 
     def quantize(
@@ -166,9 +166,10 @@ class FloatPool(FloatLayer):
         return Quantised(layer, Vector.uniform(self.width, 2.0**-exponent), scale)
 
 
-def _with_history(x: Floats, rows: int, before: Floats | None) -> Floats:
-    fill = np.zeros(x.shape[1], np.float32) if before is None else before
-    return np.concatenate([np.tile(fill, (rows, 1)), x])
+def with_history(x: Floats, rows: int, before: Floats | None) -> Floats:
+    """Return `x` with `rows` samples of `before`, or of zeros, in front."""
+    fill = np.zeros(x.shape[-1], np.float32) if before is None else before
+    return np.concatenate([np.broadcast_to(fill, (rows, *x.shape[1:])), x])
 
 
 def before_first(source: Vector, before: Floats | None) -> NDArray[np.int16] | None:

@@ -30,7 +30,7 @@ class FloatEmbedding(FloatLayer):
         return int(self.table.shape[1])
 
     def run(self, *sources: Floats) -> Floats:
-        rows = np.floor(sources[0][:, 0].astype(np.float64) + 0.5)
+        rows = np.floor(sources[0][..., 0].astype(np.float64) + 0.5)
         return self.table[np.clip(rows, 0, len(self.table) - 1).astype(np.int64)]
 
     def quantize(

@@ -53,7 +53,10 @@ class FloatLayer(ABC):
 
     @abstractmethod
     def run(self, *sources: Floats) -> Floats:
-        """Return (samples, units) for every source's (samples, values), from the initial state on."""
+        """Return (samples, units) for every source's (samples, values), from the initial state on.
+
+        Several streams at once are (samples, streams, values).
+        """
 
     @abstractmethod
     def quantize(
@@ -84,7 +87,7 @@ def held(y: Floats, period: int, phase: int, samples: int) -> Floats:
     """Return what stands at an output at every one of `samples`: zero before it first runs, then the last of `y`."""
     if period == 1:
         return y
-    found = np.zeros((samples, y.shape[1]), np.float32)
+    found = np.zeros((samples, *y.shape[1:]), np.float32)
     found[phase:] = np.repeat(y, period, axis=0)[: samples - phase]
     return found
 

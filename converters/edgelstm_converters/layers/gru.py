@@ -37,14 +37,16 @@ class FloatGru(FloatLayer):
         hidden = np.zeros(h, np.float32)
         parts = sources[0] @ self.input_weights.T + self.input_bias
         gates, new = self.hidden_weights[: 2 * h], self.hidden_weights[2 * h :]
-        y = np.empty((len(parts), h), np.float32)
+        y = np.empty((*parts.shape[:-1], h), np.float32)
         for t, part in enumerate(parts):
-            r, u = np.split(sigmoid(part[: 2 * h] + gates @ hidden + self.hidden_bias[: 2 * h]), 2)
+            r, u = np.split(
+                sigmoid(part[..., : 2 * h] + hidden @ gates.T + self.hidden_bias[: 2 * h]), 2, axis=-1
+            )
             if self.reset_after:
-                recurrent = r * (new @ hidden + self.hidden_bias[2 * h :])
+                recurrent = r * (hidden @ new.T + self.hidden_bias[2 * h :])
             else:
-                recurrent = new @ (r * hidden) + self.hidden_bias[2 * h :]
-            n = np.tanh(part[2 * h :] + recurrent)
+                recurrent = (r * hidden) @ new.T + self.hidden_bias[2 * h :]
+            n = np.tanh(part[..., 2 * h :] + recurrent)
             y[t] = hidden = n + u * (hidden - n)
         return y
 

@@ -77,10 +77,10 @@ class FloatLstm(FloatLayer):
         gate, squash = ACTIVATIONS[self.gate_activation], ACTIVATIONS[self.cell_activation]
         output = ACTIVATIONS[self.output_activation]
         parts = x @ self.input_weights.T + self.bias
-        y = np.empty((len(parts), self.units), np.float32)
-        outputs = np.empty((len(parts), self.cells), np.float32)
+        y = np.empty((*parts.shape[:-1], self.units), np.float32)
+        outputs = np.empty((*parts.shape[:-1], self.cells), np.float32)
         for t, part in enumerate(parts):
-            z = np.split(part + self.hidden_weights @ hidden, self.gates)
+            z = np.split(part + hidden @ self.hidden_weights.T, self.gates, axis=-1)
             i = gate(z[0] + peephole[0] * cell)
             f = np.float32(1.0) - i if self.coupled else gate(z[1] + peephole[1] * cell)
             cell = f * cell + i * squash(z[-2])
@@ -88,7 +88,7 @@ class FloatLstm(FloatLayer):
                 cell = np.clip(cell, np.float32(-self.cell_clip), np.float32(self.cell_clip))
             hidden = outputs[t] = gate(z[-1] + peephole[-1] * cell) * output(cell)
             if self.projection_weights is not None:
-                hidden = self.projection_weights @ hidden + _or_zeros(self.projection_bias, self.units)
+                hidden = hidden @ self.projection_weights.T + _or_zeros(self.projection_bias, self.units)
             y[t] = hidden
         return y, outputs
 

@@ -38,7 +38,7 @@ class FloatConcat(FloatLayer):
         return sum(self.widths)
 
     def run(self, *sources: Floats) -> Floats:
-        return np.concatenate(sources, axis=1)
+        return np.concatenate(sources, axis=-1)
 
     def quantize(
         self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
@@ -75,7 +75,7 @@ class FloatSelect(FloatLayer):
         return self.count
 
     def run(self, *sources: Floats) -> Floats:
-        return sources[0][:, self.first : self.first + self.count]
+        return sources[0][..., self.first : self.first + self.count]
 
     def quantize(
         self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool

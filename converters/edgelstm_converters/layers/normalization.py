@@ -42,8 +42,8 @@ class FloatNormalization(FloatLayer):
     def run(self, *sources: Floats) -> Floats:
         x, epsilon = sources[0], np.float32(self.epsilon)
         if self.mode == "layer":
-            x = x - x.mean(axis=1, keepdims=True)
-        square = np.square(x).mean(axis=1, keepdims=True)
+            x = x - x.mean(axis=-1, keepdims=True)
+        square = np.square(x).mean(axis=-1, keepdims=True)
         size = np.sqrt(square + epsilon)
         if self.mode == "l2":
             size = np.maximum(np.sqrt(square * np.float32(self.units)), epsilon)

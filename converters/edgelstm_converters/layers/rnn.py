@@ -37,9 +37,9 @@ class FloatRnn(FloatLayer):
     def run(self, *sources: Floats) -> Floats:
         hidden = np.zeros(self.units, np.float32) if self.initial_hidden is None else self.initial_hidden
         activation, parts = ACTIVATIONS[self.activation], sources[0] @ self.input_weights.T + self.bias
-        y = np.empty((len(parts), self.units), np.float32)
+        y = np.empty((*parts.shape[:-1], self.units), np.float32)
         for t, part in enumerate(parts):
-            y[t] = hidden = activation(part + self.hidden_weights @ hidden)
+            y[t] = hidden = activation(part + hidden @ self.hidden_weights.T)
         return y
 
     def with_scaled_input(self, mean: Floats, std: Floats) -> FloatRnn:

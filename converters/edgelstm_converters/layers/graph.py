@@ -1,0 +1,68 @@
+"""Float layers that read each other: who reads what, and their quantisation one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from edgelstm.layers import INPUT
+from edgelstm_converters.layers.affine import FloatAffine
+from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised
+from edgelstm_converters.quantize import Vector
+
+
+def sources_of(layers: Sequence[FloatLayer], number: int) -> tuple[str, ...]:
+    """Return the names of what layer `number` reads: its `sources`, or the layer before it."""
+    return layers[number].sources or (layers[number - 1].name if number else INPUT,)
+
+
+def quantize_layers(
+    layers: Sequence[FloatLayer],
+    source: Vector,
+    values: Mapping[str, Floats],
+    kept: frozenset[str] = frozenset(),
+) -> list[Quantised]:
+    """Quantise layers in order.
+
+    source  how what `input` names is to be read
+    values  what calibration gave at `input` and at every layer, by name: (samples, values)
+    kept    names of layers whose int16 output is needed also where none of these reads it
+    """
+    vectors, found = {INPUT: source}, []
+    sources = [sources_of(layers, number) for number in range(len(layers))]
+    read = kept.union(*sources)
+    for layer, names in zip(layers, sources, strict=True):
+        reach = float(np.abs(values[layer.name]).max())
+        seen = [values[name][layer.phase :: layer.period] for name in names]
+        quantised = layer.quantize([vectors[name] for name in names], seen, reach, read=layer.name in read)
+        timed = replace(quantised.layer, sources=layer.sources, period=layer.period, phase=layer.phase)
+        found.append(replace(quantised, layer=timed))
+        vectors[layer.name] = quantised.vector
+    return found
+
+
+def with_plain_sources(layers: Sequence[FloatLayer], inputs: int) -> tuple[FloatLayer, ...]:
+    """Return the layers with one that rescales in front of each that cannot read values in steps that differ.
+
+    The channels, and what is put together of several layers, come in steps and offsets of their own; products of rows take
+    that in, but not every family can.
+    """
+    found: list[FloatLayer] = []
+    units, plain = {INPUT: inputs}, {INPUT: False}
+    for number, layer in enumerate(layers):
+        names = sources_of(layers, number)
+        renamed = list(names)
+        for position, source in enumerate(names if layer.needs_plain else ()):
+            if not plain[source]:
+                name = f"{source} for {layer.name}"
+                one, none = np.ones(units[source], np.float32), np.zeros(units[source], np.float32)
+                if name not in units:
+                    rescaled = FloatAffine(name, one, none, sources=(source,))
+                    found.append(replace(rescaled, period=layer.period, phase=layer.phase))
+                    units[name] = units[source]
+                renamed[position] = name
+        found.append(layer if tuple(renamed) == names else replace(layer, sources=tuple(renamed)))
+        units[layer.name], plain[layer.name] = layer.units, layer.plain
+    return tuple(found)

@@ -1,0 +1,134 @@
+"""Layers that are run over a window of the last samples again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+
+from edgelstm.layers import INPUT, Window
+from edgelstm_converters.layers.convolution import before_first, with_history
+from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, held
+from edgelstm_converters.layers.graph import quantize_layers, sources_of, with_plain_sources
+from edgelstm_converters.quantize import Vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatWindow(FloatLayer):
+    """Layers over the last `length` samples of `width` values, from their initial state; fields as in `edgelstm.layers.Window`.
+
+    before  (width,), what stands before the first sample; none: zeros
+    """
+
+    kind: ClassVar[str] = "window"
+    plain: ClassVar[bool] = False
+    width: int
+    length: int
+    layers: tuple[FloatLayer, ...]
+    heads: tuple[str, ...]
+    rows: tuple[int, ...]
+    backward: tuple[str, ...] = field(default=(), kw_only=True)
+    lookahead: int = field(default=0, kw_only=True)
+    hop: int = field(default=1, kw_only=True)
+    due: int = field(default=0, kw_only=True)
+    before: Floats | None = field(default=None, kw_only=True)
+
+    @property
+    def inputs(self) -> int:
+        return self.width
+
+    @property
+    def units(self) -> int:
+        units = {layer.name: layer.units for layer in self.layers}
+        return sum(units[head] for head in self.heads)
+
+    def run(self, *sources: Floats) -> Floats:
+        values = self._run_inside(sources[0], self.layers)
+        y = np.concatenate(
+            [values[head][row] for head, row in zip(self.heads, self.rows, strict=True)], axis=-1
+        )
+        return held(y, self.hop, self.due, len(sources[0]))
+
+    def _run_inside(self, x: Floats, layers: Sequence[FloatLayer]) -> dict[str, Floats]:
+        """Return what `input` and every inner layer gives in every window: (length, windows, values)."""
+        padded = with_history(x, self.length - 1, self.before)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, self.length, axis=0)
+        values = {INPUT: np.ascontiguousarray(np.moveaxis(windows[self.due :: self.hop], -1, 0))}
+        for number, layer in enumerate(layers):
+            turn = slice(None, None, -1) if layer.name in self.backward else slice(None)
+            read = [values[name][turn][layer.phase :: layer.period] for name in sources_of(layers, number)]
+            values[layer.name] = held(layer.run(*read), layer.period, layer.phase, self.length)[turn]
+        return values
+
+    def with_scaled_input(self, mean: Floats, std: Floats) -> FloatWindow | None:
+        layers = list(self.layers)
+        for number, layer in enumerate(layers):
+            names = sources_of(self.layers, number)
+            if INPUT in names:
+                scaled = layer.with_scaled_input(mean, std) if names == (INPUT,) else None
+                if scaled is None:
+                    return None
+                layers[number] = scaled
+        before = np.asarray(mean) if self.before is None else self.before * std + mean
+        return replace(self, layers=tuple(layers), before=before.astype(np.float32))
+
+    def quantize(
+        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+    ) -> Quantised:
+        layers = with_plain_sources(self.layers, self.width)
+        backward = set(self.backward)
+        values = self._run_inside(seen[0], layers)
+        inner = quantize_layers(layers, sources[0], values, frozenset(self.heads))
+        vectors = {quantised.layer.name: quantised.vector for quantised in inner}
+        layer = Window(
+            self.name,
+            self.length,
+            tuple(quantised.layer for quantised in inner),
+            self.heads,
+            self.rows,
+            backward=tuple(each.name for each in layers if each.name in backward),
+            lookahead=self.lookahead,
+            hop=self.hop,
+            due=self.due,
+            initial=before_first(sources[0], self.before),
+        )
+        step, offset = (
+            np.concatenate([getattr(vectors[head], part) for head in self.heads])
+            for part in ("step", "offset")
+        )
+        return Quantised(layer, Vector(step, offset), step)
+
+
+def bidirectional(
+    name: str,
+    forward: FloatLayer,
+    backward: FloatLayer,
+    length: int,
+    *,
+    lookahead: int | None = None,
+    hop: int = 1,
+) -> FloatWindow:
+    """Return a bidirectional layer (Schuster and Paliwal 1997) over windows of `length` samples.
+
+    lookahead  how many samples later than the sample that an output belongs to; None: the last output of both directions, as
+               a network has it that gives one result for the whole window
+    hop        samples from one run to the next
+    """
+    forward = replace(forward, name="forward", sources=(INPUT,))
+    backward = replace(backward, name="backward", sources=(INPUT,))
+    last = length - 1
+    rows = (last, 0) if lookahead is None else (last - lookahead, last - lookahead)
+    return FloatWindow(
+        name,
+        forward.inputs,
+        length,
+        (forward, backward),
+        ("forward", "backward"),
+        rows,
+        backward=("backward",),
+        lookahead=lookahead or 0,
+        hop=hop,
+        due=last % hop,
+    )

@@ -1,0 +1,116 @@
+"""Layers that are run over a window of the last samples again and again: what reads the future, or begins anew each time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelstm.layers.bounds import require, require_array
+from edgelstm.layers.graph import check_layers, sources_of
+from edgelstm.layers.layer import INPUT, Layer
+from edgelstm.reference import operations as op
+
+if TYPE_CHECKING:
+    from edgelstm.program import Builder, Vector
+
+MAX_LENGTH = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window(Layer):
+    """Layers over the last `length` samples, from their initial state; `input` names what the window reads.
+
+    layers    inner layers in order; each gives a row for every row of the window
+    backward  names of those that begin at the newest row
+    heads     names of those whose rows are the output, one after another
+    rows      which row of each head, 0 the oldest
+    lookahead samples that the output is late: it belongs to the sample so many before the newest one
+    hop, due  the window is run at every `hop`-th sample, first at sample `due`, and its output held in between
+    initial   int16 (columns of its source,), what stands before the first sample where that is not 0
+    """
+
+    kind: ClassVar[str] = "window"
+    length: int
+    layers: tuple[Layer, ...]
+    heads: tuple[str, ...]
+    rows: tuple[int, ...]
+    backward: tuple[str, ...] = field(default=(), kw_only=True)
+    lookahead: int = field(default=0, kw_only=True)
+    hop: int = field(default=1, kw_only=True)
+    due: int = field(default=0, kw_only=True)
+    initial: NDArray[np.int16] | None = field(default=None, kw_only=True)
+
+    @property
+    def units(self) -> int:
+        units = {layer.name: layer.units for layer in self.layers}
+        return sum(units.get(head, 0) for head in self.heads)
+
+    @property
+    def latency(self) -> int:
+        return self.lookahead
+
+    @property
+    def weight_count(self) -> int:
+        """Averaged over the samples between two outputs."""
+        return sum(layer.weight_count for layer in self.layers) * self.length // self.hop
+
+    def check(self, columns: Sequence[int]) -> None:
+        where = f'layer "{self.name}"'
+        require(
+            1 <= self.length <= MAX_LENGTH, f"{where}: length is {self.length}, expected 1 to {MAX_LENGTH}"
+        )
+        require(1 <= self.hop <= MAX_LENGTH, f"{where}: hop is {self.hop}, expected 1 to {MAX_LENGTH}")
+        require(0 <= self.due < self.hop, f"{where}: due is {self.due}, expected less than its hop")
+        require(
+            0 <= self.lookahead < self.length,
+            f"{where}: lookahead is {self.lookahead}, expected less than its length",
+        )
+        units = check_layers(self.layers, columns[0])
+        require(bool(self.heads), f"{where}: has no heads")
+        require(
+            len(self.rows) == len(self.heads), f"{where}: {len(self.rows)} rows for {len(self.heads)} heads"
+        )
+        for name in (*self.heads, *self.backward):
+            require(name in units and name != INPUT, f'{where}: "{name}" is none of its layers')
+        for row in self.rows:
+            require(0 <= row < self.length, f"{where}: takes row {row}, expected 0 to {self.length - 1}")
+        if self.initial is not None:
+            require_array(self.initial, (columns[0],), np.int16, f"{where}: initial")
+
+    def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
+        ring = build.ring(sources[0], self.length, self.initial)
+
+        def run() -> Vector:
+            width = sources[0].count
+            sequences = {INPUT: (build.scratch_vector(self.length * width), width)}
+            build.operation(op.GATHER, *ring, self.length, 1, sequences[INPUT][0].place)
+            for number, layer in enumerate(self.layers):
+                read = [sequences[source] for source in sources_of(self.layers, number)]
+                sequences[layer.name] = self._loop(build, layer, read)
+            output, first = build.scratch_vector(self.units), 0
+            for head, row in zip(self.heads, self.rows, strict=True):
+                sequence, width = sequences[head]
+                build.copy(sequence.part(row * width, width), output.part(first, width))
+                first += width
+            return output
+
+        return build.now_and_then(self.hop, self.due, run)
+
+    def _loop(
+        self, build: Builder, layer: Layer, sources: Sequence[tuple[Vector, int]]
+    ) -> tuple[Vector, int]:
+        """Add the loop of one layer over the rows; return its sequence and the width of a row."""
+        first, step = (self.length - 1, -1) if layer.name in self.backward else (0, 1)
+        sequence = build.scratch_vector(self.length * layer.units)
+        with build.loop(self.length) as counter:
+            vectors = []
+            for source, width in sources:
+                vectors.append(build.scratch_vector(width))
+                build.operation(op.LOAD_ROW, source.place, width, counter, first, step, vectors[-1].place)
+            given = build.layer(layer, vectors, read=True)
+            build.operation(op.STORE_ROW, sequence.place, layer.units, counter, first, step, given.place)
+        return sequence, layer.units

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     emulator = machine.emulator()
     if emulator:
         raise UnavailableError(
-            f"this machine is emulated ({emulator}): a time measured here says nothing about a real one"
+            f"this machine is emulated ({emulator}): a time measured here says nothing about a real one; "
+            "to count instructions instead, from a checkout on a PC: python bench/instructions.py"
         )
     from edgelstm import load
 

@@ -4,10 +4,10 @@ import importlib.util
 
 import numpy as np
 import pytest
-from contender import largest_error
 
 import network as networks
 import peers
+from contender import largest_error
 
 EXACT = {"onnxruntime float32", "litert float32", "tflite-runtime float32", "pytorch", "numpy", "plain numba"}
 

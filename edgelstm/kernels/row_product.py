@@ -25,8 +25,8 @@ def _row_groups(groups):
     return row_groups
 
 
-_MANY = groups_at_once()
-_many_groups, _one_group = _row_groups(_MANY), _row_groups(1)
+_MANY, _SOME = groups_at_once()
+_many_groups, _some_groups, _one_group = _row_groups(_MANY), _row_groups(_SOME), _row_groups(1)
 
 
 @njit(inlined=True)
@@ -67,6 +67,12 @@ def row_product(
                 quads, source, result, (panel + group) * LANES, accumulate, shifted,
             )  # fmt: skip
             group += _MANY
+        while _SOME < _MANY and group + _SOME <= size:
+            _some_groups(
+                weights, first_weight + group * BLOCK, quad_bytes, multipliers, shifts, bias, weight_sums,
+                quads, source, result, (panel + group) * LANES, accumulate, shifted,
+            )  # fmt: skip
+            group += _SOME
         while group < size:
             _one_group(
                 weights, first_weight + group * BLOCK, quad_bytes, multipliers, shifts, bias, weight_sums,

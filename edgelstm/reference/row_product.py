@@ -12,7 +12,7 @@ QUAD = 4
 """Columns that are packed together."""
 
 
-PANEL = 4
+PANEL = 8
 """Row groups whose weights for the same columns lie side by side: one stream through memory."""
 
 
@@ -53,7 +53,7 @@ def row_product(
 ):
     """Compute `bias + mulr(sat32((weights . source) << shifts), multipliers)` for every row.
 
-    weights      int8   packed: panels of 4 groups x quads x groups x LANES rows x 4 columns
+    weights      int8   packed: panels of 8 groups x quads x groups x LANES rows x 4 columns
     multipliers  int32  (groups * LANES,)  0 <= M < 2**30
     shifts       int32  (groups * LANES,)  0 to 30; all 0 where `shifted` is 0
     bias         int32  (groups * LANES,)

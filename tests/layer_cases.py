@@ -5,6 +5,8 @@ import numpy as np
 from edgelstm.layers import (
     Add,
     Affine,
+    Attention,
+    Clockwork,
     Concat,
     Conv1d,
     Dense,
@@ -22,6 +24,8 @@ from edgelstm.layers import (
 from edgelstm_converters.layers import (
     FloatAdd,
     FloatAffine,
+    FloatAttention,
+    FloatClockwork,
     FloatConcat,
     FloatConv1d,
     FloatDense,
@@ -78,6 +82,15 @@ def _projected(make, columns, units, **options):
 def _pair(make, columns, units):
     first = Dense("a", make.rows(units, columns), "tanh", sources=("input",))
     return first, Rnn("b", make.rows(units, columns), make.rows(units, units), sources=("input",))
+
+
+def _clockwork(make, columns, units, activation):
+    sizes = (units - 2 * (units // 3), units // 3, units // 3) if units > 2 else (units,)
+    hidden, first = make.rows(units, units), 0
+    for size in sizes:
+        hidden.weights[first : first + size, :first] = 0
+        first += size
+    return Clockwork("l", make.rows(units, columns), hidden, sizes, (1, 2, 5)[: len(sizes)], activation, 12)
 
 
 def _hierarchy(make, columns, units):
@@ -199,6 +212,28 @@ INTEGER_CASES = {
     "window hierarchical": lambda m, c, u: (
         Window("l", 8, _hierarchy(m, c, u), ("f2", "b2"), (7, 1), backward=("b1", "b2")),
     ),
+    "attention": lambda m, c, u: (Attention("l", 1, 5, 2**29, 3, c), Dense("d", m.rows(u, c))),
+    "attention heads": lambda m, c, u: (
+        Attention("l", 2, 6, 2**28, 9, queries=m.rows(2 * u, c), keys=m.rows(2 * u, c), values=m.rows(4, c)),
+        Dense("d", m.rows(u, 4)),
+    ),
+    "attention additive": lambda m, c, u: (
+        Rnn("r", m.rows(u, c), m.rows(u, u)),
+        Attention(
+            "l",
+            1,
+            7,
+            0,
+            0,
+            u,
+            queries=m.rows(5, c),
+            keys=m.rows(5, u),
+            score_weights=m.words(2**19, 5),
+            sources=("input", "r"),
+        ),
+    ),
+    "clockwork": lambda m, c, u: (_clockwork(m, c, u, "tanh"),),
+    "clockwork relu": lambda m, c, u: (_clockwork(m, c, u, "relu"), Dense("d", m.rows(3, u))),
 }
 """Name, which begins with the kind, to a function (Integers, columns, units) -> layers."""
 
@@ -313,6 +348,45 @@ FLOAT_CASES = {
             ("k",),
             (4,),
         ),
+    ),
+    "attention": lambda m, c: (
+        FloatRnn("r", m(8, c), m(8, 8), m(8)),
+        FloatAttention("l", 8, 1, 12, 3.0),
+    ),
+    "attention heads": lambda m, c: (
+        FloatAttention(
+            "l",
+            c,
+            4,
+            16,
+            0.5,
+            query_weights=m(16, c, spread=3),
+            query_bias=m(16),
+            key_weights=m(16, c, spread=3),
+            value_weights=m(8, c),
+            value_bias=m(8),
+        ),
+        FloatDense("d", m(4, 8), m(4)),
+    ),
+    "attention additive": lambda m, c: (
+        FloatRnn("r", m(8, c), m(8, 8), m(8)),
+        FloatAttention(
+            "l",
+            8,
+            1,
+            12,
+            query_weights=m(6, 8),
+            query_bias=m(6),
+            key_weights=m(6, 8, spread=3),
+            score_weights=m(6, spread=10),
+        ),
+    ),
+    "clockwork": lambda m, c: (
+        FloatClockwork("l", m(12, c), m(12, 12, spread=0.7), m(12), (5, 4, 3), (1, 2, 8)),
+    ),
+    "clockwork relu": lambda m, c: (
+        FloatClockwork("l", m(12, c), m(12, 12, spread=0.3), m(12), (6, 6), (1, 3), "relu"),
+        FloatDense("d", m(4, 12), m(4)),
     ),
 }
 """Name, which begins with the kind, to a function (Floats, columns) -> float layers."""

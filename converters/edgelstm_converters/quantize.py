@@ -98,8 +98,8 @@ def element_product(
     """Quantise `(factor * x + shift) * result_scale`, element by element, for x as `source` reads it."""
     exact = factor.astype(np.float64)
     bias = _integer_bias(name, shift.astype(np.float64) + exact * source.offset, result_scale)
-    multipliers, shifts = _multipliers(name, np.abs(exact) * source.step * result_scale, 1.0)
-    signed = np.where(exact < 0.0, -multipliers, multipliers).astype(np.int32)
+    found, shifts = multipliers(name, np.abs(exact) * source.step * result_scale, 1.0)
+    signed = np.where(exact < 0.0, -found, found).astype(np.int32)
     return ElementProduct(signed, shifts, bias)
 
 
@@ -133,27 +133,27 @@ def _quantize_rows(
     """Return int8 weights and, per row, M and s with `mulr(acc << s, M)` close to `acc * scale * result_scale`."""
     weights, scale = _int8_rows(columns)
     factors = np.where(weights.any(axis=1), scale * result_scale, 0.0)
-    return weights, *_multipliers(name, factors, result_scale / 127)
+    return weights, *multipliers(name, factors, result_scale / 127)
 
 
-def _multipliers(name: str, factors: Doubles, unit: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def multipliers(name: str, factors: Doubles, unit: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return M and s with `mulr(x << s, M)` close to `x * factor` for each factor, the smallest s that there is.
 
     unit  what to divide a factor by to name it in an error
     """
-    multipliers = np.zeros(len(factors), np.int32)
+    found = np.zeros(len(factors), np.int32)
     shifts = np.zeros(len(factors), np.int32)
     for row, factor in enumerate(factors):
         for shift in range(31):
             multiplier = round(factor * 2.0 ** (31 - shift))
             if multiplier < 2**30:
-                multipliers[row], shifts[row] = multiplier, shift
+                found[row], shifts[row] = multiplier, shift
                 break
         else:
             raise ConversionError(
                 f'layer "{name}": the weights of row {row} reach {factor / unit:.3g}, too large'
             )
-    return multipliers, shifts
+    return found, shifts
 
 
 def _power_of_two(value: float) -> float:

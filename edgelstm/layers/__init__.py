@@ -5,6 +5,8 @@ serve, and its float layer in the converter. Tests go over the table.
 """
 
 from edgelstm.layers.affine import Affine
+from edgelstm.layers.attention import Attention
+from edgelstm.layers.clockwork import Clockwork
 from edgelstm.layers.convolution import Conv1d, Pool
 from edgelstm.layers.dense import Dense
 from edgelstm.layers.embedding import Embedding
@@ -22,6 +24,8 @@ __all__ = [
     "INPUT",
     "Add",
     "Affine",
+    "Attention",
+    "Clockwork",
     "Concat",
     "Conv1d",
     "Dense",
@@ -54,5 +58,7 @@ _ALL: tuple[type[Layer], ...] = (
     Normalization,
     Embedding,
     Window,
+    Attention,
+    Clockwork,
 )
 FAMILIES: dict[str, type[Layer]] = {family.kind: family for family in _ALL}

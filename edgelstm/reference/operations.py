@@ -63,7 +63,11 @@ FIRST_SELDOM = 12
     LOAD_ROW,
     STORE_ROW,
     RESET,
-) = range(FIRST_SELDOM, FIRST_SELDOM + 13)
+    COUNT_UP,
+    SCORE_DOT,
+    SCORE_ADDITIVE,
+    ATTEND,
+) = range(FIRST_SELDOM, FIRST_SELDOM + 17)
 
 SELDOM: dict[int, tuple[str, str]] = {
     COPY: ("elementwise", "copy"),
@@ -79,6 +83,10 @@ SELDOM: dict[int, tuple[str, str]] = {
     LOAD_ROW: ("rows", "load_row"),
     STORE_ROW: ("rows", "store_row"),
     RESET: ("rows", "reset"),
+    COUNT_UP: ("attention", "count_up"),
+    SCORE_DOT: ("attention", "score_dot"),
+    SCORE_ADDITIVE: ("attention", "score_additive"),
+    ATTEND: ("attention", "attend"),
 }
 """Module (of `kernels` and of `reference`) and name of every seldom operation."""
 

@@ -13,6 +13,8 @@ from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.gate_order import LSTM, ONNX_LSTM, reorder
 from edgelstm_converters.layers import (
     FloatAdd,
+    FloatAttention,
+    FloatClockwork,
     FloatConcat,
     FloatConv1d,
     FloatDense,
@@ -288,3 +290,60 @@ def test_two_bidirectional_layers_with_pooling_between_are_torchs():
         exact = upper(pooled.transpose(1, 2))[0].numpy()
     expected = np.concatenate([exact[:, -1, :5], exact[:, 0, 5:]], axis=1)
     assert_same(layer.run(X)[length - 1 :], expected)
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+def test_self_attention_is_that_of_torch_where_each_sees_its_past(heads):
+    """nn.MultiheadAttention with a mask that shows every sample itself and the nine before it."""
+    torch, window = pytest.importorskip("torch"), 10
+    module = torch.nn.MultiheadAttention(6, heads, batch_first=True)
+    x = np.random.default_rng(4).normal(0, 1, (SAMPLES, 6)).astype(np.float32)
+    age = np.arange(SAMPLES)[:, None] - np.arange(SAMPLES)
+    hidden = torch.from_numpy((age < 0) | (age >= window))
+    tensor = torch.from_numpy(x)[None]
+    with torch.no_grad():
+        exact = module(tensor, tensor, tensor, attn_mask=hidden, need_weights=False)[0][0].numpy()
+    weights, biases = (
+        np.split(part.detach().numpy(), 3) for part in (module.in_proj_weight, module.in_proj_bias)
+    )
+    parts = {
+        f"{name}_{kind}": part
+        for kind, found in (("weights", weights), ("bias", biases))
+        for name, part in zip(("query", "key", "value"), found, strict=True)
+    }
+    attention = FloatAttention("l", 6, heads, window, (6 // heads) ** -0.5, **parts)
+    out = module.out_proj
+    head = FloatDense("o", out.weight.detach().numpy(), out.bias.detach().numpy())
+    assert_same(FloatModel(6, (attention, head)).run(x), exact)
+
+
+def test_additive_attention_is_its_transcription():
+    """Bahdanau et al. 2015, equations 6 and following, over the last samples, in float64."""
+    make, window = Floats(8), 7
+    w, u, v, b = make(5, INPUTS), make(5, INPUTS), make(5, spread=10), make(5)
+    layer = FloatAttention(
+        "l", INPUTS, 1, window, query_weights=w, query_bias=b, key_weights=u, score_weights=v
+    )
+    exact = []
+    for t in range(SAMPLES):
+        past = X[max(0, t - window + 1) : t + 1].astype(np.float64)
+        scores = np.tanh(w.astype(np.float64) @ X[t] + b + past @ u.T) @ v
+        weights = np.exp(scores - scores.max())
+        exact.append((weights / weights.sum()) @ past)
+    assert_same(layer.run(X), np.array(exact))
+
+
+def test_a_clockwork_layer_is_its_transcription():
+    """Koutník et al. 2014, section 3: group i runs when t mod T_i is 0, and sees itself and slower groups; in float64."""
+    make, sizes, periods = Floats(9), (4, 3, 2), (1, 2, 8)
+    w, r, b = make(9, INPUTS), make(9, 9), make(9)
+    ends, h, exact = np.cumsum(sizes), np.zeros(9), []
+    for t, x in enumerate(X.astype(np.float64)):
+        new = h.copy()
+        for size, end, period in zip(sizes, ends, periods, strict=True):
+            if t % period == 0:
+                first = end - size
+                new[first:end] = np.tanh(w[first:end] @ x + r[first:end, first:] @ h[first:] + b[first:end])
+        h = new
+        exact.append(h)
+    assert_same(FloatClockwork("l", w, r, b, sizes, periods).run(X), np.array(exact))

@@ -4,6 +4,8 @@ A family is one file here and one of the same name in `edgelstm.layers`.
 """
 
 from edgelstm_converters.layers.affine import FloatAffine
+from edgelstm_converters.layers.attention import FloatAttention
+from edgelstm_converters.layers.clockwork import FloatClockwork
 from edgelstm_converters.layers.convolution import FloatConv1d, FloatPool
 from edgelstm_converters.layers.dense import FloatDense
 from edgelstm_converters.layers.embedding import FloatEmbedding
@@ -19,6 +21,8 @@ __all__ = [
     "FLOAT_FAMILIES",
     "FloatAdd",
     "FloatAffine",
+    "FloatAttention",
+    "FloatClockwork",
     "FloatConcat",
     "FloatConv1d",
     "FloatDense",
@@ -38,6 +42,6 @@ __all__ = [
 
 _ALL: tuple[type[FloatLayer], ...] = (
     FloatLstm, FloatGru, FloatRnn, FloatDense, FloatAffine, FloatConcat, FloatSelect, FloatAdd, FloatMultiply, FloatConv1d,
-    FloatPool, FloatNormalization, FloatEmbedding, FloatWindow,
+    FloatPool, FloatNormalization, FloatEmbedding, FloatWindow, FloatAttention, FloatClockwork,
 )  # fmt: skip
 FLOAT_FAMILIES: dict[str, type[FloatLayer]] = {family.kind: family for family in _ALL}

@@ -1,0 +1,77 @@
+"""Clockwork recurrent layer (Koutník et al. 2014): groups of units that run at periods of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from edgelstm.layers import Clockwork
+from edgelstm.layers.activation import UNBOUNDED
+from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, scaled
+from edgelstm_converters.quantize import GATE_SCALE, HIDDEN_STEP, Vector, finest_exponent, row_product
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatClockwork(FloatLayer):
+    """Units in groups of `sizes`, the fastest first; input_weights (h, i), hidden_weights (h, h), bias (h,).
+
+    At sample t the groups whose period divides t compute h = activation(W x + R h + bias), from the h of before; the others
+    hold. A group sees itself and slower groups: what `hidden_weights` say of faster ones is not looked at.
+    """
+
+    kind: ClassVar[str] = "clockwork"
+    input_weights: Floats
+    hidden_weights: Floats
+    bias: Floats
+    sizes: tuple[int, ...]
+    periods: tuple[int, ...]
+    activation: str = "tanh"
+
+    @property
+    def inputs(self) -> int:
+        return int(self.input_weights.shape[1])
+
+    @property
+    def units(self) -> int:
+        return int(self.hidden_weights.shape[1])
+
+    @property
+    def _seen_weights(self) -> Floats:
+        group = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        return np.where(group[:, None] <= group, self.hidden_weights, np.float32(0.0))
+
+    def run(self, *sources: Floats) -> Floats:
+        hidden, weights = np.zeros(self.units, np.float32), self._seen_weights.T
+        periods, activation = np.repeat(self.periods, self.sizes), ACTIVATIONS[self.activation]
+        parts = sources[0] @ self.input_weights.T + self.bias
+        y = np.empty((*parts.shape[:-1], self.units), np.float32)
+        for t, part in enumerate(parts):
+            y[t] = hidden = np.where(t % periods == 0, activation(part + hidden @ weights), hidden)
+        return y
+
+    def with_scaled_input(self, mean: Floats, std: Floats) -> FloatClockwork:
+        weights, bias = scaled(self.input_weights, self.bias, mean, std)
+        return replace(self, input_weights=weights, bias=bias)
+
+    def quantize(
+        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+    ) -> Quantised:
+        exponent, step, scale = 15, HIDDEN_STEP, GATE_SCALE
+        if self.activation in UNBOUNDED:
+            exponent = finest_exponent(reach)
+            step, scale = 2.0**-exponent, 2.0 ** (exponent + 8)
+        hidden = Vector.uniform(self.units, step)
+        none = np.zeros_like(self.bias)
+        layer = Clockwork(
+            self.name,
+            row_product(self.name, self.input_weights, self.bias, sources[0], scale),
+            row_product(self.name, self._seen_weights, none, hidden, scale),
+            self.sizes,
+            self.periods,
+            self.activation,
+            exponent,
+        )
+        return Quantised(layer, hidden, hidden.step)

@@ -19,32 +19,14 @@ from edgelstm.reference import operations as op
 from edgelstm.reference.activations import HARD_SIGMOID
 from edgelstm.reference.fixed_point import rshift, saturate16
 from edgelstm.reference.row_product import LANES, QUAD, pack_rows
+from edgelstm.state_field import StateField, field_of
+
+__all__ = ["Builder", "Program", "StateField", "Vector", "aligned_zeros", "lower"]
 
 ALIGNED_WORDS = 16
 """What weights and states are aligned to: a cache line of 64 bytes."""
 
 _CELL_END, _ONE = 1 << 30, 1 << 23  # 128 in Q7.23, where a cell saturates; 1 in Q8.23
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StateField:
-    """A vector of one layer's state, from `word` on.
-
-    initial       what it holds in a new stream
-    low, high     what a snapshot may hold: the kernels count on it
-    derived_from  word of the Q8.23 state that a gated unit's hidden vector is rounded from: such a field is not in a
-                  snapshot, it is computed when one is restored
-    lasting       whether it is kept from one sample to the next; what is not stands in no snapshot
-    """
-
-    word: int
-    count: int
-    dtype: type[np.int16] | type[np.int32]
-    initial: NDArray[np.int32] | None = None
-    low: int | None = None
-    high: int | None = None
-    derived_from: int | None = None
-    lasting: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +53,7 @@ class Program:
         state = np.zeros(self.state_words, np.int32)
         for field in self.state_fields:
             if field.initial is not None:
-                _field_of(state, field)[:] = field.initial
+                field_of(state, field)[:] = field.initial
         states = aligned_zeros(streams * self.state_words).reshape(streams, self.state_words)
         states[:] = state
         return states
@@ -82,7 +64,7 @@ class Program:
     def pack_state(self, state: NDArray[np.int32]) -> bytes:
         """Return one stream's state unpadded, little-endian, in layer order: the same bytes on every machine."""
         return b"".join(
-            _field_of(state, field).astype(np.dtype(field.dtype).newbyteorder("<")).tobytes()
+            field_of(state, field).astype(np.dtype(field.dtype).newbyteorder("<")).tobytes()
             for field in self._saved_fields
         )
 
@@ -96,7 +78,7 @@ class Program:
         for field in self._saved_fields:
             kind = np.dtype(field.dtype).newbyteorder("<")
             values = np.frombuffer(packed, kind, field.count, position)
-            _field_of(state, field)[:] = values
+            field_of(state, field)[:] = values
             position += field.count * kind.itemsize
             low, high = field.low, field.high
             if (low is not None and values.min() < low) or (high is not None and values.max() > high):
@@ -104,7 +86,7 @@ class Program:
         for field in self.state_fields:
             if field.derived_from is not None:
                 blended = state[field.derived_from : field.derived_from + field.count].astype(np.int64)
-                _field_of(state, field)[:] = saturate16(rshift(blended, 8))
+                field_of(state, field)[:] = saturate16(rshift(blended, 8))
         return state
 
 
@@ -113,11 +95,6 @@ def aligned_zeros(words: int) -> NDArray[np.int32]:
     memory = np.zeros(words + ALIGNED_WORDS, np.int32)
     first = -(memory.ctypes.data // 4) % ALIGNED_WORDS
     return memory[first : first + words]
-
-
-def _field_of(state: NDArray[np.int32], field: StateField) -> NDArray[Any]:
-    per_word = 4 // np.dtype(field.dtype).itemsize
-    return state.view(field.dtype)[field.word * per_word : field.word * per_word + field.count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +153,9 @@ class Builder:
         self.state_words = 0
         self.scratch_words = _padded(op.BACKWARD + 1)
         self._read = True
+        self._packed: dict[
+            int, tuple[RowProduct, list[_Packed]]
+        ] = {}  # by id, of a product that is kept alive
 
     def quantize_input(self, channels: tuple[Channel, ...]) -> Vector:
         offsets = self.constant(np.array([c.offset for c in channels], np.float32))
@@ -219,7 +199,7 @@ class Builder:
         initial = np.zeros(self.state_words, np.int32)
         for number, state_field in enumerate(self.state_fields[fields:], fields):
             if state_field.initial is not None:
-                _field_of(initial, state_field)[:] = state_field.initial
+                field_of(initial, state_field)[:] = state_field.initial
             self.state_fields[number] = replace(state_field, lasting=False)
         self.operations[at] += [word, self.state_words - word, self.constant(initial[word:])]
         if self.state_words == word:  # nothing to begin anew
@@ -250,6 +230,16 @@ class Builder:
 
     def copy(self, source: Vector, to: Vector) -> None:
         self.operation(op.COPY, source.place, source.count, to.place)
+
+    def masked(self, source: Vector, mask: NDArray[np.int8] | None) -> Vector:
+        """Return a vector with 0 where the mask is 0; the source itself where there is no mask."""
+        if mask is None:
+            return source
+        to = self.scratch_vector(source.count)
+        kept = np.zeros(_padded(source.count), np.int8)
+        kept[: source.count] = mask
+        self.operation(op.MASK, source.place, source.count, self.constant(kept.view(np.int32)), to.place)
+        return to
 
     def emit(self, vector: Vector, scales: NDArray[np.float32], first: int) -> None:
         """Let a layer's values leave as float32, as the outputs from `first` on."""
@@ -304,29 +294,33 @@ class Builder:
         self, product: RowProduct, gates: int, source: Vector, z: int, *, accumulate: bool = False
     ) -> None:
         """Add one row product for each column block; its parts are summed in `z`, the bias with the first."""
-        for block in range(product.multipliers.shape[0]):
-            first = block * COLUMN_BLOCK
-            end = product.columns if block == product.multipliers.shape[0] - 1 else first + COLUMN_BLOCK
-            weights = _pad_rows(product.weights[:, first:end], gates)
-            bias = product.bias if block == 0 else np.zeros_like(product.bias)
-            weight_sums = product.weights[:, first:end].sum(axis=1, dtype=np.int32)
-            vectors = (product.multipliers[block], product.shifts[block], bias, weight_sums)
-            parameters = np.concatenate([_pad_rows(vector, gates) for vector in vectors])
-            groups, quads = weights.shape[0] // LANES, -(-(end - first) // QUAD)
-            self.operations.append(
-                [
-                    op.ROW_PRODUCT,
-                    self.constant(pack_rows(weights).view(np.int32)),
-                    self.constant(parameters.astype(np.int32)),
-                    groups,
-                    quads,
-                    int(source.in_state),
-                    source.half + first,
-                    z,
-                    int(accumulate or block > 0),
-                    int(product.shifts[block].any()),
-                ]
-            )
+        if id(product) not in self._packed:  # layers that are run several times share their weights
+            blocks = [self._pack(product, gates, block) for block in range(len(product.multipliers))]
+            self._packed[id(product)] = product, blocks
+        for block, packed in enumerate(self._packed[id(product)][1]):
+            weights, parameters, groups, quads, shifted = packed
+            first, place = block * COLUMN_BLOCK, int(source.in_state)
+            self.operation(
+                op.ROW_PRODUCT, weights, parameters, groups, quads, place, source.half + first, z,
+                int(accumulate or block > 0), shifted,
+            )  # fmt: skip
+
+    def _pack(self, product: RowProduct, gates: int, block: int) -> _Packed:
+        """Return weights and parameters of a column block, its row groups, column quads, and whether it shifts."""
+        first = block * COLUMN_BLOCK
+        end = product.columns if block == len(product.multipliers) - 1 else first + COLUMN_BLOCK
+        weights = _pad_rows(product.weights[:, first:end], gates)
+        bias = product.bias if block == 0 else np.zeros_like(product.bias)
+        weight_sums = product.weights[:, first:end].sum(axis=1, dtype=np.int32)
+        vectors = (product.multipliers[block], product.shifts[block], bias, weight_sums)
+        parameters = np.concatenate([_pad_rows(vector, gates) for vector in vectors])
+        return (
+            self.constant(pack_rows(weights).view(np.int32)),
+            self.constant(parameters.astype(np.int32)),
+            weights.shape[0] // LANES,
+            -(-(end - first) // QUAD),
+            int(product.shifts[block].any()),
+        )
 
     def element_product(
         self, product: ElementProduct, source: Vector, z: int, *, accumulate: bool = False
@@ -379,6 +373,9 @@ class _Constant:
     def __init__(self, values: NDArray[np.int32]) -> None:
         self.values = values
         self.word = -1
+
+
+_Packed = tuple[_Constant, _Constant, int, int, int]
 
 
 def _padded(units: int) -> int:

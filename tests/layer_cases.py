@@ -19,6 +19,7 @@ from edgelstm.layers import (
     Pool,
     Rnn,
     Select,
+    Variational,
     Window,
 )
 from edgelstm_converters.layers import (
@@ -39,6 +40,7 @@ from edgelstm_converters.layers import (
     FloatSelect,
     FloatWindow,
     bidirectional,
+    variational,
 )
 from factories import random_product
 
@@ -234,6 +236,14 @@ INTEGER_CASES = {
     ),
     "clockwork": lambda m, c, u: (_clockwork(m, c, u, "tanh"),),
     "clockwork relu": lambda m, c, u: (_clockwork(m, c, u, "relu"), Dense("d", m.rows(3, u))),
+    "variational": lambda m, c, u: (
+        Variational(
+            "l",
+            (*_lstm(m, c, u), Gru("g", m.rows(9, u), m.rows(9, 3)), Dense("d", m.rows(2, 3))),
+            m.rng.integers(0, 2, (5, c + 2 * u + 3 + 3)).astype(np.int8),
+        ),
+        Rnn("r", m.rows(3, 4), m.rows(3, 3)),
+    ),
 }
 """Name, which begins with the kind, to a function (Integers, columns, units) -> layers."""
 
@@ -386,6 +396,18 @@ FLOAT_CASES = {
     ),
     "clockwork relu": lambda m, c: (
         FloatClockwork("l", m(12, c), m(12, 12, spread=0.3), m(12), (6, 6), (1, 3), "relu"),
+        FloatDense("d", m(4, 12), m(4)),
+    ),
+    "variational": lambda m, c: (
+        variational("l", (*_float_lstm(m, c), FloatDense("d", m(4, 12), m(4))), 6, 0.2),
+    ),
+    "variational two": lambda m, c: (
+        variational(
+            "l",
+            (FloatGru("g", m(24, c), m(24, 8), m(24), m(24)), FloatRnn("r", m(6, 8), m(6, 6), m(6))),
+            4,
+            0.3,
+        ),
         FloatDense("d", m(4, 12), m(4)),
     ),
 }

@@ -17,6 +17,7 @@ from edgelstm.layers.merge import Add, Concat, Multiply, Select
 from edgelstm.layers.normalization import Normalization
 from edgelstm.layers.products import ElementProduct, RowProduct
 from edgelstm.layers.rnn import Rnn
+from edgelstm.layers.variational import Variational
 from edgelstm.layers.window import Window
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Rnn",
     "RowProduct",
     "Select",
+    "Variational",
     "Window",
 ]
 
@@ -60,5 +62,6 @@ _ALL: tuple[type[Layer], ...] = (
     Window,
     Attention,
     Clockwork,
+    Variational,
 )
 FAMILIES: dict[str, type[Layer]] = {family.kind: family for family in _ALL}

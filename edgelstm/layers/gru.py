@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from edgelstm.layers.bounds import require_int32, require_units
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelstm.layers.bounds import require, require_array, require_int32, require_units
 from edgelstm.layers.layer import Layer
 from edgelstm.layers.products import RowProduct
 from edgelstm.reference import operations as op
@@ -21,12 +24,14 @@ class Gru(Layer):
 
     state = n + u * (state - n). `reset_after`: r scales the hidden part of n (PyTorch, Keras default);
     otherwise r scales the hidden vector before the product (the original paper, ONNX default).
+    hidden_mask  int8 (units,), 0 where the layer does not see its own past; only with `reset_after`
     """
 
     kind: ClassVar[str] = "gru"
     inputs: RowProduct
     hidden: RowProduct
     reset_after: bool = True
+    hidden_mask: NDArray[np.int8] | None = field(default=None, kw_only=True)
 
     @property
     def units(self) -> int:
@@ -40,6 +45,9 @@ class Gru(Layer):
         require_int32(inputs, f"{where}: inputs")
         require_int32(hidden, f"{where}: hidden", bits=30 if self.reset_after else 31)  # r multiplies it
         require_int32(inputs + hidden, where)
+        if self.hidden_mask is not None:
+            require_array(self.hidden_mask, (self.units,), np.int8, f"{where}: hidden_mask")
+            require(self.reset_after, f"{where}: has a hidden_mask, which needs reset_after")
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
         units, stride = self.units, build.padded(self.units)
@@ -48,7 +56,7 @@ class Gru(Layer):
         hidden = build.state_vector(units, derived_from=state)
         build.product(self.inputs, 3, sources[0], z_inputs)
         if self.reset_after:
-            build.product(self.hidden, 3, hidden, z_hidden)
+            build.product(self.hidden, 3, build.masked(hidden, self.hidden_mask), z_hidden)
         else:  # the new gate multiplies r * h, so its rows come after the reset gate is known
             reset = build.scratch_vector(units)
             build.product(self.hidden.part(0, 2 * units), 2, hidden, z_hidden)

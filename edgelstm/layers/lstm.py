@@ -45,6 +45,7 @@ class Lstm(Layer):
     projection      the hidden vector is this product of the cell's output (Sak et al. 2014), real * 2**(exponent + 8)
     exponent        of the projected hidden vector
     initial_cell    int32 (cells,), Q7.23;  initial_hidden  int16 (units,): the state of a new stream where it is not 0
+    hidden_mask     int8 (units,), 0 where the layer does not see its own past
     """
 
     kind: ClassVar[str] = "lstm"
@@ -61,6 +62,7 @@ class Lstm(Layer):
     projection: RowProduct | None = field(default=None, kw_only=True)
     initial_cell: NDArray[np.int32] | None = field(default=None, kw_only=True)
     initial_hidden: NDArray[np.int16] | None = field(default=None, kw_only=True)
+    hidden_mask: NDArray[np.int8] | None = field(default=None, kw_only=True)
 
     @property
     def units(self) -> int:
@@ -111,6 +113,8 @@ class Lstm(Layer):
             require_range(self.initial_cell, -(2**30), 2**30 - 1, f"{where}: initial_cell")
         if self.initial_hidden is not None:
             require_array(self.initial_hidden, (units,), np.int16, f"{where}: initial_hidden")
+        if self.hidden_mask is not None:
+            require_array(self.hidden_mask, (self.units,), np.int8, f"{where}: hidden_mask")
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
         cells, gates = self.cells, self.gates
@@ -119,7 +123,7 @@ class Lstm(Layer):
         cell = build.cell_state(cells, initial=self.initial_cell)
         hidden = build.state_vector(self.units, initial=self.initial_hidden)
         build.product(self.inputs, gates, sources[0], z)
-        build.product(self.hidden, gates, hidden, z, accumulate=True)
+        build.product(self.hidden, gates, build.masked(hidden, self.hidden_mask), z, accumulate=True)
         if self.projection is None:
             self._cell(build, stride, z, cell, hidden)
             return hidden

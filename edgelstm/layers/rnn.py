@@ -25,6 +25,7 @@ class Rnn(Layer):
     Both products give Q15.16 before an activation that is bounded by 1, and h is Q0.15; before linear and relu they give
     real * 2**(exponent + 8), and h is int16 in steps of 2**-exponent.
     initial_hidden  int16 (units,), where it is not 0
+    hidden_mask     int8 (units,), 0 where the layer does not see its own past
     """
 
     kind: ClassVar[str] = "rnn"
@@ -33,6 +34,7 @@ class Rnn(Layer):
     activation: str = "tanh"
     exponent: int = 15
     initial_hidden: NDArray[np.int16] | None = field(default=None, kw_only=True)
+    hidden_mask: NDArray[np.int8] | None = field(default=None, kw_only=True)
 
     @property
     def units(self) -> int:
@@ -48,12 +50,14 @@ class Rnn(Layer):
         require_int32(inputs + hidden, where)
         if self.initial_hidden is not None:
             require_array(self.initial_hidden, (self.units,), np.int16, f"{where}: initial_hidden")
+        if self.hidden_mask is not None:
+            require_array(self.hidden_mask, (self.units,), np.int8, f"{where}: hidden_mask")
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
         z = build.scratch(build.padded(self.units))
         hidden = build.state_vector(self.units, initial=self.initial_hidden)
         build.product(self.inputs, 1, sources[0], z)
-        build.product(self.hidden, 1, hidden, z, accumulate=True)
+        build.product(self.hidden, 1, build.masked(hidden, self.hidden_mask), z, accumulate=True)
         build.activate(self.activation, self.units, z)
         build.narrow(z, narrowing(self.activation), hidden)
         return hidden

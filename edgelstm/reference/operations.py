@@ -67,7 +67,9 @@ FIRST_SELDOM = 12
     SCORE_DOT,
     SCORE_ADDITIVE,
     ATTEND,
-) = range(FIRST_SELDOM, FIRST_SELDOM + 17)
+    MASK,
+    SPREAD,
+) = range(FIRST_SELDOM, FIRST_SELDOM + 19)
 
 SELDOM: dict[int, tuple[str, str]] = {
     COPY: ("elementwise", "copy"),
@@ -87,6 +89,8 @@ SELDOM: dict[int, tuple[str, str]] = {
     SCORE_DOT: ("attention", "score_dot"),
     SCORE_ADDITIVE: ("attention", "score_additive"),
     ATTEND: ("attention", "attend"),
+    MASK: ("runs", "mask"),
+    SPREAD: ("runs", "spread"),
 }
 """Module (of `kernels` and of `reference`) and name of every seldom operation."""
 

@@ -26,6 +26,7 @@ from edgelstm_converters.layers import (
     FloatRnn,
     FloatWindow,
     bidirectional,
+    variational,
 )
 
 SAMPLES, INPUTS = 1200, 3
@@ -113,6 +114,7 @@ def sigmoid(z):
     return 1.0 / (1.0 + np.exp(-z))
 
 
+@pytest.mark.torch
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
 def test_a_projected_lstm_is_that_of_torch():
     torch = pytest.importorskip("torch")
@@ -144,6 +146,7 @@ def test_a_clipped_cell_with_a_linear_output_is_its_transcription():
     assert_same(layer.run(X), np.array(exact))
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_a_simple_recurrent_layer_is_that_of_torch(activation):
     torch = pytest.importorskip("torch")
@@ -190,6 +193,7 @@ def test_merges_are_what_they_say():
         np.testing.assert_allclose(FloatModel(3, (wide, other, layer)).run(X), exact, rtol=0, atol=1e-6)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(("dilation", "stride"), [(1, 1), (3, 1), (2, 4)])
 def test_causal_convolution_is_that_of_torch(dilation, stride):
     torch = pytest.importorskip("torch")
@@ -203,6 +207,7 @@ def test_causal_convolution_is_that_of_torch(dilation, stride):
     assert_same(layer.run(X)[::stride], exact)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("mode", ["max", "average"])
 @pytest.mark.parametrize("stride", [1, 4])
 def test_pooling_is_that_of_torch(mode, stride):
@@ -213,6 +218,7 @@ def test_pooling_is_that_of_torch(mode, stride):
     assert_same(layer.run(X)[3::stride], exact)  # torch gives nothing before the window is full
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("mode", ["layer", "rms", "l2"])
 def test_normalisation_is_that_of_torch(mode):
     torch = pytest.importorskip("torch")
@@ -230,6 +236,7 @@ def test_normalisation_is_that_of_torch(mode):
     assert_same(layer.run(X), exact.numpy())
 
 
+@pytest.mark.torch
 def test_an_embedding_is_that_of_torch():
     torch = pytest.importorskip("torch")
     module = torch.nn.Embedding(9, 5)
@@ -252,6 +259,7 @@ def windows_of(x, length):
     return np.lib.stride_tricks.sliding_window_view(x, length, axis=0).transpose(0, 2, 1).copy()
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(("lookahead", "hop"), [(None, 1), (0, 1), (3, 1), (8, 4)])
 def test_a_bidirectional_layer_is_torchs_on_every_window(lookahead, hop):
     """The output at sample t is what torch gives for the samples up to t, at the row `lookahead` before the last."""
@@ -268,6 +276,7 @@ def test_a_bidirectional_layer_is_torchs_on_every_window(lookahead, hop):
     assert_same(layer.run(X)[length - 1 :: hop], expected[::hop])
 
 
+@pytest.mark.torch
 def test_two_bidirectional_layers_with_pooling_between_are_torchs():
     torch, length = pytest.importorskip("torch"), 8
     lower = torch.nn.LSTM(INPUTS, 6, bidirectional=True, batch_first=True)
@@ -292,6 +301,7 @@ def test_two_bidirectional_layers_with_pooling_between_are_torchs():
     assert_same(layer.run(X)[length - 1 :], expected)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("heads", [1, 3])
 def test_self_attention_is_that_of_torch_where_each_sees_its_past(heads):
     """nn.MultiheadAttention with a mask that shows every sample itself and the nine before it."""
@@ -347,3 +357,23 @@ def test_a_clockwork_layer_is_its_transcription():
         h = new
         exact.append(h)
     assert_same(FloatClockwork("l", w, r, b, sizes, periods).run(X), np.array(exact))
+
+
+def test_masked_runs_are_the_transcription_of_each():
+    """Gal and Ghahramani 2016, section 4: the same masks on inputs and on the past at every sample; in float64."""
+    make = Floats(10)
+    w, r, b, head = make(24, INPUTS), make(24, 6), make(24), make(2, 6)
+    cell, dense = FloatLstm("c", w, r, b), FloatDense("d", head, np.zeros(2, np.float32))
+    layer, found = variational("l", (cell, dense), 5, 0.25, seed=3), []
+    masks = np.split(layer.masks / 0.75, np.cumsum([INPUTS, 6]), axis=1)
+    for of_input, of_past, of_head in zip(*masks, strict=True):
+        h, c, y = np.zeros(6), np.zeros(6), []
+        for x in X.astype(np.float64):
+            i, f, g, o = np.split(w @ (x * of_input) + r @ (h * of_past) + b, 4)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            y.append(head @ (h * of_head))
+        found.append(y)
+    exact = np.concatenate([np.mean(found, axis=0), np.std(found, axis=0)], axis=1)
+    assert (exact[:, 2:] > 0).any()
+    assert_same(layer.run(X), exact)

@@ -15,6 +15,7 @@ from edgelstm_converters.layers.lstm import FloatLstm
 from edgelstm_converters.layers.merge import FloatAdd, FloatConcat, FloatMultiply, FloatSelect
 from edgelstm_converters.layers.normalization import FloatNormalization
 from edgelstm_converters.layers.rnn import FloatRnn
+from edgelstm_converters.layers.variational import FloatVariational, variational
 from edgelstm_converters.layers.window import FloatWindow, bidirectional
 
 __all__ = [
@@ -35,13 +36,15 @@ __all__ = [
     "FloatPool",
     "FloatRnn",
     "FloatSelect",
+    "FloatVariational",
     "FloatWindow",
     "Quantised",
     "bidirectional",
+    "variational",
 ]
 
 _ALL: tuple[type[FloatLayer], ...] = (
     FloatLstm, FloatGru, FloatRnn, FloatDense, FloatAffine, FloatConcat, FloatSelect, FloatAdd, FloatMultiply, FloatConv1d,
-    FloatPool, FloatNormalization, FloatEmbedding, FloatWindow, FloatAttention, FloatClockwork,
+    FloatPool, FloatNormalization, FloatEmbedding, FloatWindow, FloatAttention, FloatClockwork, FloatVariational,
 )  # fmt: skip
 FLOAT_FAMILIES: dict[str, type[FloatLayer]] = {family.kind: family for family in _ALL}

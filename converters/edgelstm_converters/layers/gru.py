@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -23,6 +23,7 @@ class FloatGru(FloatLayer):
     input_bias: Floats
     hidden_bias: Floats
     reset_after: bool = True
+    hidden_mask: Floats | None = field(default=None, kw_only=True)
 
     @property
     def inputs(self) -> int:
@@ -39,13 +40,14 @@ class FloatGru(FloatLayer):
         gates, new = self.hidden_weights[: 2 * h], self.hidden_weights[2 * h :]
         y = np.empty((*parts.shape[:-1], h), np.float32)
         for t, part in enumerate(parts):
+            seen = hidden if self.hidden_mask is None else hidden * self.hidden_mask
             r, u = np.split(
-                sigmoid(part[..., : 2 * h] + hidden @ gates.T + self.hidden_bias[: 2 * h]), 2, axis=-1
+                sigmoid(part[..., : 2 * h] + seen @ gates.T + self.hidden_bias[: 2 * h]), 2, axis=-1
             )
             if self.reset_after:
-                recurrent = r * (hidden @ new.T + self.hidden_bias[2 * h :])
+                recurrent = r * (seen @ new.T + self.hidden_bias[2 * h :])
             else:
-                recurrent = (r * hidden) @ new.T + self.hidden_bias[2 * h :]
+                recurrent = (r * seen) @ new.T + self.hidden_bias[2 * h :]
             n = np.tanh(part[..., 2 * h :] + recurrent)
             y[t] = hidden = n + u * (hidden - n)
         return y

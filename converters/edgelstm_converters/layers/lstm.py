@@ -46,6 +46,7 @@ class FloatLstm(FloatLayer):
     projection_weights: Floats | None = field(default=None, kw_only=True)
     projection_bias: Floats | None = field(default=None, kw_only=True)
     initial_hidden: Floats | None = field(default=None, kw_only=True)
+    hidden_mask: Floats | None = field(default=None, kw_only=True)
     initial_cell: Floats | None = field(default=None, kw_only=True)
 
     @property
@@ -80,7 +81,8 @@ class FloatLstm(FloatLayer):
         y = np.empty((*parts.shape[:-1], self.units), np.float32)
         outputs = np.empty((*parts.shape[:-1], self.cells), np.float32)
         for t, part in enumerate(parts):
-            z = np.split(part + hidden @ self.hidden_weights.T, self.gates, axis=-1)
+            seen = hidden if self.hidden_mask is None else hidden * self.hidden_mask
+            z = np.split(part + seen @ self.hidden_weights.T, self.gates, axis=-1)
             i = gate(z[0] + peephole[0] * cell)
             f = np.float32(1.0) - i if self.coupled else gate(z[1] + peephole[1] * cell)
             cell = f * cell + i * squash(z[-2])

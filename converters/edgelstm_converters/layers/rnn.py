@@ -25,6 +25,7 @@ class FloatRnn(FloatLayer):
     bias: Floats
     activation: str = "tanh"
     initial_hidden: Floats | None = field(default=None, kw_only=True)
+    hidden_mask: Floats | None = field(default=None, kw_only=True)
 
     @property
     def inputs(self) -> int:
@@ -39,7 +40,8 @@ class FloatRnn(FloatLayer):
         activation, parts = ACTIVATIONS[self.activation], sources[0] @ self.input_weights.T + self.bias
         y = np.empty((*parts.shape[:-1], self.units), np.float32)
         for t, part in enumerate(parts):
-            y[t] = hidden = activation(part + hidden @ self.hidden_weights.T)
+            seen = hidden if self.hidden_mask is None else hidden * self.hidden_mask
+            y[t] = hidden = activation(part + seen @ self.hidden_weights.T)
         return y
 
     def with_scaled_input(self, mean: Floats, std: Floats) -> FloatRnn:

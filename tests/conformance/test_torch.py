@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -111,6 +112,19 @@ def test_a_pickled_module_is_refused(tmp_path):
 def test_a_damaged_file_is_refused(tmp_path, content):
     (tmp_path / "m.pt").write_bytes(content)
     with pytest.raises(ConversionError, match=r"m\.pt: is damaged or no PyTorch file"):
+        readers.read(tmp_path / "m.pt")
+
+
+def test_a_flipped_bit_is_found(tmp_path):
+    """torch.load takes such a file without a word."""
+    torch.save(Network(nn.GRU, 1, False, False).state_dict(), tmp_path / "m.pt")
+    content = bytearray((tmp_path / "m.pt").read_bytes())
+    with zipfile.ZipFile(tmp_path / "m.pt") as container:
+        first = next(info for info in container.infolist() if info.filename.endswith("data/0"))
+    assert first.file_size > 100
+    content[first.header_offset + 150] ^= 1
+    (tmp_path / "m.pt").write_bytes(content)
+    with pytest.raises(ConversionError, match=r"m\.pt: is damaged: the check sum of .*data/0"):
         readers.read(tmp_path / "m.pt")
 
 

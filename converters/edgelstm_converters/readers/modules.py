@@ -119,12 +119,14 @@ def _check_parts(module: _Module) -> None:
     layers, needed = 1, ["weight"]
     if not kinds <= {"weight", "bias"}:
         layers, needed = max(layer for _, layer in module.parts) + 1, ["weight_ih", "weight_hh"]
+        if kinds.intersection({"bias_ih", "bias_hh"}):  # a recurrent module has both of them or none
+            needed += ["bias_ih", "bias_hh"]
     for layer in range(layers):
         for kind in needed:
             if (kind, layer) not in module.parts:
                 raise ConversionError(f'module "{module.name}": its {kind} of layer {layer} is missing')
         rows = len(module.parts[needed[0], layer])
-        for kind in sorted(kinds.difference(needed)):
+        for kind in ("bias", "bias_ih", "bias_hh"):
             bias = module.parts.get((kind, layer))
             if bias is not None and bias.shape != (rows,):
                 raise ConversionError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,8 @@ def _from_torch(path: Path) -> Weights:
         ) from None
     import pickle
     import warnings
-    import zipfile
 
+    _check_sums(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about formats of old; what cannot be read is an error below
@@ -76,6 +77,19 @@ def _from_torch(path: Path) -> Weights:
             ) from None
         raise ConversionError("is damaged or no PyTorch file") from None
     return _weights(found)
+
+
+def _check_sums(path: Path) -> None:
+    """Raise ConversionError where a part of PyTorch's container is not what was written: torch does not look."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as container:
+            wrong = container.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as exc:
+        raise ConversionError(f"is damaged: {exc}") from None
+    if wrong is not None:
+        raise ConversionError(f'is damaged: the check sum of "{wrong}" is wrong')
 
 
 def _weights(found: Any) -> Weights:

@@ -92,6 +92,10 @@ REFUSED = {
         {k: v for k, v in lstm(layers=2).items() if not k.endswith("_l0")},
         '"lstm": its weight_ih of layer 0 is missing',
     ),
+    "one bias of two": (
+        {k: v for k, v in lstm().items() if k != "lstm.bias_hh_l0"},
+        "its bias_hh of layer 0 is missing",
+    ),
     "bias alone": ({"head.bias": array(4)}, '"head": its weight of layer 0 is missing'),
     "length of a bias": (
         linear("head.", 4, 2) | {"head.bias": array(5)},

@@ -70,6 +70,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     calibration_samples: int = 0
     output_snr_db: float | None = None
     layers: tuple[LayerErrors, ...] = ()
+    proof: str = ""
+    rounding: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

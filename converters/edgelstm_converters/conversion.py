@@ -20,10 +20,14 @@ from edgelstm.sources import recording
 from edgelstm_converters import quantize, readers, report
 from edgelstm_converters.float_model import FloatModel, with_folded_affine
 from edgelstm_converters.layers.graph import quantize_layers, with_plain_sources
+from edgelstm_converters.rounding import HELD_BACK
 from edgelstm_converters.scaling import Scaling, fold, read_scaling
 
 FEWEST_SAMPLES = 20
+ROUNDINGS = ("nearest", "calibrated")
 Floats = NDArray[np.float32]
+Named = tuple[tuple[str, ...], tuple[str, ...], Mapping[str, str]]
+"""Names of channels, names of outputs, units by name."""
 Doubles = NDArray[np.float64]
 
 
@@ -98,10 +102,12 @@ def convert_with_report(
         float_model = fold(float_model, table, names, output_names)
     float_model = with_folded_affine(float_model)
     float_model = replace(float_model, layers=with_plain_sources(float_model.layers, float_model.inputs))
-    model, expected, scales = _quantize(float_model, x, names, output_names, units or {})
-    layer_errors = report.measure(model, x, expected, scales)
+    expected = _run_layers(float_model, x)
     exact = _of_heads(float_model, expected)
-    final = edgelstm.stream.LoadedModel(model).stream().run(x)
+    model, scales, final, rounding = _best(
+        float_model, x, expected, exact, (names, output_names, units or {})
+    )
+    layer_errors = report.measure(model, x, expected, scales)
     path = Path(source) if isinstance(source, str | Path) else None
     provenance = Provenance(
         source=path.name if path else type(source).__name__,
@@ -112,6 +118,8 @@ def convert_with_report(
         calibration_samples=len(x),
         output_snr_db=report.snr_db(final, exact, each_alone=True),
         layers=layer_errors,
+        proof=found.proof,
+        rounding=rounding,
     )
     model = replace(model, name=name or (path.stem if path else "model"), provenance=provenance)
     return Conversion(model, float_model, found.proof, report.clipped_inputs(model, x), len(rows) - len(x))
@@ -173,14 +181,8 @@ def _check_unique(what: str, names: Sequence[str]) -> None:
             raise ConversionError(f'two {what}s are named "{name}"')
 
 
-def _quantize(
-    float_model: FloatModel,
-    x: Floats,
-    names: tuple[str, ...],
-    outputs: tuple[str, ...],
-    units: Mapping[str, str],
-) -> tuple[Model, list[Floats], list[Doubles]]:
-    """Return the int8 model, what every float layer gave for `x`, and the scales of every layer's outputs."""
+def _run_layers(float_model: FloatModel, x: Floats) -> list[Floats]:
+    """Return what every float layer gives for `x`."""
     with np.errstate(over="ignore", invalid="ignore"):
         expected = float_model.run_layers(x)
     for layer, y in zip(float_model.layers, expected, strict=True):
@@ -188,9 +190,34 @@ def _quantize(
             raise ConversionError(
                 f'layer "{layer.name}" gives numbers that are not finite for the calibration samples'
             )
+    return expected
+
+
+def _best(
+    float_model: FloatModel, x: Floats, expected: list[Floats], exact: Floats, named: Named
+) -> tuple[Model, list[Doubles], Floats, str]:
+    """Quantise with weights rounded as calibration says and each to its nearest; keep what loses less on the held-back part.
+
+    Returns the model, the scales of every layer's outputs, what it gives for `x`, and which rounding it has.
+    """
+    held = slice(int(len(x) * (1.0 - HELD_BACK)), None)
+    found = []
+    for rounding in ROUNDINGS:
+        model, scales = _quantize(float_model, x, expected, named, calibrated=rounding == "calibrated")
+        y = edgelstm.stream.LoadedModel(model).stream().run(x)
+        found.append((report.snr_db(y[held], exact[held], each_alone=True), (model, scales, y, rounding)))
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def _quantize(
+    float_model: FloatModel, x: Floats, expected: list[Floats], named: Named, *, calibrated: bool
+) -> tuple[Model, list[Doubles]]:
+    """Return the int8 model, and the scales of every layer's outputs."""
+    names, outputs, units = named
     channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), x)
     values = {INPUT: x, **dict(zip((layer.name for layer in float_model.layers), expected, strict=True))}
-    found = quantize_layers(float_model.layers, quantize.vector_of(channels), values)
+    source = quantize.vector_of(channels)
+    found = quantize_layers(float_model.layers, source.seeing(x) if calibrated else source, values)
     scales = [quantised.scale for quantised in found]
     by_name = {layer.name: scale for layer, scale in zip(float_model.layers, scales, strict=True)}
     leaving = np.concatenate([by_name[head] for head in float_model.head_names])
@@ -208,7 +235,7 @@ def _quantize(
     except ModelFileError as exc:
         hint = "; is the network's input scaled as in training? see --scaling" if "int32" in str(exc) else ""
         raise ConversionError(f"{exc}{hint}") from None
-    return model, expected, scales
+    return model, scales
 
 
 def _of_heads(model: FloatModel, found: list[Floats]) -> Floats:

@@ -37,6 +37,8 @@ class Conversion:
 
     clipped_inputs   calibration values that the input stage limits
     incomplete_rows  of the calibration, left out because a value was missing
+    samples          of the calibration that were used, (samples, channels)
+    exact, found     what the float and the int8 model give for them, (samples, outputs)
     """
 
     model: Model
@@ -44,6 +46,9 @@ class Conversion:
     proof: str
     clipped_inputs: int
     incomplete_rows: int
+    samples: Floats
+    exact: Floats
+    found: Floats
 
 
 def convert(source: Any, *, calibration: Any, **options: Any) -> Model:
@@ -65,6 +70,7 @@ def convert_with_report(
     fixed: Mapping[str, Any] | None = None,
     start: str | None = None,
     verify: bool = True,
+    max_loss: float | None = None,
 ) -> Conversion:
     """Convert a trained model to int8, its scales set by streaming the calibration samples with carried state.
 
@@ -78,6 +84,7 @@ def convert_with_report(
     fixed        values of inputs of a graph that are neither signal nor state, such as a sampling rate
     start        the value inside a graph that the model begins at; what is computed before it is left outside
     verify       run the source's own engine, where it is installed, and compare
+    max_loss     the least signal-to-noise ratio of the outputs, in decibel, at which the conversion does not fail
 
     Raises ConversionError, RecordingError or ModelFileError: one line that names file, layer or column.
     """
@@ -122,7 +129,15 @@ def convert_with_report(
         rounding=rounding,
     )
     model = replace(model, name=name or (path.stem if path else "model"), provenance=provenance)
-    return Conversion(model, float_model, found.proof, report.clipped_inputs(model, x), len(rows) - len(x))
+    if max_loss is not None and (provenance.output_snr_db or 0.0) < max_loss:
+        worst = report.worst_layer(model, max_loss)
+        raise ConversionError(
+            f"the int8 model is {provenance.output_snr_db:.1f} dB from its float original, which is less than the "
+            f'{max_loss:g} dB asked for; layer "{worst.layer}" is at {worst.snr_db:.1f} dB, its unit {worst.worst} at '
+            f"{worst.worst_snr_db:.1f} dB: calibrate on more samples, or allow it with --max-loss"
+        )
+    clipped = report.clipped_inputs(model, x)
+    return Conversion(model, float_model, found.proof, clipped, len(rows) - len(x), x, exact, final)
 
 
 def _calibration(

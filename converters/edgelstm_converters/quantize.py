@@ -45,8 +45,9 @@ class Vector:
         return Vector(np.full(count, step), np.zeros(count))
 
     def seeing(self, samples: NDArray[np.float32]) -> Vector:
-        """Return it with what calibration saw, as many rows of it as say enough."""
-        return replace(self, samples=samples[:: -(-len(samples) // MOST_SAMPLES)] if len(samples) else None)
+        """Return it with what calibration saw, (..., columns), as many rows of it as say enough."""
+        rows = samples.reshape(-1, samples.shape[-1])
+        return replace(self, samples=rows[:: -(-len(rows) // MOST_SAMPLES)] if len(rows) else None)
 
     def integers(self) -> Doubles | None:
         """Return the samples as the integers that a layer reads."""

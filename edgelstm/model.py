@@ -51,16 +51,25 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class LayerErrors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the quantised layer lost against its float original on the calibration data."""
+    """What the quantised layer lost against its float original on the calibration data.
+
+    worst, worst_snr_db  the unit that lost most, and how much; files of old do not say
+    """
 
     layer: str
     snr_db: float
     max_error: float
     saturated: int
+    worst: int | msgspec.UnsetType = msgspec.UNSET
+    worst_snr_db: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a model file comes from, and what was measured when it was made."""
+    """Where a model file comes from, and what was measured when it was made.
+
+    proof     how the reading was proved on the source's own engine
+    rounding  of the weights: each to its "nearest", or as "calibrated"
+    """
 
     source: str = ""
     source_sha256: str = ""
@@ -70,6 +79,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     calibration_samples: int = 0
     output_snr_db: float | None = None
     layers: tuple[LayerErrors, ...] = ()
+    proof: str | msgspec.UnsetType = msgspec.UNSET
+    rounding: str | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,10 +20,14 @@ from edgelstm.sources import recording
 from edgelstm_converters import quantize, readers, report
 from edgelstm_converters.float_model import FloatModel, with_folded_affine
 from edgelstm_converters.layers.graph import quantize_layers, with_plain_sources
+from edgelstm_converters.rounding import HELD_BACK
 from edgelstm_converters.scaling import Scaling, fold, read_scaling
 
 FEWEST_SAMPLES = 20
+ROUNDINGS = ("nearest", "calibrated")
 Floats = NDArray[np.float32]
+Named = tuple[tuple[str, ...], tuple[str, ...], Mapping[str, str]]
+"""Names of channels, names of outputs, units by name."""
 Doubles = NDArray[np.float64]
 
 
@@ -33,6 +37,8 @@ class Conversion:
 
     clipped_inputs   calibration values that the input stage limits
     incomplete_rows  of the calibration, left out because a value was missing
+    samples          of the calibration that were used, (samples, channels)
+    exact, found     what the float and the int8 model give for them, (samples, outputs)
     """
 
     model: Model
@@ -40,6 +46,9 @@ class Conversion:
     proof: str
     clipped_inputs: int
     incomplete_rows: int
+    samples: Floats
+    exact: Floats
+    found: Floats
 
 
 def convert(source: Any, *, calibration: Any, **options: Any) -> Model:
@@ -61,6 +70,7 @@ def convert_with_report(
     fixed: Mapping[str, Any] | None = None,
     start: str | None = None,
     verify: bool = True,
+    max_loss: float | None = None,
 ) -> Conversion:
     """Convert a trained model to int8, its scales set by streaming the calibration samples with carried state.
 
@@ -74,6 +84,7 @@ def convert_with_report(
     fixed        values of inputs of a graph that are neither signal nor state, such as a sampling rate
     start        the value inside a graph that the model begins at; what is computed before it is left outside
     verify       run the source's own engine, where it is installed, and compare
+    max_loss     the least signal-to-noise ratio of the outputs, in decibel, at which the conversion does not fail
 
     Raises ConversionError, RecordingError or ModelFileError: one line that names file, layer or column.
     """
@@ -98,10 +109,12 @@ def convert_with_report(
         float_model = fold(float_model, table, names, output_names)
     float_model = with_folded_affine(float_model)
     float_model = replace(float_model, layers=with_plain_sources(float_model.layers, float_model.inputs))
-    model, expected, scales = _quantize(float_model, x, names, output_names, units or {})
-    layer_errors = report.measure(model, x, expected, scales)
+    expected = _run_layers(float_model, x)
     exact = _of_heads(float_model, expected)
-    final = edgelstm.stream.LoadedModel(model).stream().run(x)
+    model, scales, final, rounding = _best(
+        float_model, x, expected, exact, (names, output_names, units or {})
+    )
+    layer_errors = report.measure(model, x, expected, scales)
     path = Path(source) if isinstance(source, str | Path) else None
     provenance = Provenance(
         source=path.name if path else type(source).__name__,
@@ -112,9 +125,19 @@ def convert_with_report(
         calibration_samples=len(x),
         output_snr_db=report.snr_db(final, exact, each_alone=True),
         layers=layer_errors,
+        proof=found.proof,
+        rounding=rounding,
     )
     model = replace(model, name=name or (path.stem if path else "model"), provenance=provenance)
-    return Conversion(model, float_model, found.proof, report.clipped_inputs(model, x), len(rows) - len(x))
+    if max_loss is not None and (provenance.output_snr_db or 0.0) < max_loss:
+        worst = report.worst_layer(model, max_loss)
+        raise ConversionError(
+            f"the int8 model is {provenance.output_snr_db:.1f} dB from its float original, which is less than the "
+            f'{max_loss:g} dB asked for; layer "{worst.layer}" is at {worst.snr_db:.1f} dB, its unit {worst.worst} at '
+            f"{worst.worst_snr_db:.1f} dB: calibrate on more samples, or allow it with --max-loss"
+        )
+    clipped = report.clipped_inputs(model, x)
+    return Conversion(model, float_model, found.proof, clipped, len(rows) - len(x), x, exact, final)
 
 
 def _calibration(
@@ -173,14 +196,8 @@ def _check_unique(what: str, names: Sequence[str]) -> None:
             raise ConversionError(f'two {what}s are named "{name}"')
 
 
-def _quantize(
-    float_model: FloatModel,
-    x: Floats,
-    names: tuple[str, ...],
-    outputs: tuple[str, ...],
-    units: Mapping[str, str],
-) -> tuple[Model, list[Floats], list[Doubles]]:
-    """Return the int8 model, what every float layer gave for `x`, and the scales of every layer's outputs."""
+def _run_layers(float_model: FloatModel, x: Floats) -> list[Floats]:
+    """Return what every float layer gives for `x`."""
     with np.errstate(over="ignore", invalid="ignore"):
         expected = float_model.run_layers(x)
     for layer, y in zip(float_model.layers, expected, strict=True):
@@ -188,9 +205,34 @@ def _quantize(
             raise ConversionError(
                 f'layer "{layer.name}" gives numbers that are not finite for the calibration samples'
             )
+    return expected
+
+
+def _best(
+    float_model: FloatModel, x: Floats, expected: list[Floats], exact: Floats, named: Named
+) -> tuple[Model, list[Doubles], Floats, str]:
+    """Quantise with weights rounded as calibration says and each to its nearest; keep what loses less on the held-back part.
+
+    Returns the model, the scales of every layer's outputs, what it gives for `x`, and which rounding it has.
+    """
+    held = slice(int(len(x) * (1.0 - HELD_BACK)), None)
+    found = []
+    for rounding in ROUNDINGS:
+        model, scales = _quantize(float_model, x, expected, named, calibrated=rounding == "calibrated")
+        y = edgelstm.stream.LoadedModel(model).stream().run(x)
+        found.append((report.snr_db(y[held], exact[held], each_alone=True), (model, scales, y, rounding)))
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def _quantize(
+    float_model: FloatModel, x: Floats, expected: list[Floats], named: Named, *, calibrated: bool
+) -> tuple[Model, list[Doubles]]:
+    """Return the int8 model, and the scales of every layer's outputs."""
+    names, outputs, units = named
     channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), x)
     values = {INPUT: x, **dict(zip((layer.name for layer in float_model.layers), expected, strict=True))}
-    found = quantize_layers(float_model.layers, quantize.vector_of(channels), values)
+    source = quantize.vector_of(channels)
+    found = quantize_layers(float_model.layers, source.seeing(x) if calibrated else source, values)
     scales = [quantised.scale for quantised in found]
     by_name = {layer.name: scale for layer, scale in zip(float_model.layers, scales, strict=True)}
     leaving = np.concatenate([by_name[head] for head in float_model.head_names])
@@ -208,7 +250,7 @@ def _quantize(
     except ModelFileError as exc:
         hint = "; is the network's input scaled as in training? see --scaling" if "int32" in str(exc) else ""
         raise ConversionError(f"{exc}{hint}") from None
-    return model, expected, scales
+    return model, scales
 
 
 def _of_heads(model: FloatModel, found: list[Floats]) -> Floats:

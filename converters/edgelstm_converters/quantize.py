@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from edgelstm.layers import ElementProduct, RowProduct
 from edgelstm.layers.bounds import MAX_WEIGHT_SUM
 from edgelstm.layers.products import COLUMN_BLOCK
 from edgelstm.model import Channel
+from edgelstm_converters.rounding import Rounded, round_rows
 
 HEADROOM = 2.0
 """How far past the calibrated maximum a value may go before it saturates."""
@@ -20,20 +21,37 @@ HEADROOM = 2.0
 GATE_SCALE = 65536.0  # Q15.16
 HIDDEN_STEP = 2.0**-15  # Q0.15
 FULL_SCALE = 32767.0
+MOST_SAMPLES = 8192
+"""Of calibration that rounding looks at."""
+FEWEST_STEPS = 8
+"""Of a row that was quantised before; with fewer, a row of floats could look like one."""
 
 Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """How the int16 that a layer reads stand for numbers: real = offset + step * q, per column."""
+    """How the int16 that a layer reads stand for numbers: real = offset + step * q, per column.
+
+    samples  (samples, columns), what calibration saw there; None: not known, and weights are rounded each to its nearest
+    """
 
     step: Doubles
     offset: Doubles
+    samples: NDArray[np.float32] | None = None
 
     @staticmethod
     def uniform(count: int, step: float) -> Vector:
         return Vector(np.full(count, step), np.zeros(count))
+
+    def seeing(self, samples: NDArray[np.float32]) -> Vector:
+        """Return it with what calibration saw, (..., columns), as many rows of it as say enough."""
+        rows = samples.reshape(-1, samples.shape[-1])
+        return replace(self, samples=rows[:: -(-len(rows) // MOST_SAMPLES)] if len(rows) else None)
+
+    def integers(self) -> Doubles | None:
+        """Return the samples as the integers that a layer reads."""
+        return None if self.samples is None else (self.samples.astype(np.float64) - self.offset) / self.step
 
 
 def quantize_channels(
@@ -77,18 +95,24 @@ def row_product(
 ) -> RowProduct:
     """Quantise `(weights @ x + bias) * result_scale` for x as `source` reads it."""
     exact = weights.astype(np.float64)
-    integer_bias = _integer_bias(name, bias.astype(np.float64) + exact @ source.offset, result_scale)
-    columns = exact * source.step  # per unit of the int16 input
+    columns, samples = exact * source.step, source.integers()  # per unit of the int16 input
     starts = [0] if not _needs_blocks(columns) else list(range(0, columns.shape[1], COLUMN_BLOCK))
-    parts = [
-        _quantize_rows(name, columns[:, first:end], result_scale)
-        for first, end in zip(starts, [*starts[1:], columns.shape[1]], strict=True)
+    blocks = [slice(first, first + COLUMN_BLOCK if len(starts) > 1 else None) for first in starts]
+    scales = [_row_scales(columns[:, block]) for block in blocks]
+    rounded = [
+        _rounded(columns[:, block], scale, None if samples is None else samples[:, block])
+        for block, scale in zip(blocks, scales, strict=True)
     ]
+    factors = [
+        multipliers(name, np.where(part.weights.any(axis=1), scale * result_scale, 0.0), result_scale / 127)
+        for part, scale in zip(rounded, scales, strict=True)
+    ]
+    correction = np.sum([part.correction for part in rounded], axis=0)
     return RowProduct(
-        weights=np.ascontiguousarray(np.concatenate([part[0] for part in parts], axis=1)),
-        multipliers=np.stack([part[1] for part in parts]),
-        shifts=np.stack([part[2] for part in parts]),
-        bias=integer_bias,
+        weights=np.ascontiguousarray(np.concatenate([part.weights for part in rounded], axis=1)),
+        multipliers=np.stack([part for part, _ in factors]),
+        shifts=np.stack([shifts for _, shifts in factors]),
+        bias=_integer_bias(name, bias.astype(np.float64) + exact @ source.offset + correction, result_scale),
     )
 
 
@@ -117,23 +141,42 @@ def _integer_bias(name: str, bias: Doubles, result_scale: float) -> NDArray[np.i
 def _needs_blocks(columns: Doubles) -> bool:
     if columns.shape[1] <= COLUMN_BLOCK:
         return False
-    quantised, _ = _int8_rows(columns)
-    return bool(np.abs(quantised.astype(np.int64)).sum(axis=1).max() > MAX_WEIGHT_SUM)
+    quantised = np.rint(columns / _row_scales(columns)[:, None])
+    return bool(np.abs(quantised).sum(axis=1).max() + 0.5 * columns.shape[1] > MAX_WEIGHT_SUM)
 
 
-def _int8_rows(columns: Doubles) -> tuple[NDArray[np.int8], Doubles]:
+def _rounded(columns: Doubles, scale: Doubles, samples: Doubles | None) -> Rounded:
+    """Round as calibration says, unless that needs more room in the accumulator than there is."""
+    found = round_rows(columns, scale, samples)
+    if np.abs(found.weights.astype(np.int64)).sum(axis=1).max(initial=0) > MAX_WEIGHT_SUM:
+        return round_rows(columns, scale, None)
+    return found
+
+
+def _row_scales(columns: Doubles) -> Doubles:
+    """Return the step of every row: a 127th of its largest, or the step that it was quantised with before.
+
+    A row of which every element is a whole number of steps of its largest divided by q, q from 126 down, is
+    taken over as it is: quantising an already quantised model again would cost as much as the first time.
+    """
     largest = np.abs(columns).max(axis=1)
     scale = np.where(largest > 0.0, largest, 1.0) / 127.0
-    return np.rint(columns / scale[:, None]).astype(np.int8), scale
+    open_ = _off_grid(columns, scale)
+    for steps in range(126, FEWEST_STEPS - 1, -1):
+        rows = np.flatnonzero(open_)
+        if not rows.size:
+            break
+        some = columns[rows, :8]  # enough to leave most rows alone
+        rows = rows[~_off_grid(some, largest[rows] / steps)]
+        found = rows[~_off_grid(columns[rows], largest[rows] / steps)]
+        scale[found], open_[found] = largest[found] / steps, False
+    return scale
 
 
-def _quantize_rows(
-    name: str, columns: Doubles, result_scale: float
-) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
-    """Return int8 weights and, per row, M and s with `mulr(acc << s, M)` close to `acc * scale * result_scale`."""
-    weights, scale = _int8_rows(columns)
-    factors = np.where(weights.any(axis=1), scale * result_scale, 0.0)
-    return weights, *multipliers(name, factors, result_scale / 127)
+def _off_grid(columns: Doubles, scale: Doubles) -> NDArray[np.bool_]:
+    steps = columns / scale[:, None]
+    off: NDArray[np.bool_] = np.abs(steps - np.rint(steps)).max(axis=1, initial=0.0) > 1e-3
+    return off
 
 
 def multipliers(name: str, factors: Doubles, unit: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +36,15 @@ def measure(
             detector_settings=None,
         )
         found = LoadedModel(shown).stream().run(x)
+        each = each_snr_db(found, reference)
         errors.append(
             LayerErrors(
                 layer=layer.name,
                 snr_db=snr_db(found, reference),
                 max_error=float(np.abs(found - reference).max()),
                 saturated=_saturated(layer, found, last=layer.name in model.head_names),
+                worst=int(each.argmin()),
+                worst_snr_db=float(each.min()),
             )
         )
     return tuple(errors)
@@ -60,6 +63,52 @@ def snr_db(found: Floats, expected: Floats, *, each_alone: bool = False) -> floa
     else:
         ratio = float(noise.sum() / signal.sum()) if signal.sum() > 0 else 0.0
     return float(min(-10.0 * np.log10(max(ratio, 1e-15)), 150.0))
+
+
+def each_snr_db(found: Floats, expected: Floats) -> NDArray[np.float64]:
+    """Return signal to noise of every column in decibel, at most 150."""
+    noise = np.square(found.astype(np.float64) - expected).mean(axis=0)
+    signal = expected.astype(np.float64).var(axis=0)
+    ratio = np.divide(noise, signal, out=np.zeros_like(noise), where=signal > 0.0)
+    result: NDArray[np.float64] = np.minimum(-10.0 * np.log10(np.maximum(ratio, 1e-15)), 150.0)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Forecasts that were off by more than `spreads` of the float network's usual error: how many, and where the two differ."""
+
+    spreads: float
+    judged: int
+    by_float: int
+    by_int8: int
+    differ: int
+
+
+def decisions(
+    model: Model, x: Floats, found: Floats, expected: Floats, spreads: float = 4.0
+) -> Decisions | None:
+    """Compare what int8 and float forecasts call unusual, on outputs that forecast a channel; None where none does.
+
+    x, found, expected  (samples, channels), (samples, outputs) of int8, of float
+    """
+    names = [channel.name for channel in model.channels]
+    pairs = [(n, names.index(y.name)) for n, y in enumerate(model.outputs) if y.name in names]
+    if not pairs or len(x) < 2:
+        return None
+    outputs, channels = (list(column) for column in zip(*pairs, strict=True))
+    errors = [x[1:, channels] - y[:-1, outputs] for y in (expected, found)]
+    spread = 1.4826 * np.median(np.abs(errors[0] - np.median(errors[0], axis=0)), axis=0) + 1e-30
+    by_float, by_int8 = ((np.abs(error) > spreads * spread).any(axis=1) for error in errors)
+    return Decisions(
+        spreads, len(by_float), int(by_float.sum()), int(by_int8.sum()), int((by_float != by_int8).sum())
+    )
+
+
+def worst_layer(model: Model, least_db: float) -> LayerErrors:
+    """Return the first layer that is further than `least_db` from its float original, else the one that lost most."""
+    layers = model.provenance.layers
+    return next((e for e in layers if e.snr_db < least_db), min(layers, key=lambda e: e.snr_db))
 
 
 def clipped_inputs(model: Model, x: Floats) -> int:
@@ -81,10 +130,15 @@ def table(model: Model) -> Iterator[str]:
     """Yield the lines of the report that `edgelstm convert` prints."""
     by_name = {errors.layer: errors for errors in model.provenance.layers}
     width = max(5, *(len(layer.name) for layer in model.layers))
-    yield f"  {'layer':{width}}  {'kind':13}  {'units':>5}  {'weights':>8}  {'SNR':>8}  {'max error':>9}  saturated"
+    kinds = max(5, *(len(layer.kind) for layer in model.layers))
+    yield (
+        f"  {'layer':{width}}  {'kind':{kinds}}  {'units':>5}  {'weights':>8}  {'SNR':>8}  {'max error':>9}  "
+        f"{'saturated':>9}  worst unit"
+    )
     for layer in model.layers:
         found = by_name[layer.name]
         yield (
-            f"  {layer.name:{width}}  {layer.kind:13}  {layer.units:5d}  {layer.weight_count:8d}  "
-            f"{found.snr_db:5.1f} dB  {found.max_error:9.2g}  {found.saturated:9d}"
+            f"  {layer.name:{width}}  {layer.kind:{kinds}}  {layer.units:5d}  {layer.weight_count:8d}  "
+            f"{found.snr_db:5.1f} dB  {found.max_error:9.2g}  {found.saturated:9d}  "
+            f"{found.worst}: {found.worst_snr_db:.1f} dB"
         )

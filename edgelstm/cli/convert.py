@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from edgelstm.errors import UsageError
@@ -12,15 +11,18 @@ from edgelstm.errors import UsageError
 if TYPE_CHECKING:
     from edgelstm_converters import Conversion
 
-SUMMARY = (
-    "Turn a trained PyTorch or ONNX model into one int8 model file; its scales come from calibration samples."
-)
+SUMMARY = "Turn a trained PyTorch, Keras, TFLite or ONNX model into one int8 model file; its scales come from calibration samples."
+
+
+ROUNDINGS = {"nearest": "each to its nearest", "calibrated": "as calibration says"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", help="a state_dict (.pt, .pth, .safetensors) or an .onnx file")
     parser.add_argument(
-        "--calibrate", required=True, metavar="RECORDING", help="CSV or NPZ of typical samples"
+        "source", help="a state_dict (.pt, .pth, .safetensors), .onnx, .tflite, .keras or .h5"
+    )
+    parser.add_argument(
+        "--calibrate", required=True, metavar="RECORDING", help="CSV, NPZ or Parquet of typical samples"
     )
     parser.add_argument(
         "-o", "--output", required=True, metavar="MODEL", help="the model file to write, MODEL.elstm"
@@ -47,6 +49,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--order", metavar="A,B", help="modules of a state_dict, first to last, if it does not say"
     )
+    parser.add_argument(
+        "--max-loss", type=float, default=30.0, metavar="DB",
+        help="fail where the outputs have a lower signal-to-noise ratio than this against their float original (default: 30)",
+    )  # fmt: skip
+    parser.add_argument("--report", metavar="HTML", help="write a page with what was lost where, and plots")
     parser.add_argument(
         "--from", dest="start", metavar="VALUE",
         help="of a graph: the model begins at this value; what is computed before it stays outside",
@@ -78,7 +85,12 @@ def run(args: argparse.Namespace) -> int:
         fixed=_fixed(args.fix),
         start=args.start,
         verify=args.verify,
+        max_loss=args.max_loss,
     )
+    if args.report:
+        from edgelstm_converters import report_page
+
+        report_page.write(args.report, conversion)
     model_file.save(conversion.model, args.output)
     _print_report(conversion, args.output)
     return 0
@@ -99,14 +111,13 @@ def _print_report(conversion: Conversion, output: str) -> None:
     print()
     if conversion.incomplete_rows:
         print(f"{conversion.incomplete_rows} rows left out because a value is missing")
-    print(f"output SNR {provenance.output_snr_db:.1f} dB, {conversion.clipped_inputs} input values clipped")
+    print(f"output SNR {provenance.output_snr_db:.1f} dB, weights rounded {ROUNDINGS[str(provenance.rounding)]}; "
+          f"{conversion.clipped_inputs} input values clipped")  # fmt: skip
+    decided = report.decisions(model, conversion.samples, conversion.found, conversion.exact)
+    if decided is not None:
+        print(f"forecasts off by more than {decided.spreads:g} spreads: {decided.by_float} of float32, {decided.by_int8} of "
+              f"int8, {decided.differ} of {decided.judged:,} samples judged differently")  # fmt: skip
     print(f"wrote {output}, {os.path.getsize(output):,} bytes")
-    if provenance.output_snr_db is not None and provenance.output_snr_db < 30.0:
-        print(
-            f"edgelstm: {output}: the int8 model is {provenance.output_snr_db:.1f} dB from its float original, which is "
-            "little: check on recordings of yours that it still decides the same",
-            file=sys.stderr,
-        )
 
 
 def _names(text: str | None) -> list[str] | None:

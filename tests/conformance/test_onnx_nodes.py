@@ -26,8 +26,6 @@ CASES = {
 NEEDS_THE_FUTURE = "direction is (reverse|bidirectional), and a stream has no future"
 REFUSED = {
     **{f"test_{kind}_{way}": NEEDS_THE_FUTURE for kind in ("lstm", "gru", "simple_rnn") for way in ("reverse", "bidirectional")},
-    "test_lstm_with_peepholes": "peephole weights",
-    **dict.fromkeys(("test_simple_rnn_batchwise", "test_simple_rnn_defaults", "test_simple_rnn_with_initial_bias", "test_rnn_seq_length"), "a plain recurrent layer"),
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def quantize_layers(
 ) -> list[Quantised]:
     """Quantise layers in order.
 
-    source  how what `input` names is to be read
+    source  how what `input` names is to be read; where it has samples, weights are rounded as calibration says
     values  what calibration gave at `input` and at every layer, by name: (samples, values)
     kept    names of layers whose int16 output is needed also where none of these reads it
     """
@@ -36,7 +36,10 @@ def quantize_layers(
     for layer, names in zip(layers, sources, strict=True):
         reach = float(np.abs(values[layer.name]).max())
         seen = [values[name][layer.phase :: layer.period] for name in names]
-        quantised = layer.quantize([vectors[name] for name in names], seen, reach, read=layer.name in read)
+        read_as = [vectors[name] for name in names]
+        if source.samples is not None:
+            read_as = [vector.seeing(part) for vector, part in zip(read_as, seen, strict=True)]
+        quantised = layer.quantize(read_as, seen, reach, read=layer.name in read)
         timed = replace(quantised.layer, sources=layer.sources, period=layer.period, phase=layer.phase)
         found.append(replace(quantised, layer=timed))
         vectors[layer.name] = quantised.vector

@@ -60,6 +60,8 @@ class FloatGru(FloatLayer):
         self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
     ) -> Quantised:
         hidden = Vector.uniform(self.units, HIDDEN_STEP)
+        if sources[0].samples is not None:
+            hidden = hidden.seeing(self.run(*seen)[:-1])
         layer = Gru(
             self.name,
             row_product(self.name, self.input_weights, self.input_bias, sources[0], GATE_SCALE),

@@ -112,6 +112,8 @@ class FloatLstm(FloatLayer):
             projection = row_product(self.name, self.projection_weights, bias, output, 2.0 ** (exponent + 8))
             step = 2.0**-exponent
         hidden = Vector.uniform(self.units, step)
+        if sources[0].samples is not None:
+            hidden = hidden.seeing(self.run(*seen)[:-1])
         none = np.zeros_like(self.bias)
         layer = Lstm(
             self.name,

@@ -56,6 +56,8 @@ class FloatRnn(FloatLayer):
             exponent = finest_exponent(reach)
             step, scale = 2.0**-exponent, 2.0 ** (exponent + 8)
         hidden = Vector.uniform(self.units, step)
+        if sources[0].samples is not None:
+            hidden = hidden.seeing(self.run(*seen)[:-1])
         layer = Rnn(
             self.name,
             row_product(self.name, self.input_weights, self.bias, sources[0], scale),

@@ -21,6 +21,7 @@ NOTHING = (
     "ActivityRegularization",
 )
 ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
+IN_CELLS = {**ACTIVATIONS, "linear": "Identity", "hard_sigmoid": "HardSigmoid"}
 CELLS = {
     "LSTM": "LSTM",
     "CuDNNLSTM": "LSTM",
@@ -43,6 +44,9 @@ def to_graph(file: KerasFile) -> Graph:
 class _Builder:
     def __init__(self, file: KerasFile) -> None:
         self.file = file
+        self.slope = (
+            0.2 if file.version.startswith(("1.", "2.")) else 1 / 6
+        )  # of hard_sigmoid, which Keras 3 changed
         self.nodes: list[Node] = []
         self.constants: dict[str, Array] = {}
         self.inputs: list[Input] = []
@@ -201,9 +205,11 @@ class _Builder:
             source,
             *(self._constant(f"{label}/{key}", v) for key, v in zip("WRB", (w, r, b), strict=True)),
         ]
+        words = _activations(name, kind, settings, op)
         attributes = {
+            "activation_alpha": [self.slope] * len(words), "activation_beta": [0.5] * len(words),
             "layout": 1, "hidden_size": units, "linear_before_reset": int(after),
-            "activations": _activations(name, kind, settings, op),
+            "activations": words,
             "direction": "reverse" if settings.get("go_backwards") else "forward",
         }  # fmt: skip
         self.nodes.append(Node(op, tuple(inputs), (sequence, last), attributes, label))
@@ -262,6 +268,8 @@ class _Builder:
             self._add("Identity", [source], target, layer)
         elif word in ACTIVATIONS:
             self._add(ACTIVATIONS[word], [source], target, layer)
+        elif word == "hard_sigmoid":
+            self._add("HardSigmoid", [source], target, layer, alpha=self.slope, beta=0.5)
         else:
             raise _refused(
                 layer, "activation", f"{word} cannot be converted; linear, {', '.join(ACTIVATIONS)} can"
@@ -325,7 +333,7 @@ def _activations(name: str, kind: str, settings: dict[str, Any], op: str) -> lis
     inner = _word(settings.get("activation", "tanh"))
     gate = _word(settings.get("recurrent_activation", "sigmoid"))
     words = {"LSTM": [gate, inner, inner], "GRU": [gate, inner], "RNN": [inner]}[op]
-    return [ACTIVATIONS.get(word, word) for word in words]
+    return [IN_CELLS.get(word, word) for word in words]
 
 
 def _word(activation: Any) -> str:

@@ -20,7 +20,9 @@ SAME = {
     "SQRT": "Sqrt", "POW": "Pow", "SLICE": "SliceSizes", "ZEROS_LIKE": "ZerosLike", "BATCH_MATMUL": "MatMul",
     "REVERSE_V2": "Flip",
 }  # fmt: skip
-FUSED = {1: "Relu", 4: "Tanh"}
+FUSED: dict[int, tuple[str, dict[str, float]]] = {
+    1: ("Relu", {}), 3: ("Clip", {"min": 0.0, "max": 6.0}), 4: ("Tanh", {}),
+}  # fmt: skip
 WITH_FUSED = {"ADD": 0, "SUB": 0, "MUL": 0, "DIV": 0, "FULLY_CONNECTED": 0, "CONCATENATION": 1}
 NOTHING = ("CALL_ONCE", "ASSIGN_VARIABLE", "VAR_HANDLE")
 
@@ -89,10 +91,11 @@ class _Translation:
                 raise _refused(
                     operator,
                     label,
-                    f"its fused activation number {fused} cannot be converted; relu and tanh can",
+                    f"its fused activation number {fused} cannot be converted; relu, relu6 and tanh can",
                 )
             self._plain(operator, label, inputs, [f"{label}/before"])
-            self._add(FUSED[fused], [f"{label}/before"], outputs, label)
+            op, limits = FUSED[fused]
+            self._add(op, [f"{label}/before"], outputs, label, **limits)
         else:
             self._plain(operator, label, inputs, outputs)
 
@@ -123,6 +126,8 @@ class _Translation:
         elif op == "SPLIT_V":
             axis = int(self._known(operator, 2, label).reshape(-1)[0])
             self._add("Split", inputs[:2], outputs, label, axis=axis)
+        elif op == "RELU6":
+            self._add("Clip", inputs, outputs, label, min=0.0, max=6.0)
         elif op == "GATHER":
             self._add("Gather", inputs, outputs, label, axis=options.integer(0))
         elif op == "PACK":
@@ -186,19 +191,20 @@ class _Translation:
         """Inputs 1 to 4 the input's matrices (i, f, c, o), 5 to 8 the hidden one's, 9 to 11 peepholes (i, f, o), 12 to 15 biases."""
         parts = [self._known(operator, place, label) for place in range(1, 18)]
         layer_norm = [self._known(operator, place, label) for place in range(20, 24)]
-        if parts[0] is None:
-            raise _refused(
-                operator, label, "its input and forget gates are coupled, which cannot be converted yet"
-            )
+        coupled = parts[0] is None  # then i = 1 - f: our cell with f's rows negated as those of i
+        activation = operator.options.integer(0, "b")
         for what, present in (
             ("a projection", parts[15] is not None),
             ("layer normalisation", any(part is not None for part in layer_norm)),
-            (f"a cell clip of {operator.options.scalar(1, 'f'):g}", operator.options.scalar(1, "f") > 0.0),
             ("diagonal matrices", operator.options.integer(5, "b") != 0),
-            (f"activation number {operator.options.integer(0, 'b')}", operator.options.integer(0, "b") != 4),
+            (f"activation number {activation}", activation not in (0, 1, 4)),
+            ("its input and forget gates coupled, and peepholes", coupled and parts[9] is not None),
         ):
             if present:
                 raise _refused(operator, label, f"it has {what}, which cannot be converted")
+        if coupled:
+            for to, source_of in ((0, 1), (4, 5), (11, 12)):
+                parts[to] = None if parts[source_of] is None else -parts[source_of]
         i, f, c, o = 0, 1, 2, 3
         order = (i, o, f, c)
         if any(parts[n] is None for n in range(8)):
@@ -216,7 +222,11 @@ class _Translation:
             ]
             given += ["", "", "", self._constant(f"{label}/P", p)]
         batch_first = not operator.options.integer(3, "b")
-        self._add("LSTM", given, [f"{label}/sequence"], label, layout=int(batch_first), hidden_size=units)
+        word = {0: "Identity", 1: "Relu", 4: "Tanh"}[activation]
+        self._add(
+            "LSTM", given, [f"{label}/sequence"], label, layout=int(batch_first), hidden_size=units,
+            activations=["Sigmoid", word, word], cell_clip=float(operator.options.scalar(1, "f")), input_forget=int(coupled),
+        )  # fmt: skip
         axis = self._constant(f"{label}/axis", np.array([2 if batch_first else 1], np.int64))
         self._add("Squeeze", [f"{label}/sequence", axis], outputs, label)
 

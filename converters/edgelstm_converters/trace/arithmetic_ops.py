@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from edgelstm.layers.activation import CELL_ACTIVATIONS
+from edgelstm_converters.layers.float_layer import ACTIVATIONS
 from edgelstm_converters.trace.expressions import (
     EXPRESSION,
     TIME,
@@ -14,8 +16,10 @@ from edgelstm_converters.trace.expressions import (
     Expression,
     Floats,
     constants,
+    expression_of,
     is_constant,
     numbers,
+    place_of,
     relative,
     time_of,
 )
@@ -113,16 +117,19 @@ def matmul_of(walk: Walk, codes: Codes, weights: Floats, name: str) -> Codes:
     return result.reshape(*codes.shape[:-1], outputs)
 
 
-def _sigmoid(x: Floats) -> Floats:
-    result: Floats = np.float32(0.5) * (np.float32(1.0) + np.tanh(np.float32(0.5) * x))
-    return result
-
-
 FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
-    "sigmoid": _sigmoid,
-    "tanh": np.tanh,
-    "relu": lambda x: np.maximum(x, np.float32(0.0)),
+    name: function for name, function in ACTIVATIONS.items() if name in CELL_ACTIVATIONS
 }
+"""The functions of one number that layers here can compute."""
+
+
+def hard_sigmoid(slope: float, offset: float) -> str | None:
+    """Return the name of the hard sigmoid `slope * x + offset` limited to 0..1, None where it is not one of ours."""
+    if abs(offset - 0.5) > 1e-6:
+        return None
+    return next(
+        (n for n, k in (("hard_sigmoid", 0.2), ("hard_sigmoid_6", 1 / 6)) if abs(slope - k) < 1e-6), None
+    )
 
 
 def _label(node: Node) -> str:
@@ -254,18 +261,75 @@ def _conv(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     return [settled(found)]
 
 
+def _hard_sigmoid(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    slope, offset = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
+    found = hard_sigmoid(slope, offset)
+    if found is None:
+        raise node.refused(f"its slope is {slope:g} and its offset {offset:g}; 1/5 or 1/6, and 1/2, can be")
+    return [settled(function_of(walk, found, codes_of(inputs[0]), _label(node)))]
+
+
 def _clip(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-    low = inputs[1] if len(inputs) > 1 else node.attributes.get("min")
-    high = inputs[2] if len(inputs) > 2 else node.attributes.get("max")
-    top = np.inf if high is None else float(np.asarray(high))
-    if low is not None and float(np.asarray(low)) == 0.0 and top > 1e30:
-        return [settled(function_of(walk, "relu", codes_of(inputs[0]), _label(node)))]
-    raise node.refused(f"it limits the signal to {low} .. {high}, which no layer here does")
+    low = inputs[1] if len(inputs) > 1 and inputs[1] is not None else node.attributes.get("min", -np.inf)
+    high = inputs[2] if len(inputs) > 2 and inputs[2] is not None else node.attributes.get("max", np.inf)
+    return [limited(walk, node, inputs[0], float(np.asarray(low)), float(np.asarray(high)))]
+
+
+def _limit(which: str) -> Any:
+    def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+        """Min and Max with a constant, which are a clip on one side."""
+        signals = [value for value in inputs if isinstance(value, Traced)]
+        others = [
+            float(np.asarray(value).reshape(-1)[0]) for value in inputs if not isinstance(value, Traced)
+        ]
+        if len(signals) != 1 or any(np.size(v) != 1 for v in inputs if not isinstance(v, Traced)):
+            raise node.refused(
+                "it compares values that depend on the signal with each other, or with several numbers"
+            )
+        low, high = (-np.inf, min(others)) if which == "min" else (max(others), np.inf)
+        return [limited(walk, node, signals[0], low, high)]
+
+    return operator
+
+
+def limited(walk: Walk, node: Node, value: Value, low: float, high: float) -> Value:
+    """Return a value limited to low..high, where that is a relu or a hard sigmoid of it.
+
+    min(max(x, 0), 1) = hard_sigmoid(5 x - 5/2), and min(max(x, 0), 6) = 6 hard_sigmoid_6(x - 3)
+    """
+    codes, name = codes_of(value), _label(node)
+    if low < -1e30 and high in (1.0, 6.0):
+        codes, low = _before_relu(walk, codes), 0.0
+        if not len(codes):
+            raise node.refused(f"it limits the signal to {high:g} from above, which no layer here does")
+    if low == 0.0 and high > 1e30:
+        return settled(function_of(walk, "relu", codes, name))
+    if low == 0.0 and high == 1.0:
+        steeper = sum_of(walk, product_of(walk, codes, constants(5.0), name), constants(-2.5), name)
+        return settled(function_of(walk, "hard_sigmoid", steeper, name))
+    if low == 0.0 and high == 6.0:
+        shifted = sum_of(walk, codes, constants(-3.0), name)
+        return settled(
+            product_of(walk, function_of(walk, "hard_sigmoid_6", shifted, name), constants(6.0), name)
+        )
+    raise node.refused(f"it limits the signal to {low:g} .. {high:g}, which no layer here does")
+
+
+def _before_relu(walk: Walk, codes: Codes) -> Codes:
+    """Return what a relu was given, or nothing where `codes` do not come from one."""
+    flat = codes.reshape(-1)
+    found = np.empty_like(flat)
+    for number in np.unique(expression_of(flat)):
+        chosen, expression = expression_of(flat) == number, walk.expressions.table[int(number)]
+        if expression.detail != "relu":
+            return np.zeros(0, np.int64)
+        found[chosen] = relative(expression.arguments[0][place_of(flat[chosen])], time_of(flat[chosen]))
+    return found.reshape(codes.shape)
 
 
 ARITHMETIC = {
     "MatMul": _matmul, "Gemm": _gemm, "Add": _binary("sum"), "Sub": _binary("sub"), "Mul": _binary("product"),
-    "Div": _binary("div"), "Sum": _sum, "Neg": _neg, "BatchNormalization": _batch_norm, "Conv": _conv, "Clip": _clip,
+    "Div": _binary("div"), "Sum": _sum, "Neg": _neg, "BatchNormalization": _batch_norm, "Conv": _conv, "Clip": _clip, "Min": _limit("min"), "Max": _limit("max"),
     "ReduceMean": _reduce(True), "ReduceSum": _reduce(False),
-    "Sigmoid": _function("sigmoid"), "Tanh": _function("tanh"), "Relu": _function("relu"),
+    "HardSigmoid": _hard_sigmoid, "Sigmoid": _function("sigmoid"), "Tanh": _function("tanh"), "Relu": _function("relu"),
 }  # fmt: skip

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from edgelstm.errors import ConversionError
+from edgelstm.layers import INPUT
 from edgelstm_converters.float_model import FloatDense, FloatLayer, FloatModel
+from edgelstm_converters.layers import FloatAdd, FloatAffine, FloatConcat, FloatMultiply
 from edgelstm_converters.trace.cells import CellReader
 from edgelstm_converters.trace.expressions import (
     Codes,
+    Expression,
     Expressions,
     expression_of,
     is_constant,
@@ -20,14 +23,16 @@ from edgelstm_converters.trace.expressions import (
     time_of,
     vector,
 )
-from edgelstm_converters.trace.linear import Linearizer
+from edgelstm_converters.trace.linear import Doubles, Linear, Linearizer
+
+MAX_LAYERS = 128
 
 
 def assemble(expressions: Expressions, output: Codes, carried: dict[int, int]) -> FloatModel:
     """Return the model whose newest output is among the codes `output`, of any shape.
 
     carried  the code of a state's element, by that of the element it becomes, both relative to the last step
-    Raises ConversionError, by name, where what is computed is no chain of layers.
+    Raises ConversionError, by name, where what is computed is no graph of layers.
     """
     flat = output.reshape(-1)
     times = time_of(flat)
@@ -43,108 +48,218 @@ def assemble(expressions: Expressions, output: Codes, carried: dict[int, int]) -
 
 
 class _Assembly:
+    """Makes the layers of vectors, each once, those that a layer reads before it."""
+
     def __init__(self, expressions: Expressions, carried: dict[int, int]) -> None:
         self.table = expressions.table
         self.linear = Linearizer(expressions)
         self.cells = CellReader(expressions, self.linear, carried)
         self.layers: list[FloatLayer] = []
+        self.made: dict[bytes, str] = {}
+        self.inputs = 0
 
     def model(self, codes: Codes) -> FloatModel:
-        """Return the chain that ends in `codes`."""
-        wanted: Codes | None = codes
-        while wanted is not None:
-            wanted = self._step_back(wanted)
+        """Return the layers that end in `codes`."""
+        last = self._made_by(codes)
         if not self.layers:
             raise ConversionError("the output is the input: there is no layer in between")
-        names: set[str] = set()
-        chain = []
-        for layer in reversed(self.layers):
-            name = _name(layer.name)
-            name = name if name not in names else f"{name}_{len(names)}"
-            names.add(name)
-            chain.append(replace(layer, name=name))
-        return FloatModel(chain[0].inputs, tuple(chain))
+        layers = []
+        for number, layer in enumerate(self.layers):
+            before = (self.layers[number - 1].name if number else INPUT,)
+            layers.append(replace(layer, sources=() if layer.sources == before else layer.sources))
+        heads = () if last == layers[-1].name else (last,)
+        return FloatModel(self.inputs, tuple(layers), heads)
 
-    def _step_back(self, codes: Codes) -> Codes | None:
-        """Put the layer that gives `codes` in front of the others; return what it reads, None for the input itself."""
+    def _made_by(self, codes: Codes) -> str:
+        """Return the name of the layer that gives the vector `codes`, made now if it is not there yet."""
+        key = codes.tobytes()
+        if key not in self.made:
+            self.made[key] = self._make(codes)
+        return self.made[key]
+
+    def _make(self, codes: Codes) -> str:
         sources = np.unique(expression_of(codes[~is_constant(codes)]))
         for number in sources:
-            if self.table[int(number)].kind in ("cell state", "state"):
-                memory = self.table[int(number)]
+            memory = self.table[int(number)]
+            if memory.kind in ("cell state", "state"):
                 raise ConversionError(
-                    f'the output depends on the {memory.kind} of "{_name(memory.name)}" by itself'
+                    f'the output depends on the {memory.kind} of "{_plain(memory.name)}" by itself'
                 )
-        found = self.table[int(sources[0])] if len(sources) == 1 and not is_constant(codes).any() else None
-        if found is not None and not time_of(codes).any():
-            in_order = len(codes) == found.size and np.array_equal(place_of(codes), np.arange(found.size))
-            if found.kind == "input" and in_order:
-                return None
-            if found.kind == "layer" and in_order:
-                self.layers.append(found.detail)
-                return found.arguments[0]
-            name = _name(found.name)
-            if found.kind != "input":
-                cell = self.cells.read(vector(int(sources[0]), found.size, 0), name)
-                if cell is not None and in_order:
-                    return self._read_by(cell.layer, cell.reads)
-                if cell is not None:
-                    return self._dense(name, codes, "linear")
-            if found.kind == "function":
-                argument = found.arguments[0][place_of(codes)]
-                return self._dense(self._dense_name(argument, name), argument, found.detail)
-        name = _name(self.table[int(sources[-1])].name) if len(sources) else "constant"
-        if found is not None and found.kind in ("product", "sum") and self.linear.mixes(int(sources[0])):
-            raise ConversionError(
-                f'what "{name}" computes is no layer known here: values that both depend on the signal are multiplied'
+        alone = len(sources) == 1 and not is_constant(codes).any() and not time_of(codes).any()
+        if not alone:
+            name = self.table[int(sources[-1])].name if len(sources) else "constant"
+            return self._combined(self._dense_name(codes, name), codes, "linear")
+        found, places = self.table[int(sources[0])], place_of(codes)
+        whole = np.array_equal(places, np.arange(found.size))
+        if found.kind == "input" and whole:
+            self.inputs = found.size
+            return INPUT
+        if found.kind == "layer" and whole:
+            return self._read_by(found.detail, self.linear.expand(found.arguments[0]))
+        name = found.name
+        if found.kind in ("sum", "product", "function"):
+            cell = self.cells.read(vector(int(sources[0]), found.size, 0), _plain(name))
+            if cell is not None and whole:
+                return self._reads(cell.layer, cell.reads)
+            if cell is not None:
+                return self._combined(f"{name}.part", codes, "linear")
+        if found.kind == "function":
+            argument = found.arguments[0][places]
+            return self._combined(self._dense_name(argument, name), argument, found.detail)
+        if self.linear.mixes(int(sources[0])):
+            return self._mixed(found, places)
+        return self._combined(self._dense_name(codes, name), codes, "linear")
+
+    def _mixed(self, found: Expression, places: Codes) -> str:
+        """Make a sum or product of two vectors of which one, at least, is itself a product of what varies."""
+        one, other = (argument[places] for argument in found.arguments)
+        if found.kind == "sum":
+            parts = [np.unique(expression_of(part)) for part in (one, other)]
+            if (
+                all(len(part) == 1 for part in parts)
+                and not is_constant(one).any()
+                and not is_constant(other).any()
+            ):
+                sources = (self._made_by(one), self._made_by(other))
+                return self._add(FloatAdd(found.name, len(places), (1.0, 1.0), sources=sources))
+        elif not is_constant(one).any() and not is_constant(other).any():
+            if time_of(one).any() or time_of(other).any():
+                raise ConversionError(
+                    f'what "{_plain(found.name)}" computes is no cell known here: it multiplies with its own past'
+                )
+            return self._add(
+                FloatMultiply(found.name, len(places), sources=(self._made_by(one), self._made_by(other)))
             )
-        return self._dense(self._dense_name(codes, name), codes, "linear")
+        raise ConversionError(
+            f'what "{_plain(found.name)}" computes is no layer known here: values that both depend on the signal are multiplied'
+        )
 
     def _dense_name(self, codes: Codes, otherwise: str) -> str:
         """Return the name of the matrix product that `codes` come from, through sums."""
         while len(codes := codes[~is_constant(codes)]):
             found = self.table[int(expression_of(codes)[0])]
             if found.kind == "matmul":
-                return _name(found.name)
+                return found.name
             if found.kind not in ("sum", "product"):
                 break
             codes = np.concatenate(found.arguments)
         return otherwise
 
-    def _dense(self, name: str, codes: Codes, activation: str) -> Codes | None:
-        """Put a dense layer of the elements `codes` in front."""
+    def _combined(self, name: str, codes: Codes, activation: str) -> str:
+        """Make `activation` of linear combinations: by element, of whole vectors, or with a matrix."""
         whole = self.linear.expand(codes)
-        bias = whole.bias.astype(np.float32)
-        layer = FloatDense(name, whole.matrix.astype(np.float32), bias, activation)
-        return self._read_by(layer, whole.atoms)
+        self._check(name, whole.atoms)
+        parts = self._whole_vectors(whole)
+        size = len(codes)
+        if len(parts) == 1:
+            (source, matrix), *_ = parts.items()
+            factor = np.diagonal(matrix)
+            if matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.diag(factor)):
+                read = self._vector(source)
+                if activation == "linear" and (factor == 1.0).all() and not whole.bias.any():
+                    return read
+                shift = whole.bias.astype(np.float32)
+                return self._add(
+                    FloatAffine(name, factor.astype(np.float32), shift, activation, sources=(read,))
+                )
+        factors = [self._scalar(matrix) for matrix in parts.values()]
+        if len(parts) > 1 and not whole.bias.any() and None not in factors:
+            sources = tuple(map(self._vector, parts))
+            known = tuple(float(factor) for factor in factors if factor is not None)
+            return self._add(FloatAdd(name, size, known, activation, sources=sources))
+        layer = FloatDense(name, np.zeros((size, 0), np.float32), whole.bias.astype(np.float32), activation)
+        return self._read_by(layer, whole)
 
-    def _read_by(self, layer: FloatLayer, atoms: Codes) -> Codes | None:
-        """Put a layer in front whose columns belong to `atoms`; they are brought to whole vectors."""
-        sources = np.unique(expression_of(atoms))
-        if len(sources) == 0:
-            raise ConversionError(f'layer "{layer.name}" reads nothing that depends on the input')
-        kinds = {self.table[int(n)].kind: self.table[int(n)].name for n in sources}
+    def _scalar(self, matrix: Doubles) -> float | None:
+        """Return the factor of a multiple of the unit matrix, None for another matrix."""
+        if matrix.shape[0] != matrix.shape[1] or not np.array_equal(
+            matrix, matrix[0, 0] * np.eye(len(matrix))
+        ):
+            return None
+        return float(matrix[0, 0])
+
+    def _check(self, name: str, atoms: Codes) -> None:
+        kinds = {self.table[int(n)].kind: self.table[int(n)].name for n in np.unique(expression_of(atoms))}
         if "state" in kinds:
             raise ConversionError(
-                f'layer "{layer.name}" reads the state "{kinds["state"]}", and is no cell whose output that state becomes'
+                f'layer "{_plain(name)}" reads the state "{kinds["state"]}", and is no cell whose output that state becomes'
             )
+        if not kinds:
+            raise ConversionError(f'layer "{_plain(name)}" reads nothing that depends on the input')
         if time_of(atoms).any():
             raise ConversionError(
-                f'layer "{layer.name}" reads earlier samples, a window of them; a layer reads one sample'
+                f'layer "{_plain(name)}" reads earlier samples, a window of them; a layer reads one sample'
             )
-        if len(sources) > 1:
-            names = ", ".join(f'"{_name(self.table[int(n)].name)}"' for n in sources)
+
+    def _whole_vectors(self, linear: Linear) -> dict[int, Doubles]:
+        """Return the matrix on each whole vector that the atoms are elements of."""
+        parts = {}
+        for number in np.unique(expression_of(linear.atoms)):
+            size = self.table[int(number)].size
+            parts[int(number)] = linear.columns(vector(int(number), size, 0))
+        return parts
+
+    def _vector(self, number: int) -> str:
+        return self._made_by(vector(number, self.table[number].size, 0))
+
+    def _read_by(self, layer: FloatLayer, read: Linear) -> str:
+        """Add a layer that reads linear combinations: they become part of its matrix, or, where that grows, a layer."""
+        self._check(layer.name, read.atoms)
+        parts = self._whole_vectors(read)
+        columns = sum(matrix.shape[1] for matrix in parts.values())
+        sources = tuple(map(self._vector, parts))
+        joined = np.concatenate(list(parts.values()), axis=1)
+        if len(parts) > 1:
+            widths = tuple(matrix.shape[1] for matrix in parts.values())
+            sources = (self._add(FloatConcat(f"{layer.name}.inputs", widths, sources=sources)),)
+        if isinstance(layer, FloatDense):
+            return self._add(replace(layer, weights=joined.astype(np.float32), sources=sources))
+        if len(read.bias) < columns and not np.array_equal(read.matrix, np.eye(*read.matrix.shape)):
+            bottleneck = FloatDense(
+                f"{layer.name}.before",
+                joined.astype(np.float32),
+                read.bias.astype(np.float32),
+                sources=sources,
+            )
+            return self._add(replace(layer, sources=(self._add(bottleneck),)))
+        return self._add(replace(_behind(layer, joined, read.bias), sources=sources))
+
+    def _reads(self, layer: FloatLayer, atoms: Codes) -> str:
+        """Add a layer whose columns belong to `atoms`."""
+        unit = Linear(np.eye(len(atoms)), atoms, np.zeros(len(atoms)))
+        self._check(layer.name, atoms)
+        parts = self._whole_vectors(unit)
+        joined = np.concatenate(list(parts.values()), axis=1)
+        sources = tuple(map(self._vector, parts))
+        if len(parts) > 1:
+            widths = tuple(matrix.shape[1] for matrix in parts.values())
+            sources = (self._add(FloatConcat(f"{layer.name}.inputs", widths, sources=sources)),)
+        return self._add(replace(_behind(layer, joined, np.zeros(len(atoms))), sources=sources))
+
+    def _add(self, layer: FloatLayer) -> str:
+        if len(self.layers) >= MAX_LAYERS:
             raise ConversionError(
-                f'layer "{layer.name}" reads the outputs of several layers, {names}; a chain of layers is expected'
+                f"it computes more than {MAX_LAYERS} layers at every sample; its steps are no cells known here"
             )
-        number = int(sources[0])
-        size = self.table[number].size
-        key = "weights" if isinstance(layer, FloatDense) else "input_weights"
-        matrix = np.zeros((len(getattr(layer, key)), size), np.float32)
-        matrix[:, place_of(atoms)] = getattr(layer, key)
-        changed: dict[str, Any] = {key: matrix}
-        self.layers.append(replace(layer, **changed))
-        return vector(number, size, 0) if self.table[number].kind != "input" else None
+        name, taken = _plain(layer.name), {layer.name for layer in self.layers} | {INPUT}
+        number = 1
+        while (name if number == 1 else f"{name}_{number}") in taken:
+            number += 1
+        self.layers.append(replace(layer, name=name if number == 1 else f"{name}_{number}"))
+        return self.layers[-1].name
 
 
-def _name(text: str) -> str:
+def _behind(layer: FloatLayer, matrix: Doubles, bias: Doubles) -> FloatLayer:
+    """Return the recurrent layer that gives for x what `layer` gives for matrix @ x + bias."""
+    held: Any = layer
+    weights = held.input_weights.astype(np.float64)
+    name = "input_bias" if hasattr(layer, "input_bias") else "bias"
+    changed: dict[str, Any] = {
+        "input_weights": (weights @ matrix).astype(np.float32),
+        name: (getattr(layer, name) + weights @ bias).astype(np.float32),
+    }
+    return replace(layer, **changed)
+
+
+def _plain(text: str) -> str:
     return text.strip("/").replace("/", ".") or "layer"

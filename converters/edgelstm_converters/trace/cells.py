@@ -2,17 +2,22 @@
 
 LSTM (Hochreiter and Schmidhuber 1997; Gers et al. 2000)   c = f c' + i g,  h = o tanh(c)
 GRU (Cho et al. 2014)                                      h = n + u (h' - n),  n = tanh(x part + r (h part)) or tanh(x part + U (r h'))
-where i, f, o, u, r are sigmoids of a linear combination of input and h', and g is a tanh of one.
+RNN (Elman 1990)                                           h = tanh(x part + h part)
+where i, f, o, u, r are sigmoids, or hard sigmoids, of a linear combination of input and h', and g is a tanh or relu of one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
+from edgelstm.layers.activation import GATE_ACTIVATIONS
 from edgelstm_converters.float_model import FloatGru, FloatLayer, FloatLstm
+from edgelstm_converters.layers import FloatRnn
 from edgelstm_converters.trace.expressions import (
     Codes,
     Expression,
@@ -23,6 +28,8 @@ from edgelstm_converters.trace.expressions import (
     time_of,
 )
 from edgelstm_converters.trace.linear import Doubles, Linear, Linearizer, Term, earlier
+
+SQUASHING = ("tanh", "relu")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +51,27 @@ class CellReader:
 
     def read(self, codes: Codes, name: str) -> Cell | None:
         """Return the cell whose output is `codes` (units,), relative codes of one expression, or None."""
-        return self._lstm(codes, name) or self._gru(codes, name)
+        return self._lstm(codes, name) or self._gru(codes, name) or self._rnn(codes, name)
+
+    def _rnn(self, codes: Codes, name: str) -> Cell | None:
+        found = self._expression(codes)
+        if found is None or found.kind != "function":
+            return None
+        whole = self.linear.expand(found.arguments[0][place_of(codes)])
+        if not self._past(whole.atoms).any():
+            return None
+        previous = self._previous(codes, [whole], name)
+        rest = whole.without(previous)
+        layer = FloatRnn(
+            name, _stack([rest.columns(rest.atoms)]), _stack([whole.columns(previous)]), _stack([whole.bias]), found.detail
+        )  # fmt: skip
+        return Cell(layer, rest.atoms)
+
+    def _past(self, atoms: Codes) -> NDArray[np.bool_]:
+        """Whether atoms are of an earlier step, or of a state that the caller carries."""
+        states = [n for n in np.unique(expression_of(atoms)) if self.table[int(n)].kind == "state"]
+        past: NDArray[np.bool_] = (time_of(atoms) > 0) | np.isin(expression_of(atoms), states)
+        return past
 
     def _function(self, codes: Codes, *names: str) -> Codes | None:
         """Return the argument of a function, named from where `codes` are, or None where it is none of `names`."""
@@ -60,30 +87,31 @@ class CellReader:
 
     def _lstm(self, codes: Codes, name: str) -> Cell | None:
         terms = list(self.linear.polynomial(codes).values())
-        if len(terms) != 1 or len(terms[0][1]) != 2 or (terms[0][0] != 1.0).any():
+        if len(terms) != 1 or len(terms[0][1]) != 2 or not _is(terms[0][0], 1.0):
             return None
         factors = terms[0][1]
         for gate, squashed in (factors, factors[::-1]):
-            o, cell = self._function(gate, "sigmoid"), self._function(squashed, "tanh")
-            if o is None or cell is None:
+            o, cell = self._function(gate, *GATE_ACTIVATIONS), self._function(squashed, *SQUASHING)
+            found = self._cell_update(cell) if o is not None and cell is not None else None
+            if found is None or o is None or cell is None:
                 continue
-            found = self._cell_update(cell)
-            if found is None:
-                continue
-            i, f, g = found
-            gates = [self.linear.expand(part) for part in (i, f, g, o)]
-            previous = self._previous(codes, gates, name)
-            return self._assemble_lstm(name, gates, previous)
+            gates = [self.linear.expand(part) for part in (*found, o)]
+            kinds = {"output_activation": self._word(squashed), "gate_activation": self._word(gate)}
+            return self._assemble_lstm(name, gates, self._previous(codes, gates, name), cell, kinds)
         return None
+
+    def _word(self, codes: Codes) -> str:
+        return str(self.table[int(expression_of(codes)[0])].detail)
 
     def _cell_update(self, cell: Codes) -> tuple[Codes, Codes, Codes] | None:
         """Return the arguments of i, f and g in c = f c' + i g."""
         terms = list(self.linear.polynomial(cell).values())
-        if len(terms) != 2 or any(len(factors) != 2 or (k != 1.0).any() for k, factors in terms):
+        if len(terms) != 2 or any(len(factors) != 2 or not _is(k, 1.0) for k, factors in terms):
             return None
         for (_, new), (_, kept) in (terms, terms[::-1]):
             for (i, g), (f, before) in ((a, b) for a in (new, new[::-1]) for b in (kept, kept[::-1])):
-                parts = self._function(i, "sigmoid"), self._function(f, "sigmoid"), self._function(g, "tanh")
+                gate = [self._function(part, *GATE_ACTIVATIONS) for part in (i, f)]
+                parts = [*gate, self._function(g, *SQUASHING)]
                 known = [part for part in parts if part is not None]
                 if len(known) == 3 and self._is_earlier(before):
                     return known[0], known[1], known[2]
@@ -96,8 +124,7 @@ class CellReader:
     def _previous(self, codes: Codes, gates: list[Linear], name: str) -> Codes:
         """Return the output of the step before, in the order of `codes`, as the gates read it."""
         atoms = np.unique(np.concatenate([gate.atoms for gate in gates]))
-        states = {n for n in np.unique(expression_of(atoms)) if self.table[int(n)].kind == "state"}
-        delayed = atoms[(time_of(atoms) > 0) | np.isin(expression_of(atoms), list(states))]
+        delayed = atoms[self._past(atoms)]
         sources = np.unique(delayed - place_of(delayed))
         if len(sources) == 0:
             raise ConversionError(f'the cell "{name}" does not read its own output of the step before')
@@ -110,18 +137,31 @@ class CellReader:
             return np.array(known, np.int64)
         return np.asarray(sources[0] + place_of(codes), np.int64)
 
-    def _assemble_lstm(self, name: str, gates: list[Linear], previous: Codes) -> Cell:
+    def _assemble_lstm(
+        self, name: str, gates: list[Linear], previous: Codes, cell: Codes, kinds: dict[str, str]
+    ) -> Cell | None:
         rests = [gate.without(previous) for gate in gates]
         reads = np.unique(np.concatenate([rest.atoms for rest in rests]))
-        return Cell(
-            FloatLstm(
-                name,
-                _stack([rest.columns(reads) for rest in rests]),
-                _stack([gate.columns(previous) for gate in gates]),
-                _stack([gate.bias for gate in gates]),
-            ),
-            reads,
+        functions = [self._kinds_in(cell, names) for names in (GATE_ACTIVATIONS, SQUASHING)]
+        if functions[0] != {kinds["gate_activation"]} or len(functions[1]) != 1:
+            return None
+        layer = FloatLstm(
+            name,
+            _stack([rest.columns(reads) for rest in rests]),
+            _stack([gate.columns(previous) for gate in gates]),
+            _stack([gate.bias for gate in gates]),
+            cell_activation=functions[1].pop(),
+            gate_activation=kinds["gate_activation"],
+            output_activation=kinds["output_activation"],
         )
+        return Cell(layer, reads)
+
+    def _kinds_in(self, cell: Codes, names: Sequence[str]) -> set[str]:
+        """Return which of `names` are factors of the cell's update at this step."""
+        factors = [
+            f for _, fs in self.linear.polynomial(cell).values() for f in fs if not self._is_earlier(f)
+        ]
+        return {self._word(factor) for factor in factors}.intersection(names)
 
     def _gru(self, codes: Codes, name: str) -> Cell | None:
         terms = list(self.linear.polynomial(codes).values())
@@ -129,7 +169,7 @@ class CellReader:
             return None
         singles = [term for term in terms if len(term[1]) == 1]
         pairs = [term for term in terms if len(term[1]) == 2]
-        if len(singles) != 1 or len(pairs) != 2 or (singles[0][0] != 1.0).any():
+        if len(singles) != 1 or len(pairs) != 2 or not _is(singles[0][0], 1.0):
             return None
         alone = singles[0][1][0]
         for u in pairs[0][1]:
@@ -139,7 +179,7 @@ class CellReader:
                 continue
             (k0, v0), (k1, v1) = others  # type: ignore[misc]
             same, mixed = ((k0, v0), (k1, v1)) if (v0 == alone).all() else ((k1, v1), (k0, v0))
-            if not (same[1] == alone).all() or (same[0] != -1.0).any() or (mixed[0] != 1.0).any():
+            if not (same[1] == alone).all() or not _is(same[0], -1.0) or not _is(mixed[0], 1.0):
                 continue
             gate = self.linear.expand(update)
             if self._function(alone, "tanh") is not None:
@@ -231,6 +271,10 @@ class CellReader:
                 return None
             return self.linear.expand(gate[order]), whole.without(scaled), whole.columns(scaled[order])
         return None
+
+
+def _is(coefficient: Doubles, value: float) -> bool:
+    return bool(np.allclose(coefficient, value, rtol=0, atol=1e-6))
 
 
 def _other(term: Term, factor: Codes) -> tuple[Doubles, Codes] | None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from edgelstm_converters.float_model import FloatGru, FloatLayer, FloatLstm
+from edgelstm_converters.float_model import FloatGru, FloatLayer, FloatLstm, Floats
 from edgelstm_converters.gate_order import GRU, LSTM, ONNX_GRU, ONNX_LSTM, reorder
+from edgelstm_converters.layers import FloatRnn
+from edgelstm_converters.trace.arithmetic_ops import hard_sigmoid
 from edgelstm_converters.trace.expressions import (
     Codes,
     Expression,
@@ -20,7 +22,9 @@ from edgelstm_converters.trace.expressions import (
 from edgelstm_converters.trace.graph import Node
 from edgelstm_converters.trace.run import Traced, Value, Walk, WrongAxis, codes_of
 
-DEFAULT_ACTIVATIONS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"]}
+DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
+ACTIVATIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Identity": "linear"}
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
 def _recurrent(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
@@ -31,9 +35,10 @@ def _recurrent(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     codes = np.swapaxes(codes_of(inputs[0]), 0, 1) if batch_first else codes_of(inputs[0])
     steps, batch, width = codes.shape
     _check_lengths(node, given.get("lengths"), steps)
-    for what in ("initial_h", "initial_c"):
-        _check_state(walk, node, what, given.get(what))
-    layer = read_recurrent(node, given)
+    states = {
+        what: _state(walk, node, what, given.get(what), batch_first) for what in ("initial_h", "initial_c")
+    }
+    layer = read_recurrent(node, given, states)
     if layer.inputs != width:
         raise node.refused(f"its matrix takes {layer.inputs} values, but its sequence has {width}")
     if (codes != codes[:, :1]).any():
@@ -65,56 +70,117 @@ def _check_lengths(node: Node, lengths: Value, steps: int) -> None:
         raise node.refused("it has sequence_lens, and a stream has no end; export without packed sequences")
 
 
-def _check_state(walk: Walk, node: Node, what: str, state: Value) -> None:
-    """A stream begins at zero; a state that the caller carries is zero then, too."""
+def _state(walk: Walk, node: Node, what: str, state: Value, batch_first: bool) -> Floats | None:
+    """Return what a stream begins with, None for zeros: those of a state that the caller carries are zero then, too."""
     if state is None:
-        return
-    codes = codes_of(state).reshape(-1)
+        return None
+    codes = codes_of(state)
+    rows = (codes.swapaxes(0, 1) if batch_first and codes.ndim == 3 else codes).reshape(-1, codes.shape[-1])
     kinds = {walk.expressions.of(code).kind for code in codes[~is_constant(codes)]}
     if kinds - {"state"}:
         raise node.refused(f"{what} is computed from the signal, which no stream can know beforehand")
-    if numbers(codes[is_constant(codes)]).any():
-        raise node.refused(f"{what} is not zero; a trained initial state cannot be converted yet")
+    if kinds:
+        return None
+    if (rows != rows[:1]).any():
+        raise node.refused(f"{what} is not the same for every stream of the batch")
+    values = numbers(rows[0])
+    return values if values.any() else None
 
 
-def read_recurrent(node: Node, given: dict[str, Value]) -> FloatLayer:
-    """Return the layer of an LSTM or GRU node. Raises ConversionError, naming it, for what it has beyond the plain cell."""
+def read_recurrent(node: Node, given: dict[str, Value], states: dict[str, Floats | None]) -> FloatLayer:
+    """Return the layer of an LSTM, GRU or RNN node. Raises ConversionError, naming it, for what no layer here computes."""
     attributes, kind = node.attributes, node.op
     direction = attributes.get("direction", "forward")
     if direction != "forward":
         raise node.refused(f"direction is {direction}, and a stream has no future to read")
-    if "clip" in attributes:
-        raise node.refused("a cell clip cannot be converted yet")
-    if attributes.get("input_forget", 0):
-        raise node.refused("coupled gates (input_forget) cannot be converted yet")
-    if kind == "RNN":
-        raise node.refused("a plain recurrent layer cannot be converted yet")
-    activations = list(attributes.get("activations", []))
-    if activations and activations != DEFAULT_ACTIVATIONS[kind]:
+    if attributes.get("clip"):
         raise node.refused(
-            f"activations are {', '.join(activations)}; only {', '.join(DEFAULT_ACTIVATIONS[kind])} can be"
+            "it limits what its activations read (clip), which no layer here does; export it without"
         )
-    if isinstance(given.get("P"), Traced) or np.any(given.get("P")):
-        raise node.refused("peephole weights (P) cannot be converted yet")
+    words = [
+        _activation(node, n, word) for n, word in enumerate(attributes.get("activations") or DEFAULTS[kind])
+    ]
+    w, r, b, p = _weights(node, given)
+    name, gates, units = node.name or kind, GATES[kind], r.shape[1]
+    input_bias, hidden_bias = np.split(b, 2)
+    hidden, cell = states["initial_h"], states["initial_c"]
+    try:
+        if kind == "RNN":
+            return FloatRnn(name, w, r, input_bias + hidden_bias, words[0], initial_hidden=hidden)
+        if kind == "GRU":
+            if hidden is not None or words != ["sigmoid", "tanh"]:
+                what = (
+                    "initial_h is not zero" if hidden is not None else f"activations are {', '.join(words)}"
+                )
+                raise node.refused(f"{what}, which a GRU here cannot have")
+            four = [reorder(part, ONNX_GRU, GRU) for part in (w, r, input_bias, hidden_bias)]
+            return FloatGru(
+                name, four[0], four[1], four[2], four[3], bool(attributes.get("linear_before_reset", 0))
+            )
+        parts = tuple(reorder(part, ONNX_LSTM, LSTM) for part in (w, r, input_bias + hidden_bias))
+        coupled = bool(attributes.get("input_forget", 0))
+        rows = np.r_[0:units, 2 * units : 4 * units] if coupled else np.r_[0 : gates * units]
+        return FloatLstm(
+            name, *(np.ascontiguousarray(part[rows]) for part in parts),
+            gate_activation=words[0], cell_activation=words[1], output_activation=words[2], coupled=coupled,
+            cell_clip=float(attributes.get("cell_clip", 0.0)), peephole=_peephole(p, units, coupled),
+            initial_hidden=hidden, initial_cell=cell,
+        )  # fmt: skip
+    except ValueError as exc:
+        raise node.refused(str(exc)) from None
+
+
+def _peephole(p: Floats | None, units: int, coupled: bool) -> Floats | None:
+    """Return the rows i, f, o (without f where it is coupled) of ONNX's i, o, f."""
+    if p is None or not p.any():
+        return None
+    i, o, f = p.reshape(3, units)
+    return np.stack([i, o] if coupled else [i, f, o])
+
+
+def _activation(node: Node, place: int, word: str) -> str:
+    """Return our name of an activation, its alpha and beta taken into account."""
+    if word == "HardSigmoid":
+        alpha, beta = (list(node.attributes.get(key, [])) for key in ("activation_alpha", "activation_beta"))
+        slope = float(alpha[min(place, len(alpha) - 1)]) if alpha else 0.2
+        offset = float(beta[min(place, len(beta) - 1)]) if beta else 0.5
+        found = hard_sigmoid(slope, offset)
+        if found is None:
+            raise node.refused(
+                f"its HardSigmoid has slope {slope:g} and offset {offset:g}; 1/5 or 1/6, and 1/2, can be"
+            )
+        return found
+    if word not in ACTIVATIONS:
+        raise node.refused(
+            f"activation {word} cannot be converted; {', '.join(ACTIVATIONS)}, HardSigmoid can"
+        )
+    return ACTIVATIONS[word]
+
+
+def _weights(node: Node, given: dict[str, Value]) -> tuple[Floats, Floats, Floats, Floats | None]:
+    """Return W, R, both biases in one, and the peepholes, of one direction, their shapes checked."""
     matrices = given["W"], given["R"]
     if not all(isinstance(value, np.ndarray) and value.ndim == 3 and len(value) == 1 for value in matrices):
         raise node.refused("W and R are not constant matrices of one direction")
     w, r = (value[0].astype(np.float32) for value in matrices)
-    bias = given.get("B")
-    if bias is not None and not isinstance(bias, np.ndarray):
-        raise node.refused("B is not constant")
-    b = np.zeros(2 * len(w), np.float32) if bias is None else bias.reshape(-1).astype(np.float32)
-    gates, units = (4 if kind == "LSTM" else 3), r.shape[1]
+    others = {key: given.get(key) for key in ("B", "P")}
+    for key, value in others.items():
+        if isinstance(value, Traced):
+            raise node.refused(f"{key} is not constant")
+    b = (
+        np.zeros(2 * len(w), np.float32)
+        if others["B"] is None
+        else others["B"].reshape(-1).astype(np.float32)
+    )
+    p = None if others["P"] is None else others["P"].reshape(-1).astype(np.float32)
+    gates, units = GATES[node.op], r.shape[1]
     if r.shape != (gates * units, units) or len(w) != len(r) or len(b) != 2 * len(w):
         raise node.refused(
             f"W, R and B have shapes {w.shape}, {r.shape} and {b.shape}, which do not belong together"
         )
-    name = node.name or node.op
-    input_bias, hidden_bias = np.split(b, 2)
-    if kind == "LSTM":
-        return FloatLstm(name, *(reorder(part, ONNX_LSTM, LSTM) for part in (w, r, input_bias + hidden_bias)))
-    w, r, input_bias, hidden_bias = (reorder(part, ONNX_GRU, GRU) for part in (w, r, input_bias, hidden_bias))
-    return FloatGru(name, w, r, input_bias, hidden_bias, bool(attributes.get("linear_before_reset", 0)))
+    if p is not None and p.size != 3 * units:
+        raise node.refused(f"P has {p.size} numbers, expected {3 * units}")
+    return w, r, b, p
 
 
 def _dynamic_quantize_lstm(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:

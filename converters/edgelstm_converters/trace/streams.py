@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from edgelstm.errors import ConversionError
-from edgelstm_converters.float_model import FloatDense, FloatModel
+from edgelstm_converters.float_model import FloatGru, FloatLstm, FloatModel
+from edgelstm_converters.layers import FloatRnn
 from edgelstm_converters.trace.assembly import assemble
 from edgelstm_converters.trace.expressions import (
     EXPRESSION,
@@ -78,16 +79,21 @@ def read_stream(
     errors: list[ConversionError] = []
     for axes in _ways(free[0]):
         try:
-            found.append(_read(graph, free, fixed, fold, channels, axes, start))
+            stream = _read(graph, free, fixed, fold, channels, axes, start)
         except ConversionError as exc:
             errors.append(exc)
-    if not found:
-        raise next((exc for exc in errors if not isinstance(exc, WrongAxis)), errors[0])
+            continue
+        if _recurrent(stream.model) and channels in (None, stream.model.inputs):
+            return stream
+        found.append(stream)
+    named = next((exc for exc in errors if not isinstance(exc, WrongAxis)), None)
+    if named is not None or not found:
+        raise named or errors[0]
     return max(found, key=lambda stream: (channels in (None, stream.model.inputs), _recurrent(stream.model)))
 
 
 def _recurrent(model: FloatModel) -> int:
-    return sum(not isinstance(layer, FloatDense) for layer in model.layers)
+    return sum(isinstance(layer, FloatLstm | FloatGru | FloatRnn) for layer in model.layers)
 
 
 def _ways(signal: Input) -> Iterator[Axes]:

@@ -23,18 +23,13 @@ from onnx_cases import (  # noqa: E402
     write,
 )
 
-P = constant("P", 1, 3 * H)
 LENGTHS = numpy_helper.from_array(np.array([7], np.int32), "n")
-H0 = constant("h0", 1, 1, H)
 REFUSED = {
     "bidirectional": ([recurrent(direction="bidirectional"), TAIL], [], "rnn.*direction is bidirectional"),
     "reverse": ([recurrent(direction="reverse"), TAIL], [], "rnn.*direction is reverse"),
-    "clip": ([recurrent(clip=1.0), TAIL], [], "rnn.*cell clip"),
-    "coupled": ([recurrent(input_forget=1), TAIL], [], "rnn.*coupled"),
-    "activations": ([recurrent(activations=["Sigmoid", "Relu", "Tanh"]), TAIL], [], "rnn.*activations are Sigmoid, Relu"),
-    "peephole": ([recurrent(inputs="x W R B    P"), TAIL], [P], "rnn.*peephole"),
+    "clip": ([recurrent(clip=1.0), TAIL], [], r"rnn.*limits what its activations read \(clip\)"),
     "lengths": ([recurrent(inputs="x W R B n"), TAIL], [LENGTHS], "rnn.*sequence_lens"),
-    "initial state": ([recurrent(inputs="x W R B  h0"), TAIL], [H0], "rnn.*initial_h is not zero"),
+    "activation": ([recurrent(activations=["Sigmoid", "Softsign", "Tanh"]), TAIL], [], "rnn.*activation Softsign"),
     "other operator": (
         [recurrent(), SQUEEZE, helper.make_node("Softmax", ["h"], ["y"], name="soft")], [], r'node "soft" \(Softmax\): cannot',
     ),
@@ -94,24 +89,19 @@ def test_lengths_given_by_the_caller_are_refused(tmp_path):
     assert text.startswith('node "rnn" (LSTM): its input "n" is not known here; if the caller gives it')
 
 
-def test_an_initial_cell_state_that_was_trained_is_refused(tmp_path):
-    zeros = numpy_helper.from_array(np.zeros((1, 1, H), np.float32), "h0")
-    nodes = [recurrent(inputs="x W R B  h0 c0"), TAIL]
-    text = refusal(tmp_path, nodes, [*weights(4), AXIS, zeros, constant("c0", 1, 1, H)])
-    assert text.startswith('node "rnn" (LSTM): initial_c is not zero')
-
-
-def test_a_state_expanded_from_trained_values_is_refused(tmp_path):
+def test_a_state_computed_from_the_signal_is_refused(tmp_path):
     nodes = [
-        helper.make_node("Shape", ["x"], ["dims"]),
-        helper.make_node("Gather", ["dims", "one"], ["batch"], axis=0),
-        helper.make_node("Concat", ["one", "batch", "size"], ["wanted"], axis=0),
-        helper.make_node("Expand", ["learned", "wanted"], ["h0"]),
+        helper.make_node("ReduceMean", ["x"], ["m"], axes=[0]),
+        helper.make_node("MatMul", ["m", "K"], ["k"]),
+        helper.make_node("Unsqueeze", ["k", "zero"], ["u"]),
+        helper.make_node("Squeeze", ["u", "zero"], ["h0"]),
         recurrent(inputs="x W R B  h0"),
         TAIL,
     ]
-    more = [integers("one", 1), integers("size", H), constant("learned", 1, 1, H)]
-    assert "initial_h is not zero" in refusal(tmp_path, nodes, [*weights(4), AXIS, *more])
+    text = refusal(
+        tmp_path, nodes, [*weights(4), AXIS, integers("zero", 0), constant("K", I, H)], x=(4, 1, I)
+    )
+    assert "initial_h" in text
 
 
 @pytest.mark.parametrize(

@@ -41,18 +41,26 @@ def test_an_lstm_inside_a_while(tmp_path):
     assert reading.proof.startswith("litert: within")
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"coupled": True}, "input and forget gates are coupled"),
-        ({"clip": 10.0}, "a cell clip of 10"),
-        ({"activation": 1}, "activation number 1"),
-        ({"peephole": True}, r"peephole weights \(P\)"),
-    ],
-)
-def test_what_is_refused_is_refused_by_operator(tmp_path, options, message):
-    path = tflite_cases.fused_lstm(tmp_path / "m.tflite", **options)
-    with pytest.raises(ConversionError, match=rf"m\.tflite: (operator|node) .*{message}"):
+VARIANTS = {
+    "coupled": {"coupled": True},
+    "clipped": {"clip": 0.5},
+    "relu": {"activation": 1},
+    "peepholes": {"peephole": True},
+    "peepholes, clipped": {"peephole": True, "clip": 10.0},
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants_of_the_fused_lstm(tmp_path, name):
+    reading = readers.read(tflite_cases.fused_lstm(tmp_path / "m.tflite", **VARIANTS[name]))
+    assert reading.proof.startswith("litert: within")
+
+
+def test_what_is_refused_is_refused_by_operator(tmp_path):
+    path = tflite_cases.fused_lstm(tmp_path / "m.tflite", activation=5)
+    with pytest.raises(
+        ConversionError, match=r"m\.tflite: operator .*SEQUENCE_LSTM\): it has activation number 5"
+    ):
         readers.read(path)
 
 

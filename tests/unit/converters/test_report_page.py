@@ -1,0 +1,100 @@
+"""The report of a conversion: figures from the model itself, a page that needs nothing beside it, and a limit that holds."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from edgelstm.cli import main
+from edgelstm.errors import ConversionError
+from edgelstm_converters import report
+
+
+class Tags(HTMLParser):
+    """Collects tags, and complains about what loads something."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], []
+
+    def handle_starttag(self, tag, attributes):
+        assert not {"src", "href"} & {name for name, _ in attributes}
+        self.seen.append(tag)
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    from safetensors.numpy import save_file
+
+    folder, rng = tmp_path_factory.mktemp("report"), np.random.default_rng(0)
+    save_file(
+        {
+            "rnn.weight_ih_l0": rng.normal(0, 0.5, (32, 2)).astype(np.float32),
+            "rnn.weight_hh_l0": rng.normal(0, 0.5, (32, 8)).astype(np.float32),
+            "head.weight": rng.normal(0, 0.5, (2, 8)).astype(np.float32),
+        },
+        folder / "m.safetensors",
+    )
+    t = np.arange(400)
+    rows = np.stack([np.sin(t / 9), np.cos(t / 14)], axis=1)
+    np.savetxt(folder / "h.csv", rows, delimiter=",", header="flow,<pressure>", comments="")
+    return folder
+
+
+def convert(folder, *more):
+    return main(
+        [
+            "convert",
+            str(folder / "m.safetensors"),
+            "--calibrate",
+            str(folder / "h.csv"),
+            "-o",
+            str(folder / "m.elstm"),
+            *more,
+        ]
+    )
+
+
+def test_the_page_stands_alone(converted, capsys):
+    assert convert(converted, "--report", str(converted / "r.html")) == 0
+    text = (converted / "r.html").read_text()
+    tags = Tags()
+    tags.feed(text)
+    assert {"table", "svg", "polyline", "rect"} <= set(tags.seen)
+    assert "&lt;pressure&gt;" in text and "<pressure>" not in text
+    assert not re.search(r"https?://", text)
+    printed = capsys.readouterr().out
+    snr = re.search(r"output SNR ([\d.]+) dB", printed).group(1)
+    assert f"<b>{snr} dB</b>" in text
+    assert "samples judged differently" in printed
+
+
+def test_too_large_a_loss_fails_and_names_the_layer(converted, capsys):
+    (converted / "m.elstm").unlink(missing_ok=True)
+    assert convert(converted, "--max-loss", "140") == ConversionError.exit_code
+    said = capsys.readouterr().err
+    assert re.search(r'less than the 140 dB asked for; layer "rnn" is at [\d.]+ dB, its unit \d', said)
+    assert not (converted / "m.elstm").exists()
+
+
+def test_a_page_that_cannot_be_written(converted, capsys):
+    assert convert(converted, "--report", str(converted / "no" / "r.html")) == 2
+    assert "--report" in capsys.readouterr().err
+
+
+def test_decisions_are_counted_on_the_sample_that_was_forecast():
+    rng = np.random.default_rng(1)
+    x = rng.normal(0, 1, (500, 1)).astype(np.float32)
+    exact = np.roll(x, -1, axis=0) + rng.normal(0, 0.1, (500, 1)).astype(np.float32)
+    found = exact.copy()
+    exact[100] += 3.0  # both miss
+    found[100] += 3.0
+    found[200] += 3.0  # only int8 does
+    from edgelstm.model import Channel, Model, Output
+
+    model = Model(channels=(Channel(name="a"),), outputs=(Output(name="a", scale=1.0),), layers=())
+    told = report.decisions(model, x, found, exact, spreads=6.0)
+    assert (told.by_float, told.by_int8, told.differ) == (1, 2, 1)
+    other = Model(channels=(Channel(name="a"),), outputs=(Output(name="b", scale=1.0),), layers=())
+    assert report.decisions(other, x, found, exact) is None

@@ -1,0 +1,83 @@
+"""Rounding as calibration says: less is lost on samples that it did not see, and never more than by plain rounding."""
+
+import numpy as np
+import pytest
+
+from edgelstm_converters.quantize import Vector, row_product
+from edgelstm_converters.rounding import round_rows
+
+
+def lost(columns, scale, rounded, samples):
+    return np.square(samples @ (columns - rounded.weights * scale[:, None]).T - rounded.correction).mean()
+
+
+def correlated(rng, count, columns):
+    return (
+        rng.normal(size=(count, 3)) @ rng.normal(size=(3, columns))
+        + 0.3 * rng.normal(size=(count, columns))
+        + 2.0
+    )
+
+
+@pytest.mark.parametrize("columns", [4, 16, 64])
+def test_less_is_lost_where_inputs_are_correlated(columns):
+    rng = np.random.default_rng(columns)
+    weights = rng.normal(size=(12, columns))
+    scale = np.abs(weights).max(axis=1) / 127
+    samples = correlated(rng, 3000, columns)
+    plain, better = round_rows(weights, scale, None), round_rows(weights, scale, samples[:2000])
+    unseen = samples[2000:]
+    assert lost(weights, scale, better, unseen) < 0.5 * lost(weights, scale, plain, unseen)
+    assert np.abs(better.weights.astype(int)).max() <= 127
+
+
+def test_too_few_samples_change_nothing():
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(5, 64))
+    scale = np.abs(weights).max(axis=1) / 127
+    found = round_rows(weights, scale, correlated(rng, 48, 64))
+    np.testing.assert_array_equal(found.weights, round_rows(weights, scale, None).weights)
+    assert not found.correction.any()
+
+
+def test_a_row_is_kept_where_the_held_back_part_is_another():
+    """The last quarter of the samples is unlike the rest: what the rest says would lose more there, so nothing is done."""
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(40, 6))
+    scale = np.abs(weights).max(axis=1) / 127
+    samples = correlated(rng, 400, 6)
+    samples[300:] = rng.normal(size=(100, 6)) * 5
+    found, held = round_rows(weights, scale, samples), samples[300:]
+    plain = round_rows(weights, scale, None)
+    for row in range(len(weights)):
+        one = [
+            np.square(held @ (weights[row] - r.weights[row] * scale[row]) - r.correction[row]).mean()
+            for r in (found, plain)
+        ]
+        assert one[0] <= one[1] + 1e-12
+
+
+def test_constant_inputs_do_no_harm():
+    weights = np.random.default_rng(2).normal(size=(3, 4))
+    scale = np.abs(weights).max(axis=1) / 127
+    found = round_rows(weights, scale, np.ones((100, 4)))
+    np.testing.assert_allclose(
+        found.correction, ((weights - found.weights * scale[:, None]) @ np.ones(4)), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("largest", [127, 126, 90, 64])
+def test_int8_weights_are_taken_over(largest):
+    """A row that was quantised before keeps its whole numbers, whatever its largest one is."""
+    rng = np.random.default_rng(largest)
+    integers = rng.integers(-largest, largest + 1, (20, 30))
+    integers[:, 0] = largest
+    weights = (integers * rng.uniform(0.001, 0.1, (20, 1))).astype(np.float32)
+    product = row_product("layer", weights, np.zeros(20, np.float32), Vector.uniform(30, 2.0**-15), 65536.0)
+    np.testing.assert_array_equal(product.weights, integers)
+
+
+def test_rows_of_floats_use_the_whole_range():
+    weights = np.random.default_rng(3).normal(size=(50, 20)).astype(np.float32)
+    product = row_product("layer", weights, np.zeros(50, np.float32), Vector.uniform(20, 2.0**-15), 65536.0)
+    assert (np.abs(product.weights.astype(int)).max(axis=1) == 127).all()

@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 BAD_IN_A_ROW, QUARANTINE_S = 100, 60.0
 MOST_BAD = 10_000
 _REASONS = {
+    "paused": "the stream is paused",
     "repeated": "a sample with this sequence was seen already",
     "future": "its time is ahead of our clock by more than limits.future",
     "clock_set_back": "the stream begins anew",

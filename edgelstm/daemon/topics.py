@@ -37,6 +37,17 @@ class Topics:
     def health(self) -> str:
         return f"{self.base}/{self.node}/health"
 
+    @property
+    def event(self) -> str:
+        return f"{self.base}/{self.node}/event"
+
+    @property
+    def requests(self) -> str:
+        return f"{self.base}/{self.node}/request/"
+
+    def response(self, verb: str) -> str:
+        return f"{self.base}/{self.node}/response/{verb}"
+
     def stream(self, name: str, leaf: str) -> str:
         """Return the topic of a stream's `alert`, `state` or `score`."""
         return f"{self.base}/{self.node}/stream/{name}/{leaf}"
@@ -57,6 +68,11 @@ def score_payload(time_ns: int, score: float, threshold: float, state: str) -> b
             "state": state,
         }
     )
+
+
+def event_payload(event: str, detail: str) -> bytes:
+    """Return a word about the daemon itself."""
+    return encode({"v": PAYLOAD_VERSION, "ts": timestamp(time.time_ns()), "event": event, "detail": detail})
 
 
 def info_payload(config: Config, models: dict[str, str], streams: int) -> bytes:

@@ -68,6 +68,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Who we are, and where state is kept."""
 
     name: str = ""  # default: the host's name
+    shard: str = ""  # I/N: take only every N-th stream, by its name
     state_dir: str = ""  # default: $STATE_DIRECTORY, else the platform's directory for state
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
@@ -189,6 +190,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     input: tuple[InputConfig, ...] = ()
 
     @property
+    def shard(self) -> tuple[int, int]:
+        """Return which of how many shards this daemon is."""
+        if not self.node.shard:
+            return 0, 1
+        index, _, count = self.node.shard.partition("/")
+        return int(index), int(count)
+
+    @property
+    def shard_suffix(self) -> str:
+        """Return what tells the shards of one configuration apart, "" where there is one."""
+        index, count = self.shard
+        return f"-shard-{index}-of-{count}" if count > 1 else ""
+
+    @property
     def node_name(self) -> str:
         return slug(self.node.name or platform.node() or "node")
 
@@ -198,7 +213,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def client_id(self) -> str:
-        return self.mqtt.client_id or f"edgelstm-{self.node_name}"
+        return (self.mqtt.client_id or f"edgelstm-{self.node_name}") + self.shard_suffix
 
     @property
     def control_socket(self) -> Path:
@@ -209,9 +224,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def state_dir(self) -> Path:
         """Return the directory of database and snapshots: configured, systemd's, or the platform's."""
         chosen = self.node.state_dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-        if chosen:
-            return Path(chosen)
-        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "edgelstm"
+        state_home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        folder = Path(chosen) if chosen else Path(state_home) / "edgelstm"
+        return folder / self.shard_suffix.strip("-") if self.shard_suffix else folder
 
 
 LISTEN = re.compile(r"(?:127\.0\.0\.1|localhost|\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):\d{1,5}")
@@ -355,6 +370,12 @@ def _check(config: Config) -> None:
         raise ConfigError(
             f"limits.queue: is {config.limits.queue}, less than mqtt.receive_maximum ({config.mqtt.receive_maximum}): "
             "the broker could send more than fits"
+        )
+    if config.node.shard and not (
+        re.fullmatch(r"\d+/[1-9]\d*", config.node.shard) and config.shard[0] < config.shard[1]
+    ):
+        raise ConfigError(
+            f'node.shard: is "{config.node.shard}", expected I/N with I from 0 to N-1, such as 0/4'
         )
     if config.metrics.listen and not LISTEN.fullmatch(config.metrics.listen):
         raise ConfigError(

@@ -16,20 +16,25 @@ _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ER
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="configuration in TOML; see docs/daemon.md")
+    parser.add_argument(
+        "--shard", metavar="I/N", default="", help="take only every N-th stream, by its name: I is 0 to N-1"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     from edgelstm import config as configuration
 
     def load() -> configuration.Config:
-        return configuration.load(args.config)
+        shard = {"EDGELSTM__NODE__SHARD": args.shard} if args.shard else {}
+        return configuration.load(args.config, {**os.environ, **shard})
 
     config = load()
     _log_to_stderr(config)
     from edgelstm.daemon.service import Service
 
     while True:  # a reload ends the service with everything on disk, and the next one goes on from there
-        service = Service(config, load)
+        with configuration.errors_named(args.config):
+            service = Service(config, load)
         service.run()
         if not service.reloads:
             return 0

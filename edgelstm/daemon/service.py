@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +22,7 @@ from edgelstm.daemon import systemd
 from edgelstm.daemon.control import LONGEST, ControlSocket, answer
 from edgelstm.daemon.counters import Counters
 from edgelstm.daemon.metrics import page, resident_bytes
+from edgelstm.daemon.model_store import PROBATION_SAMPLES, ModelStore
 from edgelstm.daemon.publisher import Publisher
 from edgelstm.daemon.requests import verbs
 from edgelstm.daemon.snapshots import Snapshots
@@ -47,16 +48,20 @@ MOST_REQUESTS = 4
 _FILTERS = "filters"
 
 
-def load_models(config: Config) -> dict[str, LoadedModel]:
-    """Load every model and compile the kernels.
+def load_models(config: Config, active: Mapping[str, LoadedModel] | None = None) -> dict[str, LoadedModel]:
+    """Load every model, but those that are `active` instead, and compile the kernels.
 
     Raises ModelFileError naming the file, or ConfigError naming the key.
     """
     models = {}
     detector.warm_up()
     for entry in config.model:
-        loaded = stream.load(entry.path)
-        if entry.sha256 and hashlib.sha256(Path(entry.path).read_bytes()).hexdigest() != entry.sha256.lower():
+        loaded = active[entry.name] if active else stream.load(entry.path)
+        if (
+            not active
+            and entry.sha256
+            and hashlib.sha256(Path(entry.path).read_bytes()).hexdigest() != entry.sha256.lower()
+        ):
             raise ModelFileError(f'{entry.path}: is not the file that model "{entry.name}" names by sha256')
         models[entry.name] = loaded
     for wanted in config.input:
@@ -99,12 +104,17 @@ class Service:
         self.config = config
         self._load_again = load_again or (lambda: config)
         self._answering = threading.Semaphore(MOST_REQUESTS)
-        self.models = load_models(config)
+        load_models(config)
+        self._stores = [ModelStore(config.state_dir, entry) for entry in config.model]
         self.counters = Counters()
         self._stop = threading.Event()
         self._started_s = time.monotonic()
         snapshots = Snapshots(config.state_dir / SNAPSHOTS)
         self._lock = _only_one(config.state_dir / LOCK)
+        self._notes: list[str] = []  # what is to be told of models that were rolled back
+        self.models = load_models(
+            config, {store.entry.name: store.load_active(self._notes) for store in self._stores}
+        )
         self._database = database = config.state_dir / DATABASE
         self._moved_pages = 0
         topics = Topics.of(config)
@@ -162,6 +172,9 @@ class Service:
         if self.web is not None:
             self.web.start()
         self._first_connect()
+        for note in self._notes:
+            self.counters.add("models_rolled_back")
+            self.tell("model-rolled-back", note)
         systemd.notify("READY=1", f"STATUS={self._trouble() or 'connected'}")
         _log.info(
             "event=started node=%s broker=%s models=%d",
@@ -174,6 +187,7 @@ class Service:
             failed = self._failed_part()
             self._checkpoint(log)
             self._feed_watchdog()
+            self._end_probations()
             self._remind_home_assistant()
             if self._reload.is_set():
                 self._reload.clear()
@@ -212,6 +226,13 @@ class Service:
         """Say something about the daemon itself, in the log and on the event topic."""
         _log.warning("event=%s detail=%s", event, detail)
         self.out_link.publish(self._topics.event, event_payload(event, detail), qos=1)
+
+    def _end_probations(self) -> None:
+        """Confirm models that were activated, once the daemon has scored enough with them."""
+        if self._stores and self.counters.snapshot().get("scored", 0) >= PROBATION_SAMPLES:
+            for store in self._stores:
+                store.confirm()
+            self._stores = []
 
     def _asked_on(self) -> list[tuple[str, int]]:
         """Return the topics that others speak to us on."""

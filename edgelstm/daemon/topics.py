@@ -20,33 +20,39 @@ class Topics:
 
     base: str
     node: str
+    shard: str = ""
 
     @classmethod
     def of(cls, config: Config) -> Topics:
-        return cls(config.publish.base_topic, config.node_name)
+        return cls(config.publish.base_topic, config.node_name, config.shard_suffix.strip("-"))
+
+    @property
+    def own(self) -> str:
+        """What is about this daemon itself: shards of a node have each their own, and share the streams' topics."""
+        return f"{self.base}/{self.node}/{self.shard}" if self.shard else f"{self.base}/{self.node}"
 
     @property
     def status(self) -> str:
-        return f"{self.base}/{self.node}/status"
+        return f"{self.own}/status"
 
     @property
     def info(self) -> str:
-        return f"{self.base}/{self.node}/info"
+        return f"{self.own}/info"
 
     @property
     def health(self) -> str:
-        return f"{self.base}/{self.node}/health"
+        return f"{self.own}/health"
 
     @property
     def event(self) -> str:
-        return f"{self.base}/{self.node}/event"
+        return f"{self.own}/event"
 
     @property
     def requests(self) -> str:
-        return f"{self.base}/{self.node}/request/"
+        return f"{self.own}/request/"
 
     def response(self, verb: str) -> str:
-        return f"{self.base}/{self.node}/response/{verb}"
+        return f"{self.own}/response/{verb}"
 
     def stream(self, name: str, leaf: str) -> str:
         """Return the topic of a stream's `alert`, `state` or `score`."""

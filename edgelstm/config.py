@@ -68,8 +68,10 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Who we are, and where state is kept."""
 
     name: str = ""  # default: the host's name
+    shard: str = ""  # I/N: take only every N-th stream, by its name
     state_dir: str = ""  # default: $STATE_DIRECTORY, else the platform's directory for state
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
 
 
 class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,6 +124,27 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     future: Duration = Duration(300.0)  # samples further ahead of our clock are refused
 
 
+class ControlConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Requests over MQTT; off, because whoever may publish to the broker could send them."""
+
+    enabled: bool = False
+    allow: tuple[str, ...] = ("ping", "status", "streams/list")
+
+
+class HomeAssistantConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Streams as devices of Home Assistant."""
+
+    enabled: bool = False
+    prefix: str = "homeassistant"
+    status_topic: str = "homeassistant/status"
+
+
+class MetricsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Prometheus metrics and health over HTTP."""
+
+    listen: str = ""  # such as 127.0.0.1:9465; off where empty
+
+
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model file, by the name that inputs call it."""
 
@@ -147,6 +170,7 @@ class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     key: str = ""  # what in the payload tells streams apart: a dotted path, tags of influx, "bn" of senml
     channel: str = ""  # scalar: template of the channel's name, from levels of the topic
     join_tolerance: Duration = Duration(0.0)  # scalar: how long a value holds; 0: two periods of the model
+    stale_after: Duration = Duration(0.0)  # silent for so long: availability goes offline; 0: never
     detector: dict[str, Any] = {}  # settings that override those of the model file
 
 
@@ -159,8 +183,25 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     publish: PublishConfig = PublishConfig()
     durability: DurabilityConfig = DurabilityConfig()
     limits: LimitsConfig = LimitsConfig()
+    control: ControlConfig = ControlConfig()
+    homeassistant: HomeAssistantConfig = HomeAssistantConfig()
+    metrics: MetricsConfig = MetricsConfig()
     model: tuple[ModelConfig, ...] = ()
     input: tuple[InputConfig, ...] = ()
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        """Return which of how many shards this daemon is."""
+        if not self.node.shard:
+            return 0, 1
+        index, _, count = self.node.shard.partition("/")
+        return int(index), int(count)
+
+    @property
+    def shard_suffix(self) -> str:
+        """Return what tells the shards of one configuration apart, "" where there is one."""
+        index, count = self.shard
+        return f"-shard-{index}-of-{count}" if count > 1 else ""
 
     @property
     def node_name(self) -> str:
@@ -172,15 +213,23 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def client_id(self) -> str:
-        return self.mqtt.client_id or f"edgelstm-{self.node_name}"
+        return (self.mqtt.client_id or f"edgelstm-{self.node_name}") + self.shard_suffix
+
+    @property
+    def control_socket(self) -> Path:
+        """Return where a running daemon answers its own user."""
+        return self.state_dir / "control"
 
     @property
     def state_dir(self) -> Path:
         """Return the directory of database and snapshots: configured, systemd's, or the platform's."""
         chosen = self.node.state_dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-        if chosen:
-            return Path(chosen)
-        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "edgelstm"
+        state_home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        folder = Path(chosen) if chosen else Path(state_home) / "edgelstm"
+        return folder / self.shard_suffix.strip("-") if self.shard_suffix else folder
+
+
+LISTEN = re.compile(r"(?:127\.0\.0\.1|localhost|\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):\d{1,5}")
 
 
 def slug(text: str) -> str:
@@ -233,7 +282,16 @@ def _override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
         if not variable.startswith("EDGELSTM__"):
             continue
         section, _, key = variable.removeprefix("EDGELSTM__").lower().partition("__")
-        if not key or section not in ("node", "mqtt", "publish", "durability", "limits"):
+        if not key or section not in (
+            "node",
+            "mqtt",
+            "publish",
+            "durability",
+            "limits",
+            "control",
+            "homeassistant",
+            "metrics",
+        ):
             raise ConfigError(f"${variable}: expected EDGELSTM__SECTION__KEY, such as EDGELSTM__MQTT__URL")
         table = document.setdefault(section, {})
         if not isinstance(table, dict):
@@ -252,6 +310,19 @@ def _convert(kind: type, value: Any) -> Any:
                 )
             return wanted(float(found[1]) * units[found[2]])
     raise NotImplementedError(kind)
+
+
+def written(value: object) -> str:
+    """Return a duration or a size as it would be written in the file."""
+    units = _DURATIONS if isinstance(value, Duration) else _SIZES
+    assert isinstance(value, Duration | Size)
+    unit = max(
+        (unit for unit in units if units[unit] <= value and value % units[unit] == 0),
+        key=units.__getitem__,
+        default="",
+    )
+    unit = unit or next(iter(units))
+    return f"{value / units[unit]:g}{unit}"
 
 
 def explain(message: str, root: type) -> str:
@@ -300,6 +371,20 @@ def _check(config: Config) -> None:
             f"limits.queue: is {config.limits.queue}, less than mqtt.receive_maximum ({config.mqtt.receive_maximum}): "
             "the broker could send more than fits"
         )
+    if config.node.shard and not (
+        re.fullmatch(r"\d+/[1-9]\d*", config.node.shard) and config.shard[0] < config.shard[1]
+    ):
+        raise ConfigError(
+            f'node.shard: is "{config.node.shard}", expected I/N with I from 0 to N-1, such as 0/4'
+        )
+    if config.metrics.listen and not LISTEN.fullmatch(config.metrics.listen):
+        raise ConfigError(
+            f'metrics.listen: is "{config.metrics.listen}", expected HOST:PORT, such as 127.0.0.1:9465'
+        )
+    for key in ("prefix", "status_topic"):
+        topic = getattr(config.homeassistant, key)
+        if not topic or any(character in topic for character in "+#"):
+            raise ConfigError(f'homeassistant.{key}: is "{topic}", expected a topic without wildcards')
     base = config.publish.base_topic
     if not base or any(character in base for character in "+#") or base.startswith(("/", "$")):
         raise ConfigError(f'publish.base_topic: is "{base}", expected a topic without wildcards')

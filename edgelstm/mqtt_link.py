@@ -77,6 +77,7 @@ class Link:
         self.role = role
         self.generation = 0
         self.reconnects = 0
+        self.progress_s = time.monotonic()  # when the thread last did something; ahead while it rests
         self.last_error = ""
         self.refused: list[str] = []
         self.published: queue.SimpleQueue[tuple[Sent, bool]] = queue.SimpleQueue()
@@ -189,7 +190,9 @@ class Link:
             elif self._reached and self._mqtt.protocol == "auto" and self.generation == 0:
                 self._five = not self._five  # something answers, but not in this version of the protocol
             rest_s = self._mqtt.refused_pause if self._needs_a_person() else pause_s
-            if self._stopping.wait(rest_s * random.uniform(0.5, 1.0)):
+            rest_s *= random.uniform(0.5, 1.0)
+            self.progress_s = time.monotonic() + rest_s
+            if self._stopping.wait(rest_s):
                 return
             pause_s = min(pause_s * 2, self._mqtt.reconnect_max)
             self.reconnects += 1
@@ -229,6 +232,7 @@ class Link:
         self._client.loop_start()
         started = time.monotonic()
         while not self._down.wait(0.5):
+            self.progress_s = time.monotonic()
             if not self.connected and time.monotonic() - started > CONNECT_TIMEOUT_S:
                 self._note_error("the broker accepts connections but does not answer")
                 break
@@ -364,7 +368,11 @@ def _close(client: paho.Client) -> None:
 
 
 def _password(config: Config) -> str | None:
+    """Return the password: from its file, from systemd's credential mqtt-password, or from the environment."""
     path = config.mqtt.password_file
+    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nowhere")) / "mqtt-password"
+    if not path and credential.exists():
+        path = str(credential)
     if path:
         try:
             return Path(path).read_text().rstrip("\n")

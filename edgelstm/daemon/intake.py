@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import zlib
 from collections.abc import Callable, Mapping
 
 from edgelstm.config import Config
@@ -20,6 +21,7 @@ _log = logging.getLogger(__name__)
 BAD_IN_A_ROW, QUARANTINE_S = 100, 60.0
 MOST_BAD = 10_000
 _REASONS = {
+    "paused": "the stream is paused",
     "repeated": "a sample with this sequence was seen already",
     "future": "its time is ahead of our clock by more than limits.future",
     "clock_set_back": "the stream begins anew",
@@ -52,6 +54,7 @@ class Intake:
         self.streams: dict[str, Watched] = {}
         self.positions: dict[str, Position] = {}  # of before the restart
         self._config, self._snapshots, self._counters, self._reply = config, snapshots, counters, reply
+        self._shard, self._shards = config.shard
         self._routes = Routes(config, models)
         self._bad: dict[str, Quarantine] = {}  # topics whose last payload was no sample
         self._minute_s, self._new_streams = time.monotonic(), 0
@@ -89,7 +92,11 @@ class Intake:
             del self._bad[message.topic]
         now_s = time.monotonic()
         for block in blocks:
-            stream = self._stream(route, route.stream(block.key))
+            name = route.stream(block.key)
+            if self._shards > 1 and zlib.crc32(name.encode()) % self._shards != self._shard:
+                counters.add("other_shard", len(block.values))
+                continue
+            stream = self._stream(route, name)
             if stream is None:
                 continue
             odd = stream.gather(block, message.arrival_ns, sent_before=message.repeated)

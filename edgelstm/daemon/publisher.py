@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgelstm.config import Config
 from edgelstm.daemon.counters import Counters
+from edgelstm.daemon.metrics import Histogram
 from edgelstm.daemon.topics import ONLINE, Topics
 from edgelstm.mqtt_link import Link, Sent
 from edgelstm.outbox import Outbox, Outgoing
@@ -48,12 +49,17 @@ class Publisher:
         self._scores: deque[Outgoing] = deque(maxlen=MOST_SCORES)
         self._states: dict[str, tuple[float, bytes, tuple[object, ...]]] = {}
         self._due: dict[str, bytes] = {}  # retained states to publish, the newest of each stream
+        self._kept: dict[str, bytes] = {}  # retained messages by topic, and those of them that are due
+        self._kept_due: dict[str, bytes] = {}
+        self.delivery_s = Histogram()
+        self.progress_s = time.monotonic()
         self._lock = threading.Lock()
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._generation = 0  # of the connection that everything has been published on
         self._on_the_way: dict[Sent, int] = {}  # to the place in the outbox
         self._urgent: deque[tuple[Outgoing, threading.Semaphore]] = deque()
         self._urgent_on_the_way: dict[Sent, threading.Semaphore] = {}
+        self._sent_s: dict[Sent, float] = {}
         self._cursor = 0  # the last place that was published on this connection
         self._delivered: list[int] = []  # places that are to be deleted
         self._refused = 0  # alerts that the broker did not want on this connection
@@ -104,6 +110,20 @@ class Publisher:
             self._scores.append(Outgoing(topic, payload, "reply"))
         self._wake.set()
 
+    def keep(self, topic: str, payload: bytes) -> None:
+        """Publish a retained message, now and on every new connection; nothing where it is published already."""
+        with self._lock:
+            if self._kept.get(topic) == payload:
+                return
+            self._kept[topic] = self._kept_due[topic] = payload
+        self._wake.set()
+
+    def keep_again(self, prefix: str) -> None:
+        """Publish retained messages below a topic once more: somebody asks for them."""
+        with self._lock:
+            self._kept_due |= {topic: kept for topic, kept in self._kept.items() if topic.startswith(prefix)}
+        self._wake.set()
+
     def deliver(self, alerts: Sequence[Outgoing], timeout_s: float) -> bool:
         """Publish alerts past the outbox, where it cannot be written; return whether the broker has taken them in time."""
         if not alerts:
@@ -130,6 +150,7 @@ class Publisher:
         next_health_s = next_count_s = 0.0
         while True:
             self._wake.wait(IDLE_S)
+            self.progress_s = time.monotonic()
             self._wake.clear()
             self._forget_delivered(outbox)
             if self.link.connected:
@@ -156,12 +177,19 @@ class Publisher:
             if self.link.generation != self._generation:
                 self._generation, self._cursor = self.link.generation, 0
                 self._on_the_way.clear()
+                self._sent_s.clear()
                 self._urgent_on_the_way.clear()
                 self._refused = 0
                 self._due = {name: payload for name, (_, payload, _) in self._states.items()}
+                self._kept_due = dict(self._kept)
                 node = {self._topics.status: ONLINE, self._topics.info: self._info()}
             due, self._due = self._due, {}
-        messages = {**node, **{self._topics.stream(name, "state"): payload for name, payload in due.items()}}
+            kept, self._kept_due = self._kept_due, {}
+        messages = {
+            **kept,
+            **node,
+            **{self._topics.stream(name, "state"): payload for name, payload in due.items()},
+        }
         for topic, payload in messages.items():
             self.link.publish(topic, payload, qos=1, retain=True)
 
@@ -174,6 +202,7 @@ class Publisher:
             if sent is None:
                 return
             self._on_the_way[sent] = message.sequence
+            self._sent_s[sent] = time.monotonic()
             self._cursor = message.sequence
 
     def _publish_urgent(self) -> None:
@@ -206,6 +235,7 @@ class Publisher:
             sequence = self._on_the_way.pop(sent, None)
             if sequence is None:
                 continue
+            self.delivery_s.add(time.monotonic() - self._sent_s.pop(sent, time.monotonic()))
             if taken:
                 self._delivered.append(sequence)
             else:

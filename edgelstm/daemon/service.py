@@ -5,22 +5,33 @@ from __future__ import annotations
 import gc
 import hashlib
 import logging
+import random
 import signal
 import sqlite3
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import msgspec
 
 from edgelstm import detector, sources, stream
-from edgelstm.config import Config
+from edgelstm.config import Config, slug
+from edgelstm.daemon import systemd
+from edgelstm.daemon.control import LONGEST, ControlSocket, answer
 from edgelstm.daemon.counters import Counters
+from edgelstm.daemon.metrics import page, resident_bytes
+from edgelstm.daemon.model_store import PROBATION_SAMPLES, ModelStore
 from edgelstm.daemon.publisher import Publisher
+from edgelstm.daemon.requests import verbs
 from edgelstm.daemon.snapshots import Snapshots
-from edgelstm.daemon.topics import OFFLINE, Topics, encode, info_payload
+from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, encode, event_payload, info_payload
 from edgelstm.daemon.watched import settings_of
+from edgelstm.daemon.web import Web
 from edgelstm.daemon.worker import Worker
 from edgelstm.errors import ConfigError, EdgeLstmError, ModelFileError, UnavailableError
+from edgelstm.message import Message
 from edgelstm.mqtt_link import Link
 from edgelstm.outbox import CHECKPOINT_PAGES, Outbox
 from edgelstm.stream import LoadedModel
@@ -29,19 +40,28 @@ _log = logging.getLogger(__name__)
 DATABASE, SNAPSHOTS, LOCK = "edgelstm.db", "snapshots", "lock"
 FLUSH_S = 4.0
 FIRST_CONNECT_S = 10.0
+STALL_S = 20.0
+"""A part that did nothing for so long stands still; an idle one looks around twice a second."""
+BIRTH_S = (1.0, 10.0)
+"""Home Assistant is told of all streams so long after its birth, at random: many nodes hear of it at once."""
+MOST_REQUESTS = 4
 _FILTERS = "filters"
 
 
-def load_models(config: Config) -> dict[str, LoadedModel]:
-    """Load every model and compile the kernels.
+def load_models(config: Config, active: Mapping[str, LoadedModel] | None = None) -> dict[str, LoadedModel]:
+    """Load every model, but those that are `active` instead, and compile the kernels.
 
     Raises ModelFileError naming the file, or ConfigError naming the key.
     """
     models = {}
     detector.warm_up()
     for entry in config.model:
-        loaded = stream.load(entry.path)
-        if entry.sha256 and hashlib.sha256(Path(entry.path).read_bytes()).hexdigest() != entry.sha256.lower():
+        loaded = active[entry.name] if active else stream.load(entry.path)
+        if (
+            not active
+            and entry.sha256
+            and hashlib.sha256(Path(entry.path).read_bytes()).hexdigest() != entry.sha256.lower()
+        ):
             raise ModelFileError(f'{entry.path}: is not the file that model "{entry.name}" names by sha256')
         models[entry.name] = loaded
     for wanted in config.input:
@@ -76,22 +96,38 @@ def _only_one(path: Path) -> IO[str]:
 class Service:
     """One running daemon."""
 
-    def __init__(self, config: Config) -> None:
-        """Load everything that can be wrong; raises EdgeLstmError before anything is connected."""
+    def __init__(self, config: Config, load_again: Callable[[], Config] | None = None) -> None:
+        """Load everything that can be wrong; raises EdgeLstmError before anything is connected.
+
+        load_again  reads the configuration anew, for a reload; without one there is none
+        """
         self.config = config
-        self.models = load_models(config)
+        self._load_again = load_again or (lambda: config)
+        self._answering = threading.Semaphore(MOST_REQUESTS)
+        load_models(config)
+        self._stores = [ModelStore(config.state_dir, entry) for entry in config.model]
         self.counters = Counters()
         self._stop = threading.Event()
         self._started_s = time.monotonic()
         snapshots = Snapshots(config.state_dir / SNAPSHOTS)
         self._lock = _only_one(config.state_dir / LOCK)
+        self._notes: list[str] = []  # what is to be told of models that were rolled back
+        self.models = load_models(
+            config, {store.entry.name: store.load_active(self._notes) for store in self._stores}
+        )
         self._database = database = config.state_dir / DATABASE
         self._moved_pages = 0
         topics = Topics.of(config)
         self.publisher = Publisher(config, database, self.counters, self._info, self._health)
         self.worker = Worker(config, self.models, database, snapshots, self.publisher, self.counters)
+        self._topics = topics
         self.out_link = Link(
-            config, "out", on_connected=self.publisher.connected, last_will=(topics.status, OFFLINE)
+            config,
+            "out",
+            on_message=self._heard,
+            on_connected=self.publisher.connected,
+            last_will=(topics.status, OFFLINE),
+            subscriptions=self._asked_on(),
         )
         self._listens = any(entry.topics for entry in config.input)
         filters = [(topic, entry.qos) for entry in config.input for topic in entry.topics]
@@ -103,6 +139,16 @@ class Service:
             forget=self._replaced(database, filters),
         )
         self.publisher.link = self.out_link
+        self.verbs = verbs(self)
+        self.control = ControlSocket(config.control_socket, self.verbs)
+        self.web = (
+            Web(config.metrics.listen, self._metrics, self._stalled, self._trouble)
+            if config.metrics.listen
+            else None
+        )
+        self._birth_s: float | None = None  # when Home Assistant is to be told of all streams
+        self._reload = threading.Event()
+        self.reloads = False
         self.sources = {
             entry.name: sources.make(entry, config.state_dir, self.worker.inbox.put)
             for entry in config.input
@@ -113,6 +159,7 @@ class Service:
         """Run until a signal or `stop`; raises EdgeLstmError where a part failed or no broker answers in time."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
+        signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
         gc.collect()
         gc.freeze()  # what is loaded stays; a collection that looked through the compiler would hold samples up for 30 ms
         self.out_link.start()
@@ -121,7 +168,14 @@ class Service:
         self.in_link.start()
         for source in self.sources.values():
             source.start()
+        self.control.start()
+        if self.web is not None:
+            self.web.start()
         self._first_connect()
+        for note in self._notes:
+            self.counters.add("models_rolled_back")
+            self.tell("model-rolled-back", note)
+        systemd.notify("READY=1", f"STATUS={self._trouble() or 'connected'}")
         _log.info(
             "event=started node=%s broker=%s models=%d",
             self.config.node_name,
@@ -132,6 +186,12 @@ class Service:
         while not self._stop.wait(0.5) and failed is None:
             failed = self._failed_part()
             self._checkpoint(log)
+            self._feed_watchdog()
+            self._end_probations()
+            self._remind_home_assistant()
+            if self._reload.is_set():
+                self._reload.clear()
+                self._try_reload()
             if self.sources and all(source.ended for source in self.sources.values()) and not self._listens:
                 self.stop()
         log.close()
@@ -143,6 +203,134 @@ class Service:
 
     def stop(self) -> None:
         self._stop.set()
+
+    def reload(self) -> None:
+        """Read the configuration again, soon; the one in force stays where the new one is wrong."""
+        self._reload.set()
+
+    def _try_reload(self) -> None:
+        """Check the new configuration with all that belongs to it; then end, for the caller to begin anew with it."""
+        try:
+            fresh = self._load_again()
+            load_models(fresh)
+        except EdgeLstmError as exc:
+            self.counters.add("reloads_refused")
+            self.tell("reload-refused", str(exc))
+            return
+        self.tell("reload", f"{len(fresh.input)} inputs, {len(fresh.model)} models")
+        systemd.reloading()
+        self.reloads = True
+        self.stop()
+
+    def tell(self, event: str, detail: str) -> None:
+        """Say something about the daemon itself, in the log and on the event topic."""
+        _log.warning("event=%s detail=%s", event, detail)
+        self.out_link.publish(self._topics.event, event_payload(event, detail), qos=1)
+
+    def _end_probations(self) -> None:
+        """Confirm models that were activated, once the daemon has scored enough with them."""
+        if self._stores and self.counters.snapshot().get("scored", 0) >= PROBATION_SAMPLES:
+            for store in self._stores:
+                store.confirm()
+            self._stores = []
+
+    def _asked_on(self) -> list[tuple[str, int]]:
+        """Return the topics that others speak to us on."""
+        topics = []
+        if self.config.control.enabled:
+            topics.append((f"{self._topics.requests}#", 1))
+        if self.config.homeassistant.enabled:
+            topics.append((self.config.homeassistant.status_topic, 1))
+        return topics
+
+    def _heard(self, message: Message) -> None:
+        """Answer a request, or note that Home Assistant was born; called on the out-link's thread."""
+        self.out_link.acknowledge(message)
+        if self.config.homeassistant.enabled and message.topic == self.config.homeassistant.status_topic:
+            if message.payload == ONLINE and not message.retained:
+                self._birth_s = time.monotonic() + random.uniform(*BIRTH_S)
+            return
+        if message.retained:  # a request that was kept is nobody's wish of now
+            self.counters.add("retained_requests")
+            return
+        verb = message.topic.removeprefix(self._topics.requests)
+        if len(message.payload) > LONGEST:
+            self.counters.add("oversize")
+            return
+        self.counters.add("requests")
+        threading.Thread(target=self._answer, args=(verb, message.payload), daemon=True).start()
+
+    def _answer(self, verb: str, content: bytes) -> None:
+        if not self._answering.acquire(blocking=False):
+            self.counters.add("requests_refused")
+            return
+        try:
+            found = answer(self.verbs, lambda wanted: wanted in self.config.control.allow, verb, content)
+            self.out_link.publish(
+                self._topics.response(slug(verb) if verb not in self.verbs else verb), found, qos=1
+            )
+        finally:
+            self._answering.release()
+
+    def _remind_home_assistant(self) -> None:
+        if self._birth_s is not None and time.monotonic() >= self._birth_s:
+            self._birth_s = None
+            self.publisher.keep_again(self.config.homeassistant.prefix)
+
+    def _feed_watchdog(self) -> None:
+        if not self._stalled():
+            systemd.notify(
+                "WATCHDOG=1", f"STATUS={self._trouble() or 'connected'}, {len(self.worker.streams)} streams"
+            )
+
+    def _stalled(self) -> str:
+        """Return which part makes no progress, "" if every one does; a loop that waits for work does."""
+        failed, now_s = self._failed_part(), time.monotonic()
+        if failed is not None:
+            return f"the {failed} has ended\n"
+        progress = {
+            "worker": self.worker.progress_s,
+            "publisher": self.publisher.progress_s,
+            "in-link": self.in_link.progress_s,
+            "out-link": self.out_link.progress_s,
+        }
+        late = [f"the {name} stands still" for name, at_s in progress.items() if now_s - at_s > STALL_S]
+        return "".join(f"{line}\n" for line in late)
+
+    def _trouble(self) -> str:
+        """Return why we are not ready, "" if we are."""
+        links = [link for link in (self.in_link, self.out_link) if not link.connected]
+        errors = [f"link {link.role}: {link.last_error or 'waiting for broker'}" for link in links]
+        return "; ".join([*filter(None, [self._stalled().strip()]), *errors])
+
+    def status(self) -> dict[str, Any]:
+        """Return everything that `edgelstm status` shows."""
+        return {
+            "trouble": self._trouble(),
+            "health": msgspec.json.decode(self._health()),
+            "info": msgspec.json.decode(self._info()),
+        }
+
+    def _metrics(self) -> str:
+        links = {"in": self.in_link, "out": self.out_link}
+        gauges = {
+            "edgelstm_streams": len(self.worker.streams),
+            "edgelstm_open_alerts": self._open_alerts(),
+            "edgelstm_queue_messages": len(self.worker.inbox),
+            "edgelstm_outbox_messages": self.publisher.waiting,
+            "edgelstm_resident_memory_bytes": resident_bytes(),
+            **{f'edgelstm_mqtt_connected{{link="{name}"}}': link.connected for name, link in links.items()},
+            **{f'edgelstm_mqtt_reconnects{{link="{name}"}}': link.reconnects for name, link in links.items()},
+        }
+        histograms = {
+            "edgelstm_batch_seconds": self.worker.batch_s,
+            "edgelstm_alert_delivery_seconds": self.publisher.delivery_s,
+        }
+        models = {name: model.digest for name, model in self.models.items()}
+        return page(self.counters.snapshot(), gauges, histograms, models)
+
+    def _open_alerts(self) -> int:
+        return sum(1 for s in list(self.worker.streams.values()) if s.detector.open_alert is not None)
 
     def _first_connect(self) -> None:
         startup = self.config.mqtt.startup
@@ -185,12 +373,18 @@ class Service:
     def _shut_down(self) -> None:
         """Finish the batch, write states, deliver alerts, say that we are gone."""
         _log.info("event=stopping")
+        if not self.reloads:
+            systemd.notify("STOPPING=1")
+        self.control.stop()
+        if self.web is not None:
+            self.web.stop()
         self.worker.stop()
         for source in self.sources.values():
             source.stop()
         self.in_link.stop()
         self.publisher.stop(FLUSH_S)
-        self.out_link.stop((Topics.of(self.config).status, OFFLINE))
+        self.out_link.stop(None if self.reloads else (self._topics.status, OFFLINE))
+        self._lock.close()
         _log.info(
             "event=stopped %s",
             " ".join(f"{name}={count}" for name, count in self.counters.snapshot().items()),
@@ -215,14 +409,14 @@ class Service:
             {
                 "v": 1,
                 "uptime_s": round(time.monotonic() - self._started_s, 1),
+                "rss_bytes": resident_bytes(),
                 "streams": len(self.worker.streams),
-                "open_alerts": sum(
-                    1 for s in list(self.worker.streams.values()) if s.detector.open_alert is not None
-                ),
+                "open_alerts": self._open_alerts(),
                 "queue": len(self.worker.inbox),
                 "outbox": self.publisher.waiting,
                 "connected": {"in": self.in_link.connected, "out": self.out_link.connected},
                 "reconnects": {"in": self.in_link.reconnects, "out": self.out_link.reconnects},
+                "errors": {"in": self.in_link.last_error, "out": self.out_link.last_error},
                 "refused_topics": self.in_link.refused,
                 "sources": {name: source.state for name, source in self.sources.items()},
                 "counters": self.counters.snapshot(),

@@ -20,22 +20,39 @@ class Topics:
 
     base: str
     node: str
+    shard: str = ""
 
     @classmethod
     def of(cls, config: Config) -> Topics:
-        return cls(config.publish.base_topic, config.node_name)
+        return cls(config.publish.base_topic, config.node_name, config.shard_suffix.strip("-"))
+
+    @property
+    def own(self) -> str:
+        """What is about this daemon itself: shards of a node have each their own, and share the streams' topics."""
+        return f"{self.base}/{self.node}/{self.shard}" if self.shard else f"{self.base}/{self.node}"
 
     @property
     def status(self) -> str:
-        return f"{self.base}/{self.node}/status"
+        return f"{self.own}/status"
 
     @property
     def info(self) -> str:
-        return f"{self.base}/{self.node}/info"
+        return f"{self.own}/info"
 
     @property
     def health(self) -> str:
-        return f"{self.base}/{self.node}/health"
+        return f"{self.own}/health"
+
+    @property
+    def event(self) -> str:
+        return f"{self.own}/event"
+
+    @property
+    def requests(self) -> str:
+        return f"{self.own}/request/"
+
+    def response(self, verb: str) -> str:
+        return f"{self.own}/response/{verb}"
 
     def stream(self, name: str, leaf: str) -> str:
         """Return the topic of a stream's `alert`, `state` or `score`."""
@@ -57,6 +74,11 @@ def score_payload(time_ns: int, score: float, threshold: float, state: str) -> b
             "state": state,
         }
     )
+
+
+def event_payload(event: str, detail: str) -> bytes:
+    """Return a word about the daemon itself."""
+    return encode({"v": PAYLOAD_VERSION, "ts": timestamp(time.time_ns()), "event": event, "detail": detail})
 
 
 def info_payload(config: Config, models: dict[str, str], streams: int) -> bytes:

@@ -41,7 +41,7 @@ class Watched:
         self.samples = 0
         self.last_sequence: int | None = None
         self.last_verdict: tuple[int, float, float] | None = None  # time, score, threshold
-        self.resumed = False
+        self.resumed = self.paused = self.stale = False
         self.snapshot_samples = -1
         self.touched_s = 0.0  # when the last sample came, monotonic
         self.orphan: bytes | None = None  # the last event of an alert that nobody watches over any more
@@ -101,6 +101,8 @@ class Watched:
 
         What is `repeated` or of the `future` is left out; after `clock_set_back` the stream begins anew.
         """
+        if self.paused:
+            return "paused"  # counted
         if self._is_repeat(block, sent_before=sent_before):
             return "repeated"  # counted
         if self._is_of_the_future(block, arrival_ns):
@@ -244,8 +246,32 @@ class Watched:
             )
         )
 
+    def pause(self, paused: bool) -> None:
+        """Let samples pass unseen from now on, or look at them again."""
+        self.paused = paused
+
+    def forget(self) -> None:
+        """Begin anew, as if there had been no sample; an alert that is open is cleared."""
+        opened = self.detector.open_alert
+        if opened is not None:
+            self._abandon(
+                opened, self.model.digest, self.detector.last_time_ns, "the stream was reset by request"
+            )
+        newest = self.detector.last_time_ns
+        self.detector.reset()
+        self.detector.adopt(None, newest)  # samples of before the reset stay known
+        self.last_verdict = None
+
+    def is_stale(self, now_s: float) -> bool:
+        """Whether nothing has come for longer than its input's `stale_after`."""
+        return 0.0 < self.input.stale_after < now_s - self.touched_s
+
     @property
     def state_name(self) -> str:
+        if self.paused:
+            return "paused"
+        if self.stale:
+            return "stale"
         if self.detector.open_alert is not None:
             return "anomaly"
         return "warming" if self.detector.samples_until_ready else "ok"

@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from edgelstm.alert import Alert
 from edgelstm.config import Config
 from edgelstm.daemon.counters import Counters
+from edgelstm.daemon.home_assistant import discovery, discovery_topic
 from edgelstm.daemon.inbox import Inbox
 from edgelstm.daemon.intake import Intake
+from edgelstm.daemon.metrics import Histogram
 from edgelstm.daemon.publisher import Publisher
+from edgelstm.daemon.requests import Errands
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.suspects import Suspects
-from edgelstm.daemon.topics import Topics, score_payload
+from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, score_payload
 from edgelstm.daemon.watched import Watched
 from edgelstm.errors import EdgeLstmError
 from edgelstm.message import Message
@@ -56,11 +59,16 @@ class Worker:
         self._intake = Intake(config, models, snapshots, counters, publisher.reply)
         self.streams = self._intake.streams
         self._strict = config.durability.mode == "strict"
+        self.errands = Errands()
+        self.batch_s = Histogram()
+        self.progress_s = time.monotonic()
+        self._next_silence_s = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._last_score_s: dict[str, float] = {}
         self._decided: list[tuple[str, Alert]] = []  # by the batch at hand
         self._unwritten: dict[str, Position] = {}  # since the disk is full
+        self._shown: set[str] = set()  # streams that were announced
         self._to_save: deque[str] = deque()  # streams whose snapshot is due
 
     def start(self) -> None:
@@ -92,6 +100,9 @@ class Worker:
             self._intake.positions = outbox.positions()
         next_snapshot_s = time.monotonic() + durability.snapshot_interval
         while not self._stopping.is_set():
+            self.progress_s = time.monotonic()
+            self.errands.do()
+            self._look_for_silence()
             batch = self.inbox.take(0.0 if self._to_save else IDLE_S)
             for part in self._suspects.apart(batch):
                 if self._stopping.is_set():
@@ -117,11 +128,16 @@ class Worker:
         alerts: list[Outgoing] = []
         scores: list[Outgoing] = []
         touched: dict[str, Watched] = {}
+        started_s = time.monotonic()
         self._counters.add("messages", len(batch))
         self._suspects.entering(batch)
         for message in batch:
             self._intake.take(message, touched)
         for stream in touched.values():
+            if stream.stale or stream.name not in self._shown:
+                stream.stale = False
+                self._shown.add(stream.name)
+                self._show(stream)
             self._score(stream, alerts, scores)
         self._suspects.left()
         committed = self._commit(outbox, alerts, touched)
@@ -135,6 +151,27 @@ class Worker:
         self._publisher.hand_over(scores, list(touched.values()), alerts=bool(alerts))
         if committed and (self._strict or (alerts and self._config.durability.mode == "alerts")):
             self._until_written(outbox.sync)
+        self.batch_s.add(time.monotonic() - started_s)
+
+    def _look_for_silence(self) -> None:
+        """Once a second: which streams are silent for too long, or no longer are."""
+        now_s = time.monotonic()
+        if now_s < self._next_silence_s:
+            return
+        self._next_silence_s = now_s + 1.0
+        for stream in self.streams.values():
+            stale = stream.is_stale(now_s)
+            if stale != stream.stale:
+                stream.stale = stale
+                self._publisher.hand_over([], [stream], alerts=False)
+                self._show(stream)
+
+    def _show(self, stream: Watched) -> None:
+        """Publish what others need to know of a stream that came, went silent or came back."""
+        availability = OFFLINE if stream.stale else ONLINE
+        self._publisher.keep(self._topics.stream(stream.name, "availability"), availability)
+        if self._config.homeassistant.enabled:
+            self._publisher.keep(discovery_topic(self._config, stream.name), discovery(self._config, stream))
 
     def _score(self, stream: Watched, alerts: list[Outgoing], scores: list[Outgoing]) -> None:
         """Score what a stream gathered; what it decides goes to `alerts`, what it has to tell to `scores`."""
@@ -204,6 +241,7 @@ class Worker:
                 write()
                 return True
             except (sqlite3.Error, OSError) as exc:
+                self.progress_s = time.monotonic()  # waiting for a disk is no stall
                 self._counters.complain("commit_failed", str(self._database), str(exc))
                 if alerts is not None and not self._strict and self._publisher.deliver(alerts, RETRY_S):
                     self._counters.add("alerts_not_stored", len(alerts))

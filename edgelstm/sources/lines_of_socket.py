@@ -37,7 +37,7 @@ class SocketSource:
     def __init__(self, topic: str, path: Path, on_message: Callable[[Message], None]) -> None:
         self.ended, self.state = "", "listening"
         self._lines = Lines(topic, self, on_message)
-        self._path, self._listener = path, _listen(path)
+        self._path, self._listener = path, listen(path)
         self._stopping = threading.Event()
         self._readers: set[threading.Thread] = set()
         self._thread = threading.Thread(target=self._run, name=f"socket-{topic}", daemon=True)
@@ -91,7 +91,7 @@ class SocketSource:
             yield chunk
 
 
-def _listen(path: Path) -> socket.socket:
+def listen(path: Path) -> socket.socket:
     """Return the listening socket, private to our user; raises UnavailableError where the path is taken or impossible."""
     listener = socket.socket(socket.AF_UNIX)
     try:

@@ -61,7 +61,7 @@ def test_every_counter_is_documented():
 
 
 def test_the_sample_configuration_is_accepted():
-    sample = config.load(ROOT / "examples" / "gateway.toml", {})
+    sample = config.load(ROOT / "edgelstm" / "gateway.toml", {})
     assert Path(sample.model[0].path).exists()
     shown = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / "quickstart.md").read_text(), re.DOTALL)[1]
     assert tomllib.loads(shown)["input"][0]["topics"] == ["plant/+/telemetry"]

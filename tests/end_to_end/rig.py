@@ -114,16 +114,19 @@ class Subscriber:
 class Daemon:
     """`edgelstm run` on a configuration of its own."""
 
-    def __init__(self, folder, port, model=MODEL, extra="", mqtt="", input_extra=""):
+    def __init__(
+        self, folder, port, model=MODEL, extra="", mqtt="", input_extra="", node_extra="", name="gateway"
+    ):
         self.folder, self.process = folder, None
         self.program = ["-m", "edgelstm"]  # or faults.py, which dies where it is told to
-        self.log = folder / "daemon.log"
-        self.config = folder / "gateway.toml"
+        self.log = folder / f"{name}.log".replace("gateway", "daemon")
+        self.config = folder / f"{name}.toml"
         self.config.write_text(
             f"""
             [node]
             name = "gw"
             state_dir = "state"
+            {node_extra}
             [mqtt]
             url = "mqtt://127.0.0.1:{port}"
             reconnect_max = "1s"

@@ -134,3 +134,14 @@ def test_a_missing_file(tmp_path):
 def test_topic_filters(one, other, overlap):
     assert config.filters_overlap(one, other) is overlap
     assert config.filters_overlap(other, one) is overlap
+
+
+@pytest.mark.parametrize("text", ["15s", "500ms", "7d", "2h", "1m", "0.5ms", "90s"])
+def test_durations_are_written_as_they_are_read(text):
+    assert config.written(config._convert(config.Duration, text)) == text
+
+
+@pytest.mark.parametrize("text", ["1B", "256KiB", "32MiB", "1.5KiB"])
+def test_sizes_are_written_as_they_are_read(text):
+    value = config._convert(config.Size, text)
+    assert config._convert(config.Size, config.written(value)) == value

@@ -1,0 +1,103 @@
+"""Shards that share the streams of one node; versions of models on a running daemon; doctor and replay."""
+
+import dataclasses
+import zlib
+
+from test_operation import edgelstm_cli
+
+import edgelstm
+from edgelstm import model_file
+from edgelstm_firmware_sim import Fault, record
+from rig import CHANNELS, MODEL, wait_for
+
+RECORDING = record("pump", 30, 5, [Fault("cavitation", 12, 5)])
+LOADED = edgelstm.load(MODEL)
+
+
+def test_shards_share_the_streams_and_score_each_once(make_daemon, subscribe, publish):
+    seen, shards = subscribe("edgelstm/gw/#"), []
+    for index in range(3):
+        daemon = make_daemon(node_extra=f'shard = "{index}/3"', name=f"shard{index}").start()
+        shards.append(daemon)
+    names = [f"pump{n}" for n in range(12)]
+    for name in names:
+        publish.rows(RECORDING.times_ns[:40], RECORDING.values[:40], node=name)
+    wait_for(lambda: seen.count("/score", 10 * len(names)), what="every score, once")
+    for name in names:
+        assert len(seen.of(f"stream/{name}/score")) == 10
+    assert {topic.split("/")[2] for topic, _ in seen.messages if topic.endswith("/status")} == {
+        f"shard-{index}-of-3" for index in range(3)
+    }
+    for index, daemon in enumerate(shards):
+        assert daemon.stop() == 0
+        own = sum(zlib.crc32(name.encode()) % 3 == index for name in names)
+        assert daemon.counts()["samples"] == 40 * own
+        assert daemon.counts().get("other_shard", 0) == 40 * (len(names) - own)
+
+
+def test_a_model_is_replaced_under_load_and_rolled_back(make_daemon, subscribe, publish, tmp_path):
+    seen, daemon = subscribe(), make_daemon().start()
+    newer = tmp_path / "newer.elstm"
+    model_file.save(dataclasses.replace(LOADED.model, name="newer"), newer)
+    publish.rows(RECORDING.times_ns[:50], RECORDING.values[:50])
+    wait_for(lambda: seen.count("/score", 20), what="the first scores")
+    installed = edgelstm_cli("model", "install", daemon.config, "pump", newer)
+    assert installed.returncode == 0, installed.stderr
+    version = installed.stdout.split()[2].rstrip(";")
+    assert version == edgelstm.load(newer).digest[:12]
+    assert "asked to reload" in edgelstm_cli("model", "activate", daemon.config, "pump", version).stdout
+    publish.rows(RECORDING.times_ns[50:100], RECORDING.values[50:100], first=50)
+    wait_for(lambda: daemon.text().count("event=started") == 2, what="the reload")
+    publish.rows(RECORDING.times_ns[100:200], RECORDING.values[100:200], first=100)
+    wait_for(lambda: seen.of("/state") and seen.of("/state")[-1]["model"] == "newer", what="its state")
+    assert f"* pump  {version}" in edgelstm_cli("model", "list", daemon.config).stdout
+    assert edgelstm_cli("model", "rollback", daemon.config, "pump").returncode == 0
+    wait_for(lambda: daemon.text().count("event=started") == 3, what="the reload")
+    publish.rows(RECORDING.times_ns[200:250], RECORDING.values[200:250], first=200)
+    wait_for(lambda: seen.of("/state")[-1]["model"] == "pump", what="the state of the one before")
+    wait_for(
+        lambda: len({s["ts"] for s in seen.of("/score")}) == len(seen.of("/score")),
+        what="no sample scored twice",
+    )
+    assert daemon.stop() == 0
+    refused = edgelstm_cli("model", "activate", daemon.config, "pump", "000000000000")
+    assert refused.returncode == 2 and "has no version" in refused.stderr
+
+
+def test_doctor_looks_at_the_broker(make_daemon, broker):
+    daemon = make_daemon().start()
+    found = edgelstm_cli("doctor", daemon.config)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert (
+        "round trip at QoS 1" in found.stdout
+        and "sends 20 messages without an acknowledgement" in found.stdout
+    )
+    assert "running and connected" in found.stdout
+    assert daemon.stop() == 0
+    broker.kill()
+    found = edgelstm_cli("doctor", daemon.config)
+    assert found.returncode == 1 and "bad   broker" in found.stdout and not found.stderr
+
+
+def test_replay_is_scored_as_the_recording(make_daemon, subscribe, broker, tmp_path):
+    seen, daemon = subscribe(), make_daemon().start()
+    rows = [
+        ",".join([str(t / 1e9), *map(str, row)])
+        for t, row in zip(RECORDING.times_ns.tolist(), RECORDING.values.tolist(), strict=True)
+    ]
+    (tmp_path / "pump.csv").write_text("\n".join([",".join(["time", *CHANNELS]), *rows]))
+    done = edgelstm_cli(
+        "replay", tmp_path / "pump.csv", "-p", broker.port, "-t", "plant/pump1/telemetry", "--speed", 0
+    )
+    assert done.returncode == 0 and f"published {len(rows)} samples" in done.stderr
+    offline = edgelstm_cli("score", MODEL, tmp_path / "pump.csv", "--scores", "-")
+    lines = [line.split(",") for line in offline.stdout.splitlines() if "," in line]
+    at = next(n for n, line in enumerate(lines) if "score" in line)
+    column = lines[at].index("score")
+    numbers = [float(line[column]) for line in lines[at + 1 :] if line[column]]
+    assert len(numbers) >= 200
+    wait_for(lambda: seen.count("/score", len(numbers)), what="every score")
+    assert [score["score"] for score in seen.of("/score")] == numbers
+    assert daemon.stop() == 0
+    refused = edgelstm_cli("replay", tmp_path / "pump.csv", "-p", 1)
+    assert refused.returncode == 69 and refused.stderr.count("\n") == 1

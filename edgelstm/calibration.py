@@ -29,8 +29,8 @@ from edgelstm.kernels.detection.tail import FLOORS
 if TYPE_CHECKING:
     from edgelstm.stream import LoadedModel
 
-MINIMUM_ROWS = 300
-"""Three of them are in a tail of 1 %: fewer say nothing about rare values."""
+MINIMUM_ROWS = 100
+"""One of them is in a tail of 1 %: fewer say nothing about rare values. A day is better."""
 
 FLOOR_RATIO = 0.05
 FLOOR_OF_CONSTANT = 0.05
@@ -43,17 +43,17 @@ SEASON_BINS = 24
 SHORTEST_REPEAT = 20
 UNREACHABLE = 1e3
 LARGEST_THRESHOLD = 0.95 * SURPRISE_CAP
-SMALLEST_THRESHOLD = 3.0
+SMALLEST_THRESHOLD = 2.0
 _S = 10**9
 
 WEIGHTS = {
-    "error": 0.6,
-    "error_mean": 1.0,
-    "level": 1.0,
-    "season": 1.0,
-    "novelty": 0.6,
-    "repeat": 0.8,
-    "logit": 1.0,
+    "error": 0.8,
+    "error_mean": 0.6,
+    "level": 0.8,
+    "season": 0.8,
+    "novelty": 0.8,
+    "repeat": 0.6,
+    "logit": 0.8,
 }
 """How much each signal says in the score."""
 

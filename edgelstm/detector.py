@@ -67,6 +67,7 @@ class Detector:
         self._constants = constants_of(settings)
         self._floats, self._ints = initial_floats(settings), initial_ints(settings)
         self._network = loaded.program.initial_state(self._channels if apart else 1)
+        self._beginning = self._network.copy()
         self._context, self._owner = engine().bind(
             loaded.program.words, self._network, loaded.program.new_scratch()
         )
@@ -150,6 +151,7 @@ class Detector:
         chain.trace(
             self._context,
             self._network,
+            self._beginning,
             self._constants,
             self._policies,
             self._floats,
@@ -171,7 +173,7 @@ class Detector:
 
     def reset(self) -> None:
         """Return to the initial state, counters included."""
-        self._network[:] = 0
+        self._network[:] = self._beginning
         self._floats[:], self._ints[:] = initial_floats(self.settings), initial_ints(self.settings)
 
     def snapshot(self) -> bytes:
@@ -284,6 +286,7 @@ class Detector:
             chain.run(
                 self._context,
                 self._network,
+                self._beginning,
                 self._constants,
                 self._policies,
                 self._floats,
@@ -351,6 +354,7 @@ def warm_up(*, calibration: bool = False) -> None:
     shared = (
         context,
         state,
+        state.copy(),
         floats,
         ints,
         floats,

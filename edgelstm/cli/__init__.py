@@ -37,6 +37,7 @@ VERBS = {
     "train": Verb("train a network on a recording and make it a detector, in one command"),
     "calibrate": Verb("make a converted model an anomaly detector, from normal history"),
     "score": Verb("run the daemon's own detector over a recording and print its alerts"),
+    "explain": Verb("say why the detector said what it said at one time"),
     "run": Verb("the daemon: samples from MQTT in, alerts over MQTT out", LINUX),
     "check": Verb("validate a configuration and show what a payload would become", LINUX),
     "model": Verb("list, verify, install, activate and roll back versions of models", POSIX),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from edgelstm.errors import EdgeLstmError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgelstm.calibration import Calibration
 
 SUMMARY = "make a converted model a detector, from normal history"
@@ -17,8 +19,16 @@ SUMMARY = "make a converted model a detector, from normal history"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
-    parser.add_argument("model", metavar="MODEL", help="a converted model (*.elstm)")
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", help="a converted model (*.elstm); not with --pretrained"
+    )
     parser.add_argument("history", metavar="HISTORY", help="normal running: CSV or NPZ, .gz too")
+    parser.add_argument(
+        "--pretrained",
+        action="store_true",
+        help="the general detector of the package, for all columns of the history",
+    )
+    parser.add_argument("--channels", metavar="A,B", help="columns to watch (all numbers; --pretrained only)")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the model file to write")
     parser.add_argument("--budget", default="1 per week", help='false alerts allowed (default: "1 per week")')
     parser.add_argument(
@@ -43,16 +53,25 @@ def run(args: argparse.Namespace) -> int:
 
     from edgelstm import model_file
     from edgelstm.calibration import examine
+    from edgelstm.pretrained import GENERAL
     from edgelstm.sources.recording import read
     from edgelstm.stream import load
 
     choices = _choices(args)
-    loaded = load(args.model)
-    history = read(args.history, loaded.channel_names, period_s=args.period, time_column=args.time_column)
+    if args.pretrained == (args.model is not None):
+        raise UsageError("expected MODEL and HISTORY, or --pretrained HISTORY")
+    if args.channels and not args.pretrained:
+        raise UsageError("--channels is for --pretrained only: a model file says itself")
+    loaded = load(GENERAL if args.pretrained else args.model)
+    names: Sequence[str] | None = loaded.channel_names
+    if args.pretrained:
+        names = [name.strip() for name in args.channels.split(",")] if args.channels else None
+    history = read(args.history, names, period_s=args.period, time_column=args.time_column)
     for note in history.notes:
         print(f"edgelstm: {note}", file=sys.stderr)
+    apart = history.names if args.pretrained else None
     try:
-        found = examine(loaded, history.times_ns, history.values, args.budget, **choices)
+        found = examine(loaded, history.times_ns, history.values, args.budget, apart=apart, **choices)
     except UsageError:
         raise
     except EdgeLstmError as exc:

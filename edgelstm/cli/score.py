@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, TextIO
 from edgelstm.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgelstm.alert import Alert
     from edgelstm.detector import Detector
     from edgelstm.sources.recording import Recording
@@ -20,8 +23,26 @@ SUMMARY = "run the detector over a recording: events, scores, plot"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
-    parser.add_argument("model", metavar="MODEL", help="a model file with a detector")
-    parser.add_argument("recording", metavar="DATA", help="CSV or NPZ, .gz too")
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", help="a model file with a detector; not with --pretrained"
+    )
+    parser.add_argument("recording", metavar="DATA", help="CSV, Parquet or NPZ, .gz too")
+    parser.add_argument(
+        "--pretrained",
+        action="store_true",
+        help="the general detector of the package: no model needed, the first rows are taken for normal",
+    )
+    parser.add_argument(
+        "--history",
+        type=int,
+        metavar="ROWS",
+        help="how many of them (a fifth, 400 to 5000; --pretrained only)",
+    )
+    parser.add_argument("--budget", help='false alerts allowed ("1 per week"; --pretrained only)')
+    parser.add_argument("--channels", metavar="A,B", help="columns to watch (all numbers; --pretrained only)")
+    parser.add_argument(
+        "--label", metavar="NAME", help="column that is 0 for normal: say how well it was told"
+    )
     parser.add_argument(
         "--json", action="store_true", help="events as JSON, one a line, as the daemon publishes them"
     )
@@ -41,9 +62,16 @@ def run(args: argparse.Namespace) -> int:
 
     if args.plot:
         _expect_matplotlib()
-    loaded = load(args.model)
-    detector = loaded.detector()
-    recording = read(args.recording, loaded.channel_names, period_s=args.period, time_column=args.time_column)
+    if args.pretrained:
+        detector, recording, labels = _general(args)
+    else:
+        _expect_model(args)
+        loaded = load(args.model)
+        detector = loaded.detector()
+        wanted = [*loaded.channel_names, *([args.label] if args.label else [])]
+        recording, labels = _without(
+            read(args.recording, wanted, period_s=args.period, time_column=args.time_column), args.label
+        )
     for note in recording.notes:
         print(f"edgelstm: {note}", file=sys.stderr)
     verdicts = detector.push_block(recording.times_ns, recording.values)
@@ -65,7 +93,78 @@ def run(args: argparse.Namespace) -> int:
         draw(args.plot, recording, verdicts, Path(args.recording).name)
         print(f"edgelstm: wrote {args.plot}", file=sys.stderr)
     print("\n".join(_summary(detector, recording, verdicts)), file=sys.stderr)
+    if labels is not None:
+        print(_agreement(recording, verdicts, labels), file=sys.stderr)
     return 0
+
+
+def _expect_model(args: argparse.Namespace) -> None:
+    if args.model is None:
+        raise UsageError("expected MODEL and DATA, or --pretrained DATA")
+    for name in ("history", "budget", "channels"):
+        if getattr(args, name) is not None:
+            raise UsageError(f"--{name} is for --pretrained only: a model file says itself")
+
+
+def _general(args: argparse.Namespace) -> tuple[Detector, Recording, NDArray[np.float32] | None]:
+    """Make the general detector from the first rows of the recording; what it found goes to stderr."""
+    from edgelstm.pretrained import general_detector, history_rows
+    from edgelstm.sources.recording import read
+
+    if args.model is not None:
+        raise UsageError(
+            f"--pretrained takes no model file, but two files are given: {args.model}, {args.recording}"
+        )
+    channels = [name.strip() for name in args.channels.split(",")] if args.channels else None
+    if channels and args.label and args.label not in channels:
+        channels.append(args.label)
+    recording, labels = _without(
+        read(args.recording, channels, period_s=args.period, time_column=args.time_column), args.label
+    )
+    rows = args.history or history_rows(len(recording.values))
+    if not 0 < rows <= len(recording.values):
+        raise UsageError(
+            f"--history is {rows}, expected 1 to {len(recording.values)}, the rows of {args.recording}"
+        )
+    loaded, found = general_detector(
+        recording.names,
+        recording.times_ns[:rows],
+        recording.values[:rows],
+        args.budget or "1 per week",
+    )
+    print(
+        f"edgelstm: general detector, {len(recording.names)} channels ({', '.join(recording.names)}); the first {rows} rows "
+        f"are taken for normal; threshold {found.settings.threshold:.2f} for {found.settings.budget}",
+        file=sys.stderr,
+    )
+    return loaded.detector(), recording, labels
+
+
+def _without(recording: Recording, label: str | None) -> tuple[Recording, NDArray[np.float32] | None]:
+    """Take the column of labels out of a recording."""
+    import dataclasses
+
+    import numpy
+
+    if label is None:
+        return recording, None
+    if label not in recording.names:
+        raise UsageError(f'no column "{label}" to take labels from (columns: {", ".join(recording.names)})')
+    at = recording.names.index(label)
+    names = recording.names[:at] + recording.names[at + 1 :]
+    values = numpy.ascontiguousarray(numpy.delete(recording.values, at, axis=1))
+    return dataclasses.replace(recording, names=names, values=values), recording.values[:, at]
+
+
+def _agreement(recording: Recording, verdicts: Verdicts, labels: NDArray[np.float32]) -> str:
+    from edgelstm.cli.score_labels import judge
+
+    found = judge(recording.times_ns, verdicts.states, labels, recording.period_ns)
+    return (
+        f"edgelstm: against the labels: precision {found.precision:.3f}, recall {found.recall:.3f}, F1 {found.f1:.3f}; "
+        f"{found.found} of {found.events} events found, median delay {found.delay_s:.3g} s; "
+        f"{found.false_events} false events, {found.false_per_day:.3g} per day of normal samples"
+    )
 
 
 def _payloads(args: argparse.Namespace, detector: Detector, alerts: list[Alert]) -> list[dict[str, object]]:

@@ -5,6 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +136,22 @@ def test_reset_is_a_new_detector():
     detector.push_block(*eventful(3, 300))
     detector.reset()
     assert detector.snapshot() == fresh
+
+
+def test_a_gap_brings_a_network_back_to_the_state_it_begins_with():
+    """A layer may begin elsewhere than at zero; after a reset the forecasts are those of a new stream."""
+    model = random_model(5, inputs=3, layers=(("lstm", 7), ("linear", 3)))
+    begun = tuple(
+        replace(layer, initial_cell=np.arange(7, dtype=np.int32) << 20) if layer.kind == "lstm" else layer
+        for layer in model.layers
+    )
+    loaded = LoadedModel(replace(model, layers=begun))
+    detector, fresh = detector_of(loaded), detector_of(loaded)
+    times_ns, values = times(200), noise(3, 200)
+    times_ns[100:] += 500 * 10**9
+    detector.push_block(times_ns, values)
+    fresh.push_block(times_ns[100:], values[100:])
+    assert detector.counters["resets"] == 1
+    np.testing.assert_array_equal(detector._said, fresh._said)
+    detector.reset()
+    assert detector.snapshot() == detector_of(loaded).snapshot()

@@ -54,6 +54,7 @@ else:
 def run(
     context,
     network,
+    beginning,
     constants,
     policies,
     floats,
@@ -73,7 +74,8 @@ def run(
     """Take in samples from `row` on; return the row after the first that decides an event, or after the last.
 
     context     of the network, from `bind`
-    network     int32   (1 or channels, words)  its states, zeroed by a reset
+    network     int32   (1 or channels, words)  its states
+    beginning   int32   (1 or channels, words)  what they are after a reset
     constants   float64 and policies int64: layout.py
     floats      float64 and ints int64: layout.py; the state, read, then written
     reasons     float64 (channels, 5)       overwritten by every sample above the threshold or in an alert
@@ -91,7 +93,7 @@ def run(
     while row < times_ns.shape[0]:
         time_ns = times_ns[row]
         scores[row], thresholds[row], states[row] = np.nan, np.nan, STATE_NONE
-        admitted = admit(constants, policies, floats, ints, network, time_ns, samples[row], values)
+        admitted = admit(constants, policies, floats, ints, network, beginning, time_ns, samples[row], values)
         if admitted in (ACCEPTED, ONLY_HELD):
             _compare(floats, ints, values, repeated)
             fill(constants, policies, floats, ints, values, feed)
@@ -246,6 +248,7 @@ def _expect(policies, floats, ints, values, said):
 def trace(
     context,
     network,
+    beginning,
     constants,
     policies,
     floats,
@@ -276,6 +279,7 @@ def trace(
         run(
             context,
             network,
+            beginning,
             constants,
             policies,
             floats,

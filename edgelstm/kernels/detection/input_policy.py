@@ -50,7 +50,7 @@ REFUSED, ACCEPTED, ONLY_HELD = range(3)
 
 
 @njit
-def admit(constants, policies, floats, ints, network, time_ns, given, values):
+def admit(constants, policies, floats, ints, network, beginning, time_ns, given, values):
     """Return REFUSED, ACCEPTED, or ONLY_HELD where the sample has no value at all but goes on by held ones.
 
     given   float32 (channels,)  the sample
@@ -76,21 +76,21 @@ def admit(constants, policies, floats, ints, network, time_ns, given, values):
         if policies[ON_MISSING] != HOLD:
             ints[SKIPPED] += 1
             if policies[ON_MISSING] == RESET and ints[HAS_USED] != 0:
-                reset(policies, floats, ints, network)
+                reset(policies, floats, ints, network, beginning)
                 ints[HAS_USED] = 0
             return REFUSED
         ints[HELD] += missing
     if ints[HAS_USED] != 0:
-        _look_for_gap(policies, floats, ints, network, time_ns - ints[USED_NS])
+        _look_for_gap(policies, floats, ints, network, beginning, time_ns - ints[USED_NS])
     ints[HAS_USED], ints[USED_NS] = 1, time_ns
     return ONLY_HELD if missing == given.shape[0] else ACCEPTED
 
 
 @njit
-def _look_for_gap(policies, floats, ints, network, elapsed_ns):
+def _look_for_gap(policies, floats, ints, network, beginning, elapsed_ns):
     if elapsed_ns >= policies[GAP_RESET_NS]:
         ints[GAPS] += 1
-        reset(policies, floats, ints, network)
+        reset(policies, floats, ints, network, beginning)
     elif elapsed_ns > policies[GAP_NS]:
         ints[GAPS] += 1
         ints[HAS_FORECAST] = 0  # it was made for a sample that never came
@@ -99,12 +99,14 @@ def _look_for_gap(policies, floats, ints, network, elapsed_ns):
 
 
 @njit
-def reset(policies, floats, ints, network):
+def reset(policies, floats, ints, network, beginning):
     """Return the network and the short means to their beginning and warm up again; baselines are kept."""
     ints[RESETS] += 1
     ints[WARM_LEFT] = policies[WARM_UP]
     ints[HAS_FORECAST], ints[RECENT], ints[CALM] = 0, 0, 0
-    network[:] = 0
+    for n in range(network.shape[0]):
+        for word in range(network.shape[1]):
+            network[n, word] = beginning[n, word]
     for c in range(policies.shape[0] - FIRST_OUTPUT):
         word, own = FIRST_CHANNEL_WORD + c * CHANNEL_WORDS, FIRST_CHANNEL_INT + c * CHANNEL_INTS
         ints[own + SHORT_COUNT], ints[own + REPEATS] = 0, 0

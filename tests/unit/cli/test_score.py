@@ -149,3 +149,50 @@ def test_mistakes_are_one_line(files, detector):
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
     assert not (folder / "x").exists()
+
+
+def test_the_pretrained_detector_needs_no_model_and_no_training(files, capsys):
+    _, _, _, data = files
+    assert call("score", "--pretrained", data, "--history", 300) == 0
+    said = capsys.readouterr()
+    assert (
+        "general detector, 3 channels (flow, pressure, current); the first 300 rows are taken for normal"
+        in said.err
+    )
+    assert "raised" in said.out
+
+
+def test_the_pretrained_detector_becomes_a_model_file(files):
+    folder, _, history, data = files
+    assert (
+        call("calibrate", "--pretrained", history, "-o", folder / "g.elstm", "--channels", "flow,current")
+        == 0
+    )
+    assert load(folder / "g.elstm").channel_names == ("flow", "current")
+    assert call("score", folder / "g.elstm", data) == 0
+
+
+def test_labels_say_how_well_it_was_told(files, capsys):
+    folder, model, history, data = files
+    call("calibrate", model, history, "-o", folder / "d.elstm", "--budget", "1 per day")
+    lines = data.read_text().splitlines()
+    labelled = [lines[0] + ",fault"] + [f"{line},{int(400 <= n < 500)}" for n, line in enumerate(lines[1:])]
+    (folder / "l.csv").write_text("\n".join(labelled) + "\n")
+    assert call("score", folder / "d.elstm", folder / "l.csv", "--label", "fault") == 0
+    assert "1 of 1 events found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{data}"], "expected MODEL and DATA, or --pretrained DATA"),
+        (["--pretrained", "{model}", "{data}"], "--pretrained takes no model file"),
+        (["{model}", "{data}", "--history", "300"], "--history is for --pretrained only"),
+        (["--pretrained", "{data}", "--history", "9000"], "--history is 9000, expected 1 to 800"),
+        (["--pretrained", "{data}", "--label", "nothing"], 'no column "nothing"'),
+    ],
+)
+def test_what_does_not_go_with_pretrained(files, arguments, words):
+    _, model, _, data = files
+    with pytest.raises(EdgeLstmError, match=words):
+        call("score", *(argument.format(model=model, data=data) for argument in arguments))

@@ -93,7 +93,7 @@ def test_history_with_holes_gaps_and_an_empty_channel():
 
 
 def test_too_little_history_says_how_much_is_needed():
-    with pytest.raises(CalibrationError, match="has 50 usable rows, at least 300"):
+    with pytest.raises(CalibrationError, match="has 50 usable rows, at least 100"):
         calibrate(MODEL, times(50), noise(0, 50))
     gaps = times(400) * 1
     gaps += np.arange(400) // 20 * 1000 * SECOND

@@ -63,8 +63,8 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.torch: | $(VENV)/.test
-	@echo "installing PyTorch, Keras and LiteRT ..."
-	@$(call install,$(TORCH_INSTALL_ARGS) onnxscript keras ai-edge-litert)
+	@echo "installing PyTorch, Keras, LiteRT and zig ..."
+	@$(call install,$(TORCH_INSTALL_ARGS) onnxscript keras ai-edge-litert ziglang==0.17.1)
 	@touch $@
 
 $(VENV)/.check: pyproject.toml | $(VENV)/bin/python

@@ -12,7 +12,7 @@ import numba
 from edgelstm.kernels.lanes import LANES, over_lanes
 from edgelstm.program import aligned_zeros
 
-_AT_ONCE = 16
+_AT_ONCE, _SUMS = 16, 8
 
 _LEVELS = {"L1": 16, "L2": 384, "L3": 4096}
 """KiB that are read to measure a level: well inside it on the machines that people have."""
@@ -22,11 +22,12 @@ _FITS_KIB = {"L1": 28, "L2": 900}
 
 @over_lanes
 def _add_up(values, at, result):
-    """Add the _AT_ONCE vectors from `at` on to `result`, by a tree, so that loads do not wait for sums."""
-    sums = [values[at + LANES * n] for n in range(_AT_ONCE)]
-    while len(sums) > 1:
-        sums = [left + right for left, right in zip(sums[::2], sums[1::2], strict=True)]
-    result[0] = result[0] + sums[0]
+    """Add _AT_ONCE vectors from `at` on to the _SUMS vectors of `result` in turn, so that no load waits for a sum."""
+    sums = [result[LANES * n] for n in range(_SUMS)]
+    for n in range(_AT_ONCE):
+        sums[n % _SUMS] = sums[n % _SUMS] + values[at + LANES * n]
+    for n, total in enumerate(sums):
+        result[LANES * n] = total
 
 
 @numba.njit(nogil=True)
@@ -48,7 +49,7 @@ def measure(core: int) -> dict[str, float]:
 
 
 def _bandwidth(kib: int) -> float:
-    values, result = aligned_zeros(kib * 256), aligned_zeros(LANES)
+    values, result = aligned_zeros(kib * 256), aligned_zeros(_SUMS * LANES)
     values[:] = 1  # or every page is the same one
     repeats = max(1, 16384 // kib)
     _read(values, 1, result)

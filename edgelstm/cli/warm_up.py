@@ -24,13 +24,7 @@ def run(args: argparse.Namespace) -> int:
     if not package.compiled.COMPILES:
         print("nothing to compile: the NumPy twin runs here (Numba is switched off or has no build)")
         return 0
-    from edgelstm.kernels import instructions
-
-    _, processor, features = instructions.target()
-    vector = next(
-        (name for name in ("avx512f", "avx2", "sse2", "neon") if f"+{name}" in features), "none known"
-    )
-    print(f"processor  {processor} ({vector})")
+    print(f"kernel     {package.variant()}")
     print(f"cache      {package.CACHE.directory or 'none: ' + package.CACHE.reason}")
     print(f"ready      {took_s:.1f} s")
     return 0

@@ -108,6 +108,24 @@ def test_warm_up_where_no_cache_can_be_written(tmp_path):
     assert "set EDGELSTM_CACHE_DIR" in done.stdout
 
 
+@pytest.mark.slow
+def test_without_a_cache_directory_it_works_and_says_so_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    program = (
+        "import edgelstm, numpy as np; from importlib.resources import files\n"
+        "model = edgelstm.load(files('edgelstm.models') / 'pump.elstm')\n"
+        "x = np.zeros(model.inputs, np.float32)\n"
+        "print([model.stream().step(x).shape for _ in range(2)] == [(model.outputs,)] * 2)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env=environment(EDGELSTM_CACHE_DIR=str(tmp_path / "file")),
+    )  # fmt: skip
+    assert done.stdout == "True\n"
+    assert done.stderr.count("no cache directory can be written") == 1
+    assert "Traceback" not in done.stderr
+
+
 def environment(**changes):
     import os
 

@@ -104,6 +104,56 @@ def test_other_layouts_are_read_all_the_same(layout):
     np.testing.assert_array_equal(np.array([stream.step(x) for x in layout]), expected)
 
 
+class Subclass(np.ndarray):
+    pass
+
+
+def misaligned(x):
+    return np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32)
+
+
+@pytest.mark.parametrize("make", [lambda x: x.view(Subclass), misaligned])
+def test_unusual_arrays_are_copied_and_read(make):
+    """The compiled entry looks at an object's fields itself: what it does not know goes another way."""
+    known, stream = MODELS[0].stream(), MODELS[0].stream()
+    for x in X[:10]:
+        np.testing.assert_array_equal(stream.step(make(x)), known.step(x))
+    assert stream.snapshot() == known.snapshot()
+
+
+@pytest.mark.parametrize(
+    "thing", [None, 3.0, "text", b"0123456789ab", object(), int, np.float32, np.float32(1)]
+)
+def test_things_that_are_no_array_are_refused(thing):
+    stream = MODELS[0].stream()
+    with pytest.raises(SampleError, match="the sample is a"):
+        stream.step(thing)
+    with pytest.raises(SampleError, match="out is a"):
+        stream.step(X[0], thing if thing is not None else ())
+    assert stream.snapshot() == MODELS[0].stream().snapshot()
+
+
+def test_a_step_from_many_threads_at_once_keeps_every_stream_apart():
+    """A step gives the interpreter's lock back: others run in the meantime, on streams of their own."""
+    model = MODELS[0]
+    expected, results = model.stream().run(X)[-1], []
+
+    def work():
+        stream, out = model.stream(), np.empty(2, np.float32)
+        for _ in range(50):
+            stream.reset()
+            for x in X:
+                stream.step(x, out)
+            results.append(out.copy())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(results, np.tile(expected, (200, 1)))
+
+
 BAD_SAMPLES = {
     "float64": (np.zeros(3), r"float64 of shape \(3,\), expected a float32 array of shape \(3,\)"),
     "too short": (np.zeros(2, np.float32), r"float32 of shape \(2,\)"),

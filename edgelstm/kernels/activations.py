@@ -6,7 +6,8 @@ A table entry is a knot and a sixteenth of the distance to the next one, 64 bits
 from llvmlite import ir
 from numba.core import cgutils
 
-from edgelstm.kernels.instructions import gathers_fast
+from edgelstm.kernels.byte_tables import look_up
+from edgelstm.kernels.instructions import byte_tables_fast, gathers_fast
 from edgelstm.kernels.lanes import INT32, INT32S, INT64, LANES, Lanes, splat
 from edgelstm.reference.activations import LARGEST
 from edgelstm.reference.sigmoid_table import KNOTS
@@ -17,30 +18,59 @@ _ENTRIES = ir.VectorType(INT64, LANES // 2)
 
 def sigmoid(z):
     """Return s(z) in Q0.31 for `z` in Q15.16."""
-    return _above_half(z.with_sign_of(z).minimum(LARGEST), z) + (1 << 30)
+    return _above_half([_within(z)], [z])[0] + (1 << 30)
 
 
 def tanh(z):
     """Return tanh(z) in Q0.30 for `z` in Q15.16."""
-    return _above_half(z.with_sign_of(z).minimum(LARGEST >> 1) << 1, z)
+    return _above_half([_doubled(z)], [z])[0]
+
+
+def gates(i, f, g, o):
+    """Return sigmoid of i and f, tanh of g, and sigmoid of o, looked up together."""
+    *halves, tanh_g = _above_half([_within(i), _within(f), _within(o), _doubled(g)], [i, f, o, g])
+    i, f, o = (half + (1 << 30) for half in halves)
+    return i, f, tanh_g, o
 
 
 def tanh_of_cell(cell):
     """Return tanh in Q0.30 of `cell` in Q7.23."""
-    return _above_half(((cell.with_sign_of(cell) + 32) >> 6).minimum(LARGEST), cell)
+    return tanh_of_cells(cell)[0]
 
 
-def _above_half(magnitude, sign):
-    """Look s(z) - 1/2 up, linear between knots, for |z| in Q15.16 and lanes that have the sign of z."""
-    knot, step = _knot_and_step(magnitude.builder, magnitude >> 11)
-    return (knot + ((step * (magnitude & 2047)) >> 7)).with_sign_of(sign)
+def tanh_of_cells(*several):
+    """Return `tanh_of_cell` of each: four cost less together."""
+    magnitudes = [((cell.with_sign_of(cell) + 32) >> 6).minimum(LARGEST) for cell in several]
+    return _above_half(magnitudes, several)
+
+
+def _within(z):
+    return z.with_sign_of(z).minimum(LARGEST)
+
+
+def _doubled(z):
+    return z.with_sign_of(z).minimum(LARGEST >> 1) << 1
+
+
+def _above_half(magnitudes, signs):
+    """Look s(z) - 1/2 up, linear between knots, for each |z| in Q15.16 and lanes that have the sign of z."""
+    build = magnitudes[0].builder
+    indices = [magnitude >> 11 for magnitude in magnitudes]
+    if len(indices) == 4 and byte_tables_fast():
+        entries = look_up(build, indices)
+    else:
+        entries = [_knot_and_step(build, index) for index in indices]
+    return [
+        (knot + ((step * (magnitude & 2047)) >> 7)).with_sign_of(sign)
+        for magnitude, sign, (knot, step) in zip(magnitudes, signs, entries, strict=True)
+    ]
 
 
 def _knot_and_step(build, indices):
     table = build.module.globals.get("edgelstm.sigmoid") or _make_table(build.module)
     load_entries = _gather_entries if gathers_fast() else _load_entries
     even, odd = (build.bitcast(entries, INT32S) for entries in load_entries(build, table, indices.value))
-    return (
+    return [
         Lanes(
             build,
             build.shuffle_vector(
@@ -50,7 +80,7 @@ def _knot_and_step(build, indices):
             ),
         )
         for half in (0, 1)
-    )
+    ]
 
 
 def _load_entries(build, table, indices):

@@ -6,13 +6,13 @@ from edgelstm.kernels.lanes import LANES, mulr, over_lanes, rshift, saturate16
 
 
 @over_lanes
-def _reset_eight_units(z_inputs, z_hidden, hidden, reset_hidden, at):
+def _reset(z_inputs, z_hidden, hidden, reset_hidden, at):
     r = sigmoid(z_inputs[at] + z_hidden[at])
     reset_hidden[at] = saturate16(mulr(r, hidden[at]))
 
 
 @over_lanes
-def _blend_eight_units(u_inputs, u_hidden, n_inputs, n_hidden, state, hidden, at):
+def _blend(u_inputs, u_hidden, n_inputs, n_hidden, state, hidden, at):
     u = sigmoid(u_inputs[at] + u_hidden[at])
     n = rshift(tanh(n_inputs[at] + n_hidden[at]), 7)
     blended = n + mulr(u, state[at] - n)  # both are within 1 in Q8.23: nothing can saturate
@@ -21,7 +21,7 @@ def _blend_eight_units(u_inputs, u_hidden, n_inputs, n_hidden, state, hidden, at
 
 
 @over_lanes
-def _scale_eight_units(r_inputs, r_hidden, n_hidden, at):
+def _scale(r_inputs, r_hidden, n_hidden, at):
     n_hidden[at] = mulr(sigmoid(r_inputs[at] + r_hidden[at]), n_hidden[at])
 
 
@@ -34,7 +34,7 @@ def gru_reset(z_inputs, z_hidden, stride, hidden, reset_hidden):
     reset_hidden        int16 (stride,)     Q0.15, written
     """
     for at in range(0, stride, LANES):
-        _reset_eight_units(z_inputs, z_hidden, hidden, reset_hidden, at)
+        _reset(z_inputs, z_hidden, hidden, reset_hidden, at)
 
 
 @njit
@@ -48,8 +48,8 @@ def gru_cell(z_inputs, z_hidden, stride, reset_after, state, hidden):
     """
     if reset_after:
         for at in range(0, stride, LANES):
-            _scale_eight_units(z_inputs, z_hidden, z_hidden[2 * stride :], at)
+            _scale(z_inputs, z_hidden, z_hidden[2 * stride :], at)
     u_inputs, u_hidden = z_inputs[stride:], z_hidden[stride:]
     n_inputs, n_hidden = z_inputs[2 * stride :], z_hidden[2 * stride :]
     for at in range(0, stride, LANES):
-        _blend_eight_units(u_inputs, u_hidden, n_inputs, n_hidden, state, hidden, at)
+        _blend(u_inputs, u_hidden, n_inputs, n_hidden, state, hidden, at)

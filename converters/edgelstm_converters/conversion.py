@@ -18,6 +18,7 @@ from edgelstm.model import Model, Output, Provenance
 from edgelstm.model_check import check
 from edgelstm.sources import recording
 from edgelstm_converters import quantize, readers, report
+from edgelstm_converters.execution import Execution
 from edgelstm_converters.float_model import FloatModel, with_folded_affine
 from edgelstm_converters.layers.graph import quantize_layers, with_plain_sources
 from edgelstm_converters.scaling import Scaling, fold, read_scaling
@@ -61,6 +62,7 @@ def convert_with_report(
     fixed: Mapping[str, Any] | None = None,
     start: str | None = None,
     verify: bool = True,
+    execution: Execution | None = None,
 ) -> Conversion:
     """Convert a trained model to int8, its scales set by streaming the calibration samples with carried state.
 
@@ -74,6 +76,7 @@ def convert_with_report(
     fixed        values of inputs of a graph that are neither signal nor state, such as a sampling rate
     start        the value inside a graph that the model begins at; what is computed before it is left outside
     verify       run the source's own engine, where it is installed, and compare
+    execution    how it is run on a stream; default: with its state carried
 
     Raises ConversionError, RecordingError or ModelFileError: one line that names file, layer or column.
     """
@@ -96,7 +99,9 @@ def convert_with_report(
     if scaling is not None:
         table = read_scaling(Path(scaling)) if isinstance(scaling, str | Path) else scaling
         float_model = fold(float_model, table, names, output_names)
-    float_model = with_folded_affine(float_model)
+    execution = execution or Execution()
+    float_model = execution.apply(with_folded_affine(float_model))
+    output_names = execution.output_names(output_names)
     float_model = replace(float_model, layers=with_plain_sources(float_model.layers, float_model.inputs))
     model, expected, scales = _quantize(float_model, x, names, output_names, units or {})
     layer_errors = report.measure(model, x, expected, scales)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edgelstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgelstm_converters import Conversion
+    from edgelstm_converters import Conversion, Execution
 
 SUMMARY = (
     "Turn a trained PyTorch or ONNX model into one int8 model file; its scales come from calibration samples."
@@ -56,6 +56,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of a graph: the value of an input that is neither signal nor state, such as sr=16000",
     )  # fmt: skip
     parser.add_argument(
+        "--mode", choices=("stateful", "windowed"),
+        help="carry state from sample to sample (default), or begin anew over the last --window samples each time",
+    )  # fmt: skip
+    parser.add_argument("--window", type=int, metavar="N", help="samples of a window, as in training")
+    parser.add_argument("--hop", type=int, default=1, metavar="N", help="samples from one window to the next")
+    parser.add_argument(
+        "--uncertainty", type=int, default=0, metavar="N",
+        help="run the network N times with dropout left on; give the mean and the spread",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dropout",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="share that --uncertainty leaves out, as in training",
+    )
+    parser.add_argument(
         "--verify", action=argparse.BooleanOptionalAction, default=True,
         help="compare with the source's own engine, where it is installed (default: yes)",
     )  # fmt: skip
@@ -78,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
         fixed=_fixed(args.fix),
         start=args.start,
         verify=args.verify,
+        execution=_execution(args),
     )
     model_file.save(conversion.model, args.output)
     _print_report(conversion, args.output)
@@ -111,6 +129,16 @@ def _print_report(conversion: Conversion, output: str) -> None:
 
 def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",")] if text else None
+
+
+def _execution(args: argparse.Namespace) -> Execution:
+    from edgelstm_converters import Execution
+
+    if args.mode == "windowed" and args.window is None:
+        raise UsageError("--mode windowed: how many samples does a window have? Say --window N")
+    if args.mode == "stateful" and args.window is not None:
+        raise UsageError("--window: belongs to --mode windowed")
+    return Execution(args.window or 0, args.hop, args.uncertainty, args.dropout)
 
 
 def _fixed(pairs: list[str]) -> dict[str, float | int]:

@@ -7,6 +7,7 @@ serve, and its float layer in the converter. Tests go over the table.
 from edgelstm.layers.affine import Affine
 from edgelstm.layers.attention import Attention
 from edgelstm.layers.clockwork import Clockwork
+from edgelstm.layers.conv_lstm import ConvLstm
 from edgelstm.layers.convolution import Conv1d, Pool
 from edgelstm.layers.dense import Dense
 from edgelstm.layers.embedding import Embedding
@@ -29,6 +30,7 @@ __all__ = [
     "Clockwork",
     "Concat",
     "Conv1d",
+    "ConvLstm",
     "Dense",
     "ElementProduct",
     "Embedding",
@@ -63,5 +65,6 @@ _ALL: tuple[type[Layer], ...] = (
     Attention,
     Clockwork,
     Variational,
+    ConvLstm,
 )
 FAMILIES: dict[str, type[Layer]] = {family.kind: family for family in _ALL}

@@ -69,7 +69,9 @@ FIRST_SELDOM = 12
     ATTEND,
     MASK,
     SPREAD,
-) = range(FIRST_SELDOM, FIRST_SELDOM + 19)
+    PATCH,
+    SPLIT_GATES,
+) = range(FIRST_SELDOM, FIRST_SELDOM + 21)
 
 SELDOM: dict[int, tuple[str, str]] = {
     COPY: ("elementwise", "copy"),
@@ -91,6 +93,8 @@ SELDOM: dict[int, tuple[str, str]] = {
     ATTEND: ("attention", "attend"),
     MASK: ("runs", "mask"),
     SPREAD: ("runs", "spread"),
+    PATCH: ("grid", "patch"),
+    SPLIT_GATES: ("grid", "split_gates"),
 }
 """Module (of `kernels` and of `reference`) and name of every seldom operation."""
 

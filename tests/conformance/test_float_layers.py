@@ -17,6 +17,7 @@ from edgelstm_converters.layers import (
     FloatClockwork,
     FloatConcat,
     FloatConv1d,
+    FloatConvLstm,
     FloatDense,
     FloatEmbedding,
     FloatLstm,
@@ -377,3 +378,29 @@ def test_masked_runs_are_the_transcription_of_each():
     exact = np.concatenate([np.mean(found, axis=0), np.std(found, axis=0)], axis=1)
     assert (exact[:, 2:] > 0).any()
     assert_same(layer.run(X), exact)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_a_convolutional_lstm_is_its_transcription(kernel):
+    """Shi et al. 2015, equation 3 without peephole connections, its convolutions by torch, in float64."""
+    torch = pytest.importorskip("torch")
+    make, rows, columns, values, filters = Floats(11), 5, 4, 2, 3
+    w, r = make(4 * filters, kernel, kernel, values), make(4 * filters, kernel, kernel, filters)
+    bias = make(4 * filters)
+    x = np.random.default_rng(3).normal(0, 1, (SAMPLES, rows * columns * values)).astype(np.float32)
+
+    def convolved(grid, weights):
+        first = torch.from_numpy(grid.transpose(2, 0, 1)[None])
+        kernels = torch.from_numpy(weights.astype(np.float64).transpose(0, 3, 1, 2).copy())
+        return torch.nn.functional.conv2d(first, kernels, padding=kernel // 2)[0].numpy().transpose(1, 2, 0)
+
+    h = c = np.zeros((rows, columns, filters))
+    exact = []
+    for sample in x.astype(np.float64):
+        z = convolved(sample.reshape(rows, columns, values), w) + convolved(h, r) + bias
+        i, f, g, o = np.split(z, 4, axis=2)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        exact.append(h.ravel())
+    assert_same(FloatConvLstm("l", w, r, bias, rows, columns).run(x), np.array(exact))

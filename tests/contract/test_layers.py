@@ -5,12 +5,11 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from layer_cases import FLOAT_CASES, INTEGER_CASES, Floats, Integers
+from layer_cases import FLOAT_CASES, INTEGER_CASES, Floats, integer_model
 
 from edgelstm import model_file
 from edgelstm.backend import kernels
 from edgelstm.layers import FAMILIES
-from edgelstm.model import Channel, Model, Output
 from edgelstm.reference import step as twin
 from edgelstm.stream import LoadedModel
 from edgelstm_converters.conversion import convert_with_report
@@ -23,19 +22,6 @@ from edgelstm_converters.readers import Reading
 compiled = pytest.mark.skipif(
     not kernels().compiled.COMPILES, reason="Numba is switched off: nothing to compare"
 )
-
-
-def integer_model(case, seed, columns=4, units=7, extreme=False):
-    layers = INTEGER_CASES[case](Integers(seed, extreme), columns, units)
-    rng = np.random.default_rng(seed)
-    return Model(
-        channels=tuple(
-            Channel(name=f"c{n}", offset=float(np.float32(rng.normal())), gain=2.0**12)
-            for n in range(columns)
-        ),
-        outputs=tuple(Output(name=f"y{n}", scale=2.0**-20) for n in range(layers[-1].units)),
-        layers=layers,
-    )
 
 
 def loud(seed, samples, columns):

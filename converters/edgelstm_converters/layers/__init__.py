@@ -6,6 +6,7 @@ A family is one file here and one of the same name in `edgelstm.layers`.
 from edgelstm_converters.layers.affine import FloatAffine
 from edgelstm_converters.layers.attention import FloatAttention
 from edgelstm_converters.layers.clockwork import FloatClockwork
+from edgelstm_converters.layers.conv_lstm import FloatConvLstm
 from edgelstm_converters.layers.convolution import FloatConv1d, FloatPool
 from edgelstm_converters.layers.dense import FloatDense
 from edgelstm_converters.layers.embedding import FloatEmbedding
@@ -26,6 +27,7 @@ __all__ = [
     "FloatClockwork",
     "FloatConcat",
     "FloatConv1d",
+    "FloatConvLstm",
     "FloatDense",
     "FloatEmbedding",
     "FloatGru",
@@ -46,5 +48,6 @@ __all__ = [
 _ALL: tuple[type[FloatLayer], ...] = (
     FloatLstm, FloatGru, FloatRnn, FloatDense, FloatAffine, FloatConcat, FloatSelect, FloatAdd, FloatMultiply, FloatConv1d,
     FloatPool, FloatNormalization, FloatEmbedding, FloatWindow, FloatAttention, FloatClockwork, FloatVariational,
+    FloatConvLstm,
 )  # fmt: skip
 FLOAT_FAMILIES: dict[str, type[FloatLayer]] = {family.kind: family for family in _ALL}

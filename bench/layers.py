@@ -1,0 +1,127 @@
+"""What layers cost beside what they are made of, as ratios on this machine.
+
+    python bench/layers.py [--rounds 20] [--json]
+
+Rounds are interleaved; the smallest median of all rounds counts.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
+from layer_cases import Integers  # noqa: E402
+
+from edgelstm import machine  # noqa: E402
+from edgelstm.layers import Clockwork, Dense, Gru, Lstm, Variational, Window  # noqa: E402
+from edgelstm.model import Channel, Model, Output  # noqa: E402
+from edgelstm.stream import LoadedModel  # noqa: E402
+
+INPUTS, UNITS, CLOCKED, SAMPLES = 4, 64, 256, 400
+MAKE = Integers(0, False)
+
+
+def load(*layers):
+    channels = tuple(Channel(name=f"c{n}", gain=2.0**12) for n in range(INPUTS))
+    outputs = tuple(Output(name=f"y{n}", scale=1.0) for n in range(layers[-1].units))
+    return LoadedModel(Model(channels, outputs, layers))
+
+
+def block(model):
+    """Return a function that runs a stream over a block of samples."""
+    stream, x = model.stream(), np.random.default_rng(0).normal(0, 1, (SAMPLES, INPUTS)).astype(np.float32)
+    return lambda: stream.run(x)
+
+
+def singly(model, streams):
+    """Return a function that steps so many streams, one call for each."""
+    all_streams = [model.stream() for _ in range(streams)]
+    rows = np.random.default_rng(0).normal(0, 1, (SAMPLES // 10, INPUTS)).astype(np.float32)
+
+    def run():
+        for x in rows:
+            for stream in all_streams:
+                stream.step(x)
+
+    return run
+
+
+def stepped(model):
+    """Return a function that steps one stream, a call for each sample."""
+    return singly(model, 1)
+
+
+def clockwork(periods):
+    size = CLOCKED // len(periods)
+    hidden = MAKE.rows(CLOCKED, CLOCKED)
+    for group in range(len(periods)):
+        hidden.weights[group * size : (group + 1) * size, : group * size] = 0
+    return load(Clockwork("c", MAKE.rows(CLOCKED, INPUTS), hidden, (size,) * len(periods), periods))
+
+
+def comparisons():
+    """Yield what is claimed, and the two functions whose times are compared."""
+    all_tick = clockwork((1, 1, 1, 1))
+    for periods in ((1, 2, 4, 8), (2, 4, 8, 16), (8, 16, 32, 64)):
+        model = clockwork(periods)
+        share = model.model.layers[0].weight_count / all_tick.model.layers[0].weight_count
+        yield (
+            f"clockwork, periods {periods}: {share:.2f} of the multiply-adds, against all groups at every sample",
+            block(model),
+            block(all_tick),
+        )
+    gru = Gru("g", MAKE.rows(3 * UNITS, INPUTS), MAKE.rows(3 * UNITS, UNITS))
+    for length, hop in ((16, 1), (16, 8)):
+        window = load(Window("w", length, (gru,), ("g",), (length - 1,), hop=hop, due=(length - 1) % hop))
+        yield (
+            f"window of {length}, hop {hop}: {length / hop:g} steps a sample, against a stateful step",
+            block(window),
+            block(load(gru)),
+        )
+    lstm, head = (
+        Lstm("l", MAKE.rows(4 * UNITS, INPUTS), MAKE.rows(4 * UNITS, UNITS)),
+        Dense("d", MAKE.rows(4, UNITS)),
+    )
+    masks = MAKE.rng.integers(0, 2, (16, INPUTS + 2 * UNITS)).astype(np.int8)
+    runs = load(Variational("v", (lstm, head), masks))
+    yield (
+        "16 masked runs in a step, against 16 streams stepped singly",
+        stepped(runs),
+        singly(load(lstm, head), 16),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    found = list(comparisons())
+    times = np.full((args.rounds, len(found), 2), np.inf)
+    for _, *pair in found:  # compiled, and warm
+        for run in pair:
+            run()
+    for turn in range(args.rounds):
+        for row, (_, *pair) in enumerate(found):
+            for column, run in enumerate(pair):
+                taken = []
+                for _ in range(5):
+                    start = time.perf_counter_ns()
+                    run()
+                    taken.append(time.perf_counter_ns() - start)
+                times[turn, row, column] = np.median(taken)
+    first, second = times.min(axis=0).T
+    ratios = dict(zip((claim for claim, *_ in found), (first / second).round(3).tolist(), strict=True))
+    if args.json:
+        print(json.dumps({"machine": machine.describe(), "ratios": ratios}, indent=2))
+        return
+    for claim, ratio in ratios.items():
+        print(f"{ratio:7.2f}  {claim}")
+
+
+if __name__ == "__main__":
+    main()

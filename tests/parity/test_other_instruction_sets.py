@@ -1,0 +1,63 @@
+"""Every family of layers, begun on a processor without AVX and gone on with here: the same bits, cut anywhere or not."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from layer_cases import INTEGER_CASES, integer_model
+
+from edgelstm.backend import kernels
+from edgelstm.stream import LoadedModel
+
+pytestmark = [
+    pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors"),
+    pytest.mark.skipif(not kernels().compiled.COMPILES, reason="Numba is switched off"),
+]
+
+SAMPLES, CUT = 30, 13
+
+
+def begin(case):
+    """Return the digest of the first outputs, and the snapshot after them."""
+    _, stream, x = started(case)
+    return hashlib.sha256(stream.run(x[:CUT]).tobytes()).hexdigest(), stream.snapshot().hex()
+
+
+def started(case):
+    loaded = LoadedModel(integer_model(case, 7, 5, 18, True))
+    x = (np.random.default_rng(7).standard_t(2, (SAMPLES, 5)) * 3).astype(np.float32)
+    return loaded, loaded.stream(), x
+
+
+def report():
+    print(json.dumps({case: begin(case) for case in INTEGER_CASES}))
+
+
+@pytest.mark.slow
+def test_every_family_goes_on_from_there(tmp_path):
+    environment = {
+        **os.environ,
+        "NUMBA_CPU_NAME": "x86-64",
+        "NUMBA_CPU_FEATURES": "+sse2",
+        "EDGELSTM_CACHE_DIR": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+    }
+    child = subprocess.run(
+        [sys.executable, "-c", "import test_other_instruction_sets as here; here.report()"],
+        cwd=os.path.dirname(__file__),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for case, (digest, snapshot) in json.loads(child.stdout).items():
+        assert digest == begin(case)[0], case
+        loaded, stream, x = started(case)
+        whole, successor = stream.run(x), loaded.stream()
+        successor.restore(bytes.fromhex(snapshot))
+        np.testing.assert_array_equal(successor.run(x[CUT:]), whole[CUT:], err_msg=case)

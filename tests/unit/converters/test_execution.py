@@ -1,0 +1,116 @@
+"""Ways to run one network: state carried, over windows, or several times with masks."""
+
+import numpy as np
+import pytest
+from layer_cases import Floats
+
+import edgelstm
+from edgelstm.cli import main
+from edgelstm.errors import ConversionError
+from edgelstm_converters import Execution
+from edgelstm_converters.float_model import FloatModel
+from edgelstm_converters.layers import FloatConv1d, FloatDense, FloatGru, FloatLstm
+
+X = np.random.default_rng(0).normal(0, 1, (60, 2)).astype(np.float32)
+
+
+def network(seed=1):
+    make = Floats(seed)
+    return FloatModel(
+        2, (FloatLstm("rnn", make(24, 2), make(24, 6), make(24)), FloatDense("head", make(2, 6), make(2)))
+    )
+
+
+def test_a_window_gives_what_the_network_gives_for_it_alone():
+    model = network()
+    found = Execution(window=8).apply(model).run(X)
+    for t in range(7, 60):
+        np.testing.assert_allclose(found[t], model.run(X[t - 7 : t + 1])[-1], rtol=0, atol=1e-6)
+    hopping = Execution(window=8, hop=5).apply(model).run(X)
+    for t in range(7, 60):
+        np.testing.assert_array_equal(hopping[t], found[t - (t - 7) % 5])
+
+
+def test_windowed_and_stateful_are_one_where_nothing_is_carried():
+    make = Floats(2)
+    model = FloatModel(2, (FloatConv1d("c", make(4, 2, 3), make(4)), FloatDense("d", make(2, 4), make(2))))
+    np.testing.assert_allclose(Execution(window=3).apply(model).run(X), model.run(X), rtol=0, atol=1e-6)
+
+
+def test_masked_runs_scatter_around_the_network():
+    model = network()
+    execution = Execution(runs=128, dropout=0.1)
+    found = execution.apply(model).run(X)
+    assert execution.output_names(("a", "b")) == ("a", "b", "a spread", "b spread")
+    mean, spread = np.split(found, 2, axis=1)
+    assert (spread > 0.0).all()
+    assert np.abs(mean - model.run(X)).mean() < spread.mean()
+
+
+REFUSED = {
+    "both": (Execution(window=4, runs=4, dropout=0.1), "do not go together"),
+    "a hop alone": (Execution(hop=3), "a hop of 3 samples needs a window"),
+    "a dropout alone": (Execution(dropout=0.5), "a dropout of 0.5 needs a number of runs"),
+    "no dropout": (Execution(runs=8), "a dropout rate of 0.0, expected more than 0 and less than 1"),
+    "one run": (Execution(runs=1, dropout=0.1), "1 runs, expected 2 to 128"),
+    "a long window": (Execution(window=9999), "a window of 9999 samples, expected 1 to 4096"),
+    "a negative hop": (Execution(window=9, hop=0), "a hop of 0 samples, expected 1 to 4096"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_go_together_is_refused(case):
+    execution, message = REFUSED[case]
+    with pytest.raises(ConversionError, match=message):
+        execution.apply(network())
+
+
+def test_a_cell_that_cannot_be_masked_is_refused_by_name():
+    make = Floats(3)
+    gru = FloatGru("old", make(12, 2), make(12, 4), make(12), make(12), False)
+    with pytest.raises(ConversionError, match=r'layer "old" \(gru\) cannot take part in masked runs'):
+        Execution(runs=4, dropout=0.1).apply(FloatModel(2, (gru,)))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    from safetensors.numpy import save_file
+
+    make = Floats(4)
+    weights = {
+        "rnn.weight_ih_l0": make(32, 2), "rnn.weight_hh_l0": make(32, 8), "rnn.bias_ih_l0": make(32),
+        "rnn.bias_hh_l0": make(32), "head.weight": make(2, 8), "head.bias": make(2),
+    }  # fmt: skip
+    save_file(weights, tmp_path / "m.safetensors")
+    rows = "\n".join(f"{t},{a},{b}" for t, (a, b) in enumerate(X))
+    (tmp_path / "x.csv").write_text(f"time,flow,level\n{rows}\n")
+    return tmp_path
+
+
+def convert(folder, *arguments):
+    files = [folder / "m.safetensors", "--calibrate", folder / "x.csv", "-o", folder / "m.elstm"]
+    return main(["convert", *map(str, files), "--order", "rnn,head", "--no-verify", *arguments])
+
+
+def test_the_command_makes_a_windowed_model(folder, capsys):
+    assert convert(folder, "--mode", "windowed", "--window", "6", "--hop", "2") == 0
+    model = edgelstm.load(folder / "m.elstm")
+    (layer,) = model.model.layers
+    assert (layer.kind, layer.length, layer.hop, layer.due) == ("window", 6, 2, 1)
+    assert main(["inspect", str(folder / "m.elstm")]) == 0
+    assert "window" in capsys.readouterr().out
+
+
+def test_the_command_gives_mean_and_spread(folder):
+    assert convert(folder, "--uncertainty", "4", "--dropout", "0.2") == 0
+    model = edgelstm.load(folder / "m.elstm")
+    assert model.output_names == ("flow", "level", "flow spread", "level spread")
+    y = model.stream().run(X)
+    assert (y[5:, 2:] > 0.0).all()
+
+
+def test_the_command_asks_for_the_window(folder, capsys):
+    assert convert(folder, "--mode", "windowed") != 0
+    assert "Say --window N" in capsys.readouterr().err
+    assert convert(folder, "--mode", "stateful", "--window", "4") != 0
+    assert "--window: belongs to --mode windowed" in capsys.readouterr().err

@@ -15,16 +15,18 @@ from edgelstm_converters.layers import FloatWindow, variational
 class Execution:
     """By default state is carried from sample to sample.
 
-    window   samples that the network is run over from its initial state, as it was trained; 0 for no window
-    hop      samples from one run to the next
-    runs     of the network with masks of their own, of which mean and spread are given; 0 for one run without
-    dropout  the share of values that a mask leaves out
+    window     samples that the network is run over from its initial state, as it was trained; 0 for no window
+    hop        samples from one run to the next
+    lookahead  samples of the window that are newer than the one an output belongs to; has to be said where layers run backward
+    runs       of the network with masks of their own, of which mean and spread are given; 0 for one run without
+    dropout    the share of values that a mask leaves out
     """
 
     window: int = 0
     hop: int = 1
     runs: int = 0
     dropout: float = 0.0
+    lookahead: int | None = None
 
     def apply(self, model: FloatModel) -> FloatModel:
         """Return the model that is run so; raises ConversionError for what does not go together."""
@@ -32,8 +34,15 @@ class Execution:
             raise ConversionError(
                 "masked runs carry their state: uncertainty and a window do not go together"
             )
+        if model.backward and (not self.window or self.lookahead is None):
+            raise ConversionError(
+                f'layer "{model.backward[0]}" is bidirectional, and a stream has no future: say --window N, the samples that it is '
+                "run over, and --lookahead N, how many of them are newer than the one an output belongs to"
+            )
         if self.window:
             return self._windowed(model)
+        if self.lookahead is not None:
+            raise ConversionError(f"a look-ahead of {self.lookahead} samples needs a window")
         if self.hop != 1:
             raise ConversionError(f"a hop of {self.hop} samples needs a window")
         if self.runs:
@@ -50,7 +59,11 @@ class Execution:
         for what, samples in (("window", self.window), ("hop", self.hop)):
             if not 1 <= samples <= MAX_LENGTH:
                 raise ConversionError(f"a {what} of {samples} samples, expected 1 to {MAX_LENGTH}")
-        last = self.window - 1
+        last, lookahead = self.window - 1, self.lookahead or 0
+        if not 0 <= lookahead <= last:
+            raise ConversionError(
+                f"a look-ahead of {lookahead} samples, expected 0 to {last}, less than the window"
+            )
         heads = model.head_names
         window = FloatWindow(
             "window",
@@ -58,7 +71,9 @@ class Execution:
             self.window,
             model.layers,
             heads,
-            (last,) * len(heads),
+            (last - lookahead,) * len(heads),
+            backward=model.backward,
+            lookahead=lookahead,
             hop=self.hop,
             due=last % self.hop,
         )

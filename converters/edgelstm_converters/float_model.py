@@ -21,12 +21,14 @@ __all__ = ["ACTIVATIONS", "FloatDense", "FloatGru", "FloatLayer", "FloatLstm", "
 class FloatModel:
     """Float32 layers on `inputs` channels, each reading what its `sources` name, or the layer before it.
 
-    heads  names of the layers whose values are the outputs; none: the last layer
+    heads     names of the layers whose values are the outputs; none: the last layer
+    backward  names of the layers that begin at the end of a sequence: a stream has none, so such a model is run over windows
     """
 
     inputs: int
     layers: tuple[FloatLayer, ...]
     heads: tuple[str, ...] = ()
+    backward: tuple[str, ...] = ()
 
     @property
     def head_names(self) -> tuple[str, ...]:
@@ -50,8 +52,9 @@ class FloatModel:
         """Return what every layer gives for every sample, from the initial state on."""
         found = {INPUT: np.asarray(x, np.float32)}
         for number, layer in enumerate(self.layers):
-            sources = [found[source][layer.phase :: layer.period] for source in self.sources_of(number)]
-            found[layer.name] = held(layer.run(*sources), layer.period, layer.phase, len(x))
+            turn = slice(None, None, -1) if layer.name in self.backward else slice(None)
+            sources = [found[source][turn][layer.phase :: layer.period] for source in self.sources_of(number)]
+            found[layer.name] = held(layer.run(*sources), layer.period, layer.phase, len(x))[turn]
         return [found[layer.name] for layer in self.layers]
 
 

@@ -62,6 +62,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--window", type=int, metavar="N", help="samples of a window, as in training")
     parser.add_argument("--hop", type=int, default=1, metavar="N", help="samples from one window to the next")
     parser.add_argument(
+        "--lookahead", type=int, metavar="N",
+        help="samples of a window that are newer than the one an output belongs to: the output is so late",
+    )  # fmt: skip
+    parser.add_argument(
         "--uncertainty", type=int, default=0, metavar="N",
         help="run the network N times with dropout left on; give the mean and the spread",
     )  # fmt: skip
@@ -138,7 +142,7 @@ def _execution(args: argparse.Namespace) -> Execution:
         raise UsageError("--mode windowed: how many samples does a window have? Say --window N")
     if args.mode == "stateful" and args.window is not None:
         raise UsageError("--window: belongs to --mode windowed")
-    return Execution(args.window or 0, args.hop, args.uncertainty, args.dropout)
+    return Execution(args.window or 0, args.hop, args.uncertainty, args.dropout, args.lookahead)
 
 
 def _fixed(pairs: list[str]) -> dict[str, float | int]:

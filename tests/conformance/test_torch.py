@@ -126,7 +126,6 @@ def test_what_a_forward_does_besides_is_found_out():
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (nn.LSTM(3, 4, bidirectional=True), "bidirectional"),
         (nn.Sequential(nn.Linear(3, 4), nn.GELU()), "is a GELU"),
         (nn.Sequential(nn.ReLU(), nn.Linear(3, 4)), "follows no linear"),
     ],
@@ -290,3 +289,40 @@ def test_a_forward_that_fails_is_one_line():
 
     with pytest.raises(ConversionError, match=r"cannot be run on input of shape .*: ValueError: first$"):
         readers.read(Failing(nn.LSTM, 1, False, False))
+
+
+class Both(nn.Module):
+    """Two bidirectional layers and a head."""
+
+    def __init__(self, cell):
+        super().__init__()
+        self.rnn = cell(INPUTS, HIDDEN, 2, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(2 * HIDDEN, 3)
+
+    def forward(self, x):
+        return self.head(self.rnn(x)[0])
+
+
+@pytest.mark.parametrize("cell", [nn.LSTM, nn.GRU])
+def test_a_bidirectional_network_runs_over_windows(cell, tmp_path):
+    """Float: what torch gives for every window, at the row that the look-ahead says. Int8: close to it, and so late."""
+    torch.manual_seed(0)
+    network, length, lookahead = Both(cell).eval(), 12, 4
+    torch.save(network.state_dict(), tmp_path / "both.pt")
+    x = np.random.default_rng(3).normal(0, 1, (400, INPUTS)).astype(np.float32)
+    with pytest.raises(
+        ConversionError, match=r'"rnn_0_reverse" is bidirectional, .* say --window N, .*--lookahead N'
+    ):
+        edgelstm_converters.convert(network, calibration=x)
+    execution = edgelstm_converters.Execution(window=length, lookahead=lookahead)
+    windows = np.lib.stride_tricks.sliding_window_view(x, length, axis=0).transpose(0, 2, 1).copy()
+    with torch.no_grad():
+        exact = network(torch.from_numpy(windows))[:, length - 1 - lookahead].numpy()
+    for source in (network, tmp_path / "both.pt"):
+        conversion = edgelstm_converters.convert_with_report(source, calibration=x, execution=execution)
+        assert "torch: within" in conversion.proof
+        np.testing.assert_allclose(conversion.float_model.run(x)[length - 1 :], exact, rtol=0, atol=1e-5)
+        loaded = LoadedModel(conversion.model)
+        found = loaded.stream().run(x)[length - 1 :]
+        assert np.sqrt(np.square(found - exact).mean()) < 0.02 * exact.std()
+        assert loaded.model.latency == lookahead

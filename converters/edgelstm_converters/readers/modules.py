@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
+from edgelstm.layers import INPUT
 from edgelstm_converters.float_model import (
     ACTIVATIONS,
     FloatDense,
@@ -20,6 +21,7 @@ from edgelstm_converters.float_model import (
     FloatModel,
 )
 from edgelstm_converters.gate_order import GRU, LSTM, TORCH_GRU, TORCH_LSTM, reorder
+from edgelstm_converters.layers import FloatConcat
 
 Weights = Mapping[str, NDArray[np.float32]]
 _MODULE = r"(?:(?P<module>.+)\.)?"
@@ -29,6 +31,7 @@ _RECURRENT = re.compile(
 _CELL = re.compile(_MODULE + r"(?P<part>weight_ih|weight_hh|bias_ih|bias_hh)")
 _LINEAR = re.compile(_MODULE + r"(?P<part>weight|bias)")
 _MOST_TO_ORDER = 7
+_REVERSE = "_reverse"
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +51,12 @@ class _Module:
         if self.is_linear:
             return self.parts["weight", 0].shape[1], self.parts["weight", 0].shape[0]
         last = max(layer for _, layer in self.parts)
-        return self.parts["weight_ih", 0].shape[1], self.parts["weight_hh", last].shape[1]
+        directions = 2 if self.is_bidirectional else 1
+        return self.parts["weight_ih", 0].shape[1], directions * self.parts["weight_hh", last].shape[1]
+
+    @property
+    def is_bidirectional(self) -> bool:
+        return any(part.endswith(_REVERSE) for part, _ in self.parts)
 
 
 def assemble(
@@ -72,14 +80,16 @@ def assemble(
     linear = [module for module in chain if module.is_linear]
     names = _activations([module.name for module in linear], activations, chain[-1:] == linear)
     layers: list[FloatLayer] = []
+    backward: list[str] = []
     for module in chain:
         if module.is_linear:
             matrix = module.parts["weight", 0]
             bias = module.parts.get(("bias", 0), np.zeros(len(matrix), np.float32))
             layers.append(FloatDense(module.name, matrix, bias, names.pop(0)))
         else:
-            layers.extend(_recurrent(module))
-    return FloatModel(chain[0].sizes[0], tuple(layers))
+            layers.extend(_recurrent(module, layers[-1].name if layers else INPUT))
+            backward.extend(layer.name for layer in layers if layer.name.endswith(_REVERSE))
+    return FloatModel(chain[0].sizes[0], tuple(layers), backward=tuple(dict.fromkeys(backward)))
 
 
 def _modules(weights: Weights) -> list[_Module]:
@@ -89,8 +99,6 @@ def _modules(weights: Weights) -> list[_Module]:
         if found is None:
             raise ConversionError(f'"{key}" of shape {tensor.shape} belongs to no LSTM, GRU or linear module')
         groups = found.groupdict()
-        if groups.get("reverse"):
-            raise ConversionError(f'"{key}": the layer is bidirectional, and a stream has no future to read')
         if groups["part"] == "weight_hr":
             raise ConversionError(f'"{key}": an LSTM with projection (proj_size) cannot be converted yet')
         if tensor.ndim != (1 if groups["part"].startswith("bias") else 2):
@@ -105,7 +113,8 @@ def _modules(weights: Weights) -> list[_Module]:
             )
         name = groups["module"] or "layer"
         module = modules.setdefault(name, _Module(name))
-        module.parts[groups["part"], int(groups.get("layer") or 0)] = np.asarray(tensor, np.float32)
+        part = groups["part"] + (groups.get("reverse") or "")
+        module.parts[part, int(groups.get("layer") or 0)] = np.asarray(tensor, np.float32)
     if not modules:
         raise ConversionError("holds no weights")
     for module in modules.values():
@@ -119,6 +128,8 @@ def _check_parts(module: _Module) -> None:
     layers, needed = 1, ["weight"]
     if not kinds <= {"weight", "bias"}:
         layers, needed = max(layer for _, layer in module.parts) + 1, ["weight_ih", "weight_hh"]
+        if module.is_bidirectional:
+            needed += [kind + _REVERSE for kind in needed]
     for layer in range(layers):
         for kind in needed:
             if (kind, layer) not in module.parts:
@@ -195,27 +206,41 @@ def _activations(linear: list[str], activations: Sequence[str] | None, only_head
     return list(activations)
 
 
-def _recurrent(module: _Module) -> list[FloatLayer]:
+def _recurrent(module: _Module, before: str) -> list[FloatLayer]:
+    """Return the stacked layers of a module that reads the layer `before`; of both directions, put together, where it has two."""
     layers: list[FloatLayer] = []
-    count = max(layer for _, layer in module.parts) + 1
+    count, read = max(layer for _, layer in module.parts) + 1, before
     for number in range(count):
         name = module.name if count == 1 else f"{module.name}_{number}"
-        w_ih, w_hh = module.parts["weight_ih", number], module.parts["weight_hh", number]
+        w_ih = module.parts["weight_ih", number]
         if number and w_ih.shape[1] != layers[-1].units:
             raise ConversionError(
                 f'module "{name}" takes {w_ih.shape[1]} values but the layer before it gives {layers[-1].units}'
             )
-        none = np.zeros(len(w_ih), np.float32)
-        b_ih, b_hh = (module.parts.get((part, number), none) for part in ("bias_ih", "bias_hh"))
-        gates = len(w_hh) // w_hh.shape[1] if len(w_hh) % w_hh.shape[1] == 0 else 0
-        if len(w_ih) != len(w_hh) or gates not in (3, 4):
-            raise ConversionError(
-                f'module "{name}": weights of shape {w_ih.shape} and {w_hh.shape} belong to no LSTM (4 gates) or GRU (3)'
-            )
-        if gates == 4:
-            bias = b_ih + b_hh
-            layers.append(FloatLstm(name, *(reorder(part, TORCH_LSTM, LSTM) for part in (w_ih, w_hh, bias))))
-        else:
-            w, r, bx, bh = (reorder(part, TORCH_GRU, GRU) for part in (w_ih, w_hh, b_ih, b_hh))
-            layers.append(FloatGru(name, w, r, bx, bh))
+        if not module.is_bidirectional:
+            layers.append(_cell(module, number, name, ""))
+            continue
+        directions = _cell(module, number, name, ""), _cell(module, number, name + _REVERSE, _REVERSE)
+        names = tuple(direction.name for direction in directions)
+        layers.extend(replace(direction, sources=(read,)) for direction in directions)
+        widths = tuple(direction.units for direction in directions)
+        layers.append(FloatConcat(f"{name}_both", widths, sources=names))
+        read = layers[-1].name
     return layers
+
+
+def _cell(module: _Module, number: int, name: str, direction: str) -> FloatLayer:
+    found = [(part + direction, number) for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    w_ih, w_hh = (module.parts[key] for key in found[:2])
+    none = np.zeros(len(w_ih), np.float32)
+    b_ih, b_hh = (module.parts.get(key, none) for key in found[2:])
+    gates = len(w_hh) // w_hh.shape[1] if len(w_hh) % w_hh.shape[1] == 0 else 0
+    if len(w_ih) != len(w_hh) or gates not in (3, 4):
+        raise ConversionError(
+            f'module "{name}": weights of shape {w_ih.shape} and {w_hh.shape} belong to no LSTM (4 gates) or GRU (3)'
+        )
+    if gates == 4:
+        bias = b_ih + b_hh
+        return FloatLstm(name, *(reorder(part, TORCH_LSTM, LSTM) for part in (w_ih, w_hh, bias)))
+    w, r, bx, bh = (reorder(part, TORCH_GRU, GRU) for part in (w_ih, w_hh, b_ih, b_hh))
+    return FloatGru(name, w, r, bx, bh)

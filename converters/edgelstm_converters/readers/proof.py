@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
+from edgelstm.layers import INPUT
 from edgelstm_converters.float_model import FloatDense, FloatGru, FloatLayer, FloatLstm, FloatModel
+from edgelstm_converters.layers import FloatConcat
 from edgelstm_converters.trace.streams import Stream
 
 Floats = NDArray[np.float32]
@@ -148,9 +150,14 @@ def against_torch_layers(model: FloatModel) -> str:
         return "not proved: torch is not installed"
     x = probe(model.inputs)
     with torch.no_grad():
-        y = torch.from_numpy(x)
-        for layer in model.layers:
-            y = _torch_layer(torch, layer)(y)
+        found = {INPUT: torch.from_numpy(x)}
+        for number, layer in enumerate(model.layers):
+            read = [found[source] for source in model.sources_of(number)]
+            if layer.name in model.backward:
+                found[layer.name] = _torch_layer(torch, layer)(*(part.flip(0) for part in read)).flip(0)
+            else:
+                found[layer.name] = _torch_layer(torch, layer)(*read)
+        y = torch.cat([found[head] for head in model.head_names], dim=-1)
     return compare("torch", model, x, y.numpy(), "please report this")
 
 
@@ -158,6 +165,8 @@ def _torch_layer(torch: Any, layer: FloatLayer) -> Callable[[Any], Any]:
     def tensor(array: Floats) -> Any:
         return torch.from_numpy(np.ascontiguousarray(array))
 
+    if isinstance(layer, FloatConcat):
+        return lambda *parts: torch.cat(parts, dim=-1)
     if isinstance(layer, FloatDense):
         dense = layer
         activate = {"linear": lambda v: v, "relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}

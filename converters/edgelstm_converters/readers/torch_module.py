@@ -56,10 +56,7 @@ def _leaves(module: Any) -> list[str]:
             activations[-1] = _ACTIVATIONS[kind]
         elif kind == "Linear":
             activations.append("linear")
-        elif kind in ("LSTM", "GRU"):
-            if leaf.bidirectional:
-                raise ConversionError(f'module "{name}" is bidirectional, and a stream has no future to read')
-        elif kind not in ("LSTMCell", "GRUCell"):
+        elif kind not in ("LSTM", "GRU", "LSTMCell", "GRUCell"):
             raise ConversionError(
                 f'module "{name}" is a {kind}; LSTM, GRU, Linear, {", ".join(_ACTIVATIONS)} can be converted'
             )

@@ -1,5 +1,7 @@
 """Ways to run one network: state carried, over windows, or several times with masks."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from layer_cases import Floats
@@ -114,3 +116,17 @@ def test_the_command_asks_for_the_window(folder, capsys):
     assert "Say --window N" in capsys.readouterr().err
     assert convert(folder, "--mode", "stateful", "--window", "4") != 0
     assert "--window: belongs to --mode windowed" in capsys.readouterr().err
+
+
+def test_a_network_of_both_directions_needs_a_window_and_a_look_ahead():
+    model = dataclasses.replace(network(), backward=("rnn",))
+    for execution in (Execution(), Execution(window=8), Execution(window=8, lookahead=8)):
+        with pytest.raises(
+            ConversionError, match=r"say --window N|a look-ahead of 8 samples, expected 0 to 7"
+        ):
+            execution.apply(model)
+    with pytest.raises(ConversionError, match="a look-ahead of 3 samples needs a window"):
+        Execution(lookahead=3).apply(network())
+    found = Execution(window=8, lookahead=3).apply(model).run(X)
+    for t in range(7, 60):
+        np.testing.assert_allclose(found[t], model.run(X[t - 7 : t + 1])[4], rtol=0, atol=1e-6)

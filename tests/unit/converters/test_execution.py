@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from layer_cases import Floats
+from float_layer_cases import Floats
 
 import edgelstm
 from edgelstm.cli import main

@@ -3,7 +3,6 @@
 Within 1e-5, and 1e-4 after a thousand steps, of the largest output where that is above 1.
 """
 
-
 import numpy as np
 import pytest
 from float_layer_cases import FLOAT_CASES, Floats, assert_same

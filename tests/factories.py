@@ -1,6 +1,12 @@
 """Random but valid models, for tests of everything that runs one."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,3 +80,23 @@ def random_model(
         layers=tuple(built),
         name=f"random-{seed}",
     )
+
+
+def elsewhere(module: str, processor: str, features: str, cache: Path) -> Any:
+    """What `report()` of a test module in tests/parity prints, as JSON, compiled for a processor that LLVM names so."""
+    environment = {
+        **os.environ,
+        "NUMBA_CPU_NAME": processor,
+        "NUMBA_CPU_FEATURES": features,
+        "EDGELSTM_CACHE_DIR": str(cache),
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+    }
+    child = subprocess.run(
+        [sys.executable, "-c", f"import {module}; {module}.report()"],
+        cwd=Path(__file__).parent / "parity",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(child.stdout)

@@ -102,7 +102,9 @@ def convert_with_report(
         verify=verify,
     )
     x = _complete(rows, names, where, found.model.inputs)
-    output_names = _output_names(outputs, names, found.model.outputs)
+    execution = execution or Execution()
+    late = bool(execution.lookahead)
+    output_names = _output_names(outputs, names, found.model.outputs, late=late)
     for unit in units or {}:
         if unit not in (*names, *output_names):
             raise ConversionError(f'a unit is given for "{unit}", which is no channel: {", ".join(names)}')
@@ -110,7 +112,6 @@ def convert_with_report(
     if scaling is not None:
         table = read_scaling(Path(scaling)) if isinstance(scaling, str | Path) else scaling
         float_model = fold(float_model, table, names, output_names)
-    execution = execution or Execution()
     float_model = execution.apply(with_folded_affine(float_model))
     output_names = execution.output_names(output_names)
     float_model = replace(float_model, layers=with_plain_sources(float_model.layers, float_model.inputs))
@@ -182,9 +183,17 @@ def _complete(x: Floats, names: tuple[str, ...], where: str, inputs: int) -> Flo
     return x
 
 
-def _output_names(outputs: Sequence[str] | None, channels: tuple[str, ...], count: int) -> tuple[str, ...]:
+def _output_names(
+    outputs: Sequence[str] | None, channels: tuple[str, ...], count: int, *, late: bool
+) -> tuple[str, ...]:
     if outputs is None:
-        return channels if len(channels) == count else tuple(f"y{n}" for n in range(count))
+        return channels if len(channels) == count and not late else tuple(f"y{n}" for n in range(count))
+    for name in outputs if late else ():
+        if name in channels:
+            raise ConversionError(
+                f'output "{name}" would be the forecast of a channel, but with a look-ahead it says something about an earlier '
+                "sample; name the outputs otherwise with --outputs"
+            )
     if len(outputs) != count:
         raise ConversionError(
             f"the model has {count} outputs but {len(outputs)} are named: {', '.join(outputs)}"

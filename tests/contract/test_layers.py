@@ -5,7 +5,8 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from layer_cases import FLOAT_CASES, INTEGER_CASES, Floats, integer_model
+from float_layer_cases import FLOAT_CASES, Floats
+from layer_cases import INTEGER_CASES, integer_model
 
 from edgelstm import model_file
 from edgelstm.backend import kernels

@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import os
 import platform
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +10,7 @@ from layer_cases import INTEGER_CASES, integer_model
 
 from edgelstm.backend import kernels
 from edgelstm.stream import LoadedModel
+from factories import elsewhere
 
 pytestmark = [
     pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors"),
@@ -40,22 +38,8 @@ def report():
 
 @pytest.mark.slow
 def test_every_family_goes_on_from_there(tmp_path):
-    environment = {
-        **os.environ,
-        "NUMBA_CPU_NAME": "x86-64",
-        "NUMBA_CPU_FEATURES": "+sse2",
-        "EDGELSTM_CACHE_DIR": str(tmp_path),
-        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
-    }
-    child = subprocess.run(
-        [sys.executable, "-c", "import test_other_instruction_sets as here; here.report()"],
-        cwd=os.path.dirname(__file__),
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for case, (digest, snapshot) in json.loads(child.stdout).items():
+    found = elsewhere("test_other_instruction_sets", "x86-64", "+sse2", tmp_path)
+    for case, (digest, snapshot) in found.items():
         assert digest == begin(case)[0], case
         loaded, stream, x = started(case)
         whole, successor = stream.run(x), loaded.stream()

@@ -6,11 +6,8 @@ the mnemonics found in its machine code.
 
 import hashlib
 import json
-import os
 import platform
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +16,7 @@ import pytest
 from edgelstm.backend import kernels
 from edgelstm.reference import step as twin
 from edgelstm.stream import LoadedModel
-from factories import random_model
+from factories import elsewhere, random_model
 
 pytestmark = [
     pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors"),
@@ -73,22 +70,7 @@ def test_bits_and_instructions(processor, tmp_path):
     name, features, expected, forbidden = PROCESSORS[processor]
     if FLAGS.get(processor, "") not in Path("/proc/cpuinfo").read_text():
         pytest.skip(f"this processor has no {FLAGS[processor]}")
-    environment = {
-        **os.environ,
-        "NUMBA_CPU_NAME": name,
-        "NUMBA_CPU_FEATURES": features,
-        "EDGELSTM_CACHE_DIR": str(tmp_path),
-        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
-    }
-    child = subprocess.run(
-        [sys.executable, "-c", "import test_processors; test_processors.report()"],
-        cwd=os.path.dirname(__file__),
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(child.stdout)
+    found = elsewhere("test_processors", name, features, tmp_path)
     used = " ".join(found["instructions"])
     assert expected in used
     assert forbidden not in used

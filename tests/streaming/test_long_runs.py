@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from layer_cases import Floats
+from float_layer_cases import Floats
 
 from edgelstm.layers import Gru, Lstm, RowProduct
 from edgelstm.model import Channel, Model, Output

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from layer_cases import Floats
+from float_layer_cases import Floats
 
 import edgelstm
 from edgelstm.cli import main
@@ -130,3 +130,15 @@ def test_a_network_of_both_directions_needs_a_window_and_a_look_ahead():
     found = Execution(window=8, lookahead=3).apply(model).run(X)
     for t in range(7, 60):
         np.testing.assert_allclose(found[t], model.run(X[t - 7 : t + 1])[4], rtol=0, atol=1e-6)
+
+
+def test_what_comes_late_is_no_forecast(folder, capsys):
+    window = ("--mode", "windowed", "--window", "6", "--lookahead", "2")
+    assert convert(folder, *window, "--outputs", "flow,other") != 0
+    assert (
+        'output "flow" would be the forecast of a channel, but with a look-ahead' in capsys.readouterr().err
+    )
+    assert convert(folder, *window) == 0
+    assert edgelstm.load(folder / "m.elstm").output_names == ("y0", "y1")
+    assert main(["inspect", str(folder / "m.elstm")]) == 0
+    assert "an output belongs to the sample 2 before the newest" in capsys.readouterr().out

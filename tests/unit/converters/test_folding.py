@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from layer_cases import Floats
+from float_layer_cases import Floats
 
 from edgelstm_converters.float_model import FloatModel, with_folded_affine
 from edgelstm_converters.layers import FloatAdd, FloatAffine, FloatConcat, FloatDense, FloatLstm

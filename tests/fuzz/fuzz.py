@@ -15,13 +15,21 @@ sys.path[:0] = [str(Path(__file__).parent)]
 import atheris
 
 with atheris.instrument_imports(include=["edgelstm"]):
+    from edgelstm import config, model_check, model_file, snapshot  # noqa: F401  instrumented as they are imported
+
+from edgelstm import detector
+
+detector.warm_up()  # kernels would no longer compile if they were instrumented
+
+with atheris.instrument_imports(include=["edgelstm"]):
+    from edgelstm.daemon import control  # noqa: F401  what it imports is instrumented with it
     from edgelstm.sources import codecs
 
     for module in set(codecs.CODECS.values()):
         importlib.import_module(f"edgelstm.sources.codecs.{module}")
-    import targets
 
 import seeds
+import targets
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in targets.TARGETS:

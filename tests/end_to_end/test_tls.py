@@ -15,6 +15,7 @@ x509 = pytest.importorskip("cryptography.x509")
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402  only with x509
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 
+pytestmark = pytest.mark.slow
 RECORDING = record("pump", 30, 5, [Fault("cavitation", 12, 5)])
 NOW = datetime.datetime.now(datetime.UTC)
 

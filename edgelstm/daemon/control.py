@@ -32,7 +32,7 @@ def answer(verbs: Verbs, allowed: Callable[[str], bool], verb: str, content: byt
         if not allowed(verb):
             raise UsageError(f'"{verb}" is not in control.allow')
         found: dict[str, Any] = {"status": "ok", "data": verbs[verb](request)}
-    except (msgspec.DecodeError, RecursionError, EdgeLstmError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EdgeLstmError) as exc:
         found = {"status": "error", "error": str(exc)[:300]}
     return msgspec.json.encode({"transaction": transaction, **found})
 
@@ -90,7 +90,7 @@ def ask(path: Path, verb: str, request: dict[str, Any] | None = None) -> Any:
             connection.connect(str(path))
             connection.sendall(verb.encode() + b" " + msgspec.json.encode(request or {}) + b"\n")
             found = _decode(_line(connection, 64 << 20))
-    except (OSError, msgspec.DecodeError) as exc:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as exc:
         raise UnavailableError(
             f"{path}: no daemon answers ({getattr(exc, 'strerror', None) or exc})"
         ) from None

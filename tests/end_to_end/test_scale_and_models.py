@@ -3,6 +3,7 @@
 import dataclasses
 import zlib
 
+import pytest
 from test_operation import edgelstm_cli
 
 import edgelstm
@@ -10,6 +11,7 @@ from edgelstm import model_file
 from edgelstm_firmware_sim import Fault, record
 from rig import CHANNELS, MODEL, wait_for
 
+pytestmark = pytest.mark.slow
 RECORDING = record("pump", 30, 5, [Fault("cavitation", 12, 5)])
 LOADED = edgelstm.load(MODEL)
 

@@ -18,8 +18,8 @@ def make(entry: InputConfig, channels: tuple[str, ...], period_ns: int) -> Decod
     """Return the decoder; without a header the columns are `timestamp` and `sequence`, if set, then the channels."""
     named = [name for name in (entry.timestamp, entry.sequence) if name not in ("", "arrival")]
     wanted = list(entry.channels or channels)
-    columns: dict[str, dict[str, int]] = {}  # by topic
     unnamed = {name: n for n, name in enumerate([*named, *wanted])}
+    columns: dict[str, tuple[int, dict[str, int]]] = {}  # by topic: how many, and where each is
     read_time = text_reader(entry.timestamp_format)
 
     def decode(topic: str, payload: bytes, arrival_ns: int) -> list[Block]:
@@ -34,7 +34,7 @@ def make(entry: InputConfig, channels: tuple[str, ...], period_ns: int) -> Decod
             if is_header(fields):
                 _take_header(topic, fields)
                 continue
-            blocks.append(sample(fields, columns.get(topic, unnamed)))
+            blocks.append(sample(fields, *columns.get(topic, (len(named) + len(wanted), unnamed))))
         return blocks
 
     def _take_header(topic: str, fields: list[str]) -> None:
@@ -44,11 +44,11 @@ def make(entry: InputConfig, channels: tuple[str, ...], period_ns: int) -> Decod
             raise PayloadError(f'a header without column "{absent[0]:.40}"')
         if len(columns) >= MOST_HEADERS:
             columns.clear()
-        columns[topic] = found
+        columns[topic] = len(fields), found
 
-    def sample(fields: list[str], at: dict[str, int]) -> Block:
-        if len(fields) != len(at):
-            raise PayloadError(f"{len(fields)} columns, expected {len(at)}")
+    def sample(fields: list[str], count: int, at: dict[str, int]) -> Block:
+        if len(fields) != count:
+            raise PayloadError(f"{len(fields)} columns, expected {count}")
         row = [number_of_text(fields[at[name]]) for name in wanted]
         time_ns = None if entry.timestamp == "arrival" else read_time(fields[at[entry.timestamp]].strip())
         sequence = _sequence(fields[at[entry.sequence]]) if entry.sequence else None

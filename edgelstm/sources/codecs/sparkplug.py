@@ -94,7 +94,8 @@ def make(entry: InputConfig, channels: tuple[str, ...], period_ns: int) -> Decod
         if not named:
             return []
         row = [device.values.get(name, MISSING) for name in wanted]
-        newest_ms = max((metric[TIMESTAMP] for metric in metrics if TIMESTAMP in metric), default=time_ms)
+        times_ms = [found for metric in metrics if isinstance(found := metric.get(TIMESTAMP), int)]
+        newest_ms = max(times_ms, default=time_ms)
         if entry.timestamp == "arrival":
             return [one_sample(row)]
         return [one_sample(row, read_time(newest_ms))]

@@ -1,0 +1,42 @@
+"""Coverage-guided fuzzing of everything that reads what others wrote (atheris, which brings libFuzzer).
+
+    python tests/fuzz/fuzz.py TARGET [-max_total_time=600]
+
+Targets are `config`, `model`, `snapshot`, `request` and every payload format.
+"""
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent)]
+
+import atheris
+
+with atheris.instrument_imports(include=["edgelstm"]):
+    from edgelstm import config, model_check, model_file, snapshot  # noqa: F401  instrumented as they are imported
+
+from edgelstm import detector
+
+detector.warm_up()  # kernels would no longer compile if they were instrumented
+
+with atheris.instrument_imports(include=["edgelstm"]):
+    from edgelstm.daemon import control  # noqa: F401  what it imports is instrumented with it
+    from edgelstm.sources import codecs
+
+    for module in set(codecs.CODECS.values()):
+        importlib.import_module(f"edgelstm.sources.codecs.{module}")
+
+import seeds
+import targets
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in targets.TARGETS:
+        sys.exit(f"usage: fuzz.py TARGET ..., one of {', '.join(targets.TARGETS)}")
+    target = sys.argv.pop(1)
+    corpus = Path(tempfile.mkdtemp())
+    for number, seed in enumerate(seeds.of(target)):
+        (corpus / str(number)).write_bytes(seed)
+    atheris.Setup([*sys.argv, str(corpus)], targets.TARGETS[target])
+    atheris.Fuzz()

@@ -1,0 +1,59 @@
+"""What each fuzz target begins with: something valid, for it to change."""
+
+import json
+import struct
+from importlib.resources import files
+
+import msgspec
+
+import edgelstm
+from edgelstm.sources.codecs.protobuf_wire import field
+
+MODEL = files("edgelstm") / "models" / "pump.elstm"
+TOPICS = (
+    "t",
+    "flow",
+    "spBv1.0/g/NBIRTH/n",
+    "spBv1.0/g/NDATA/n",
+    "spBv1.0/g/DBIRTH/n/d",
+    "spBv1.0/g/DDATA/n/d",
+)
+OPTIONS = {
+    "json": {"timestamp": "a.ts", "sequence": "seq", "key": "id"},
+    "msgpack": {"timestamp": "ts", "sequence": "seq", "key": "id"},
+    "csv": {"timestamp": "ts", "sequence": "seq", "timestamp_format": "rfc3339"},
+    "scalar": {"channel": "{0}"},
+    "influx": {"timestamp": "own", "timestamp_format": "unix_ns", "key": "host"},
+    "senml": {"timestamp": "own", "key": "bn"},
+    "sparkplug": {"timestamp": "own"},
+}
+_FLAT = {"ts": 1767225600.5, "seq": 7, "id": "n", "flow": 1.5, "pressure": 2}
+
+
+def _metric(name, value, alias):
+    return field(1, name) + field(2, alias) + field(4, 10) + b"\x69" + struct.pack("<d", value)
+
+
+def of(target):
+    """Return the seeds of a target."""
+    if target == "config":
+        return [(files("edgelstm") / "gateway.toml").read_bytes()]
+    if target == "model":
+        return [MODEL.read_bytes()]
+    if target == "snapshot":
+        return [edgelstm.load(MODEL).detector().snapshot()]
+    if target == "request":
+        return [b'{"transaction": 1}', b"{}"]
+    return [bytes([topic]) + payload for topic in range(len(TOPICS)) for payload in PAYLOADS[target]]
+
+
+PAYLOADS = {
+    "json": [json.dumps({"a": {"ts": 1767225600.5}, **_FLAT}).encode(), b'[{"a":{"ts":1},"id":1}]'],
+    "msgpack": [msgspec.msgpack.encode(_FLAT)],
+    "raw": [struct.pack("<4f", 1, 2, 3, 4)],
+    "scalar": [b"1.5"],
+    "csv": [b"pressure,ts,seq,flow\n1,2026-01-01T00:00:00Z,7,2\n", b"2026-01-01T00:00:00Z,7,1,2"],
+    "influx": [b'pump,host=a\\ b flow=1.5,pressure=2i,text="x, y" 1767225600123456789\n# c\n'],
+    "senml": [b'[{"bn":"d:","bt":1.7e9,"bv":1,"n":"flow","v":1.5},{"n":"pressure","vb":true,"t":-1}]'],
+    "sparkplug": [field(1, 1_767_225_600_123) + field(2, _metric(b"flow", 1.5, 4)) + field(3, 0)],
+}

@@ -1,0 +1,78 @@
+"""The fuzz targets: everything that reads what others wrote, and what may come of it.
+
+A target ends in the one kind of error that it may, or in a result of the right form; anything else is a crash.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import seeds
+
+import edgelstm
+from edgelstm import config
+from edgelstm.config import InputConfig
+from edgelstm.daemon import control
+from edgelstm.errors import ConfigError, ModelFileError, SnapshotError
+from edgelstm.sources import codecs
+
+FOLDER = Path(tempfile.mkdtemp())
+DETECTOR = edgelstm.load(seeds.MODEL).detector()
+
+
+def fuzz_config(data):
+    path = FOLDER / "gateway.toml"
+    path.write_bytes(data)
+    try:
+        config.load(path, {})
+    except ConfigError as exc:
+        assert "\n" not in str(exc)
+
+
+def fuzz_model(data):
+    path = FOLDER / "model.elstm"
+    path.write_bytes(data)
+    try:
+        edgelstm.load(path)
+    except ModelFileError:
+        pass
+
+
+def fuzz_snapshot(data):
+    before = DETECTOR.snapshot()
+    try:
+        DETECTOR.restore(data)
+    except SnapshotError:
+        assert DETECTOR.snapshot() == before
+
+
+def fuzz_request(data):
+    answer = control.answer({"ping": lambda request: "pong"}, lambda verb: True, "ping", data)
+    assert answer.startswith(b'{"transaction":')
+
+
+def codec(form):
+    """Return the target of a payload format; the first byte chooses one of its topics."""
+    entry = InputConfig(name="i", topics=("t",), model="m", format=form, **seeds.OPTIONS.get(form, {}))
+    decode = codecs.make(entry, ("flow", "pressure"))
+
+    def fuzz(data):
+        topic = seeds.TOPICS[data[0] % len(seeds.TOPICS)] if data else "t"
+        try:
+            blocks = decode(topic, data[1:], 1_795_532_184 * 10**9)
+        except codecs.PayloadError as exc:
+            assert 0 < len(str(exc)) < 200
+            return
+        for block in blocks:
+            assert block.values.dtype == np.float32 and block.values.shape[1:] == (2,)
+
+    return fuzz
+
+
+TARGETS = {
+    "config": fuzz_config,
+    "model": fuzz_model,
+    "snapshot": fuzz_snapshot,
+    "request": fuzz_request,
+    **{form: codec(form) for form in codecs.CODECS},
+}

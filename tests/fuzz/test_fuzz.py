@@ -1,0 +1,41 @@
+"""Every fuzz target on its seeds and on random damage of them, briefly; fuzz.py does it for hours, guided by coverage."""
+
+import random
+
+import pytest
+import seeds
+import targets
+
+ROUNDS = {"model": 40, "snapshot": 100, "config": 60}
+
+
+def damaged(chance, seed, other):
+    content = bytearray(seed[: chance.randint(0, len(seed))] + other[chance.randint(0, len(other)) :])
+    for _ in range(chance.randint(0, 8)):
+        if content:
+            content[chance.randrange(len(content))] = chance.randrange(256)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("name", targets.TARGETS)
+def test_seeds_and_what_becomes_of_them(name):
+    chance, known = random.Random(name), seeds.of(name)
+    for seed in known:
+        targets.TARGETS[name](seed)
+    for _ in range(ROUNDS.get(name, 1000)):
+        targets.TARGETS[name](damaged(chance, chance.choice(known), chance.choice(known)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (
+            "sparkplug",
+            b"\x02\x12\x06\x0a\x01f\x1a\x01x\x12\x05\x0a\x01f\x18\x07\x18\x00",
+        ),  # times that are no number
+        ("csv", b"\x00flow,ts,seq,pressure,flow\n1,2026-01-01T00:00:00Z,7,2"),  # a column twice
+        ("request", b'"\xff"'),
+    ],
+)
+def test_what_was_found_before(name, content):
+    targets.TARGETS[name](content)

@@ -164,6 +164,8 @@ def main() -> None:
     speeds = roofline.measure(args.core)
     for hidden in args.hidden:
         found = measure(names, hidden, args.inputs, args.rounds, args.core)
+        if OURS not in found:
+            sys.exit(f"bench/step.py: nothing to compare with at hidden {hidden}, for the reason above")
         roofs[str(hidden)] = roofline.limit(networks.make(hidden, args.inputs), speeds)
         sizes[str(hidden)] = found
         print(table(hidden, found, roofs[str(hidden)]), flush=True)

@@ -120,9 +120,22 @@ class Vector:
 
 def lower(model: Model) -> Program:
     """Lower a checked model: pack and pad its weights, lay out its state, list its operations."""
+    build = Builder()
+    lower_into(build, model)
+    return Program(
+        words=build.assemble(len(model.channels), len(model.outputs)),
+        state_words=max(build.state_words, 1),
+        scratch_words=max(build.scratch_words, 1),
+        inputs=len(model.channels),
+        outputs=len(model.outputs),
+        state_fields=tuple(build.state_fields),
+    )
+
+
+def lower_into(build: Builder, model: Model) -> None:
+    """Let `build` collect the operations of a step, from the input to the outputs."""
     names = [model.sources_of(number) for number in range(len(model.layers))]
     read = {source for sources in names for source in sources}
-    build = Builder()
     vectors = {INPUT: build.quantize_input(model.channels)}
     for layer, sources in zip(model.layers, names, strict=True):
         inputs = [vectors[source] for source in sources]
@@ -133,14 +146,6 @@ def lower(model: Model) -> Program:
         scales = np.array([output.scale for output in model.outputs[first : first + units]], np.float32)
         build.emit(vectors[head], scales, first)
         first += units
-    return Program(
-        words=build.assemble(len(model.channels), len(model.outputs)),
-        state_words=max(build.state_words, 1),
-        scratch_words=max(build.scratch_words, 1),
-        inputs=len(model.channels),
-        outputs=len(model.outputs),
-        state_fields=tuple(build.state_fields),
-    )
 
 
 class Builder:

@@ -43,6 +43,7 @@ VERBS = {
     "watch": Verb("print alerts as they arrive", POSIX),
     "simulate": Verb("pretend to be a sensor node that publishes over MQTT", POSIX),
     "bench": Verb("measure a step on this machine, for several sizes or a model of your own"),
+    "export-c": Verb("write a model as C99 for a microcontroller, and say what it takes on one"),
     "warm-up": Verb("compile the kernels ahead, so that the first sample does not wait"),
 }
 

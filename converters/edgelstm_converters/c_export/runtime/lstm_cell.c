@@ -1,0 +1,30 @@
+/* Long short-term memory: z is Q15.16, gates i, f, g, o one after another; cell Q7.23, hidden Q0.15. */
+static void lstm_cell(const int32_t *z, int units, int32_t *cell, int16_t *hidden)
+{
+#if defined(__ARM_FEATURE_MVE)
+    for (int at = 0; at < units; at += 4) {
+        LANES(units - at);
+        int32x4_t i = sigmoid_4(LOAD_LANES(z + at));
+        int32x4_t f = sigmoid_4(LOAD_LANES(z + units + at));
+        int32x4_t g = vrshrq_n_s32(hyperbolic_tangent_4(LOAD_LANES(z + 2 * units + at)), 7);
+        int32x4_t o = sigmoid_4(LOAD_LANES(z + 3 * units + at));
+        int32x4_t kept = vqrdmulhq_s32(f, LOAD_LANES(cell + at));
+        int32x4_t c = vaddq_s32(kept, vqrdmulhq_s32(i, g));
+        c = vmaxq_s32(vminq_s32(c, vdupq_n_s32(0x3fffffff)), vdupq_n_s32(-0x40000000));
+        STORE_LANES(cell + at, c);
+        int32x4_t h = vrshrq_n_s32(vqrdmulhq_s32(o, tanh_of_cell_4(c)), 15);
+        STORE_HALF_LANES(hidden + at, vminq_s32(h, vdupq_n_s32(32767)));
+    }
+#else
+    for (int unit = 0; unit < units; unit++) {
+        int32_t i = sigmoid(z[unit]);
+        int32_t f = sigmoid(z[units + unit]);
+        int32_t g = hyperbolic_tangent(z[2 * units + unit]);
+        int32_t o = sigmoid(z[3 * units + unit]);
+        int32_t c = saturate31(mulh_add(f, 2 * cell[unit], mulr(i, rshift(g, 7))));
+        cell[unit] = c;
+        hidden[unit] = narrow_15(mulr(o, tanh_of_cell(c)));
+    }
+#endif
+}
+

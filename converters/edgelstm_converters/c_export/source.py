@@ -1,0 +1,239 @@
+"""The text of NAME.h and NAME.c."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import numpy as np
+
+from edgelstm.model import Model
+from edgelstm.model_file import ARITHMETIC_VERSION
+from edgelstm.program import StateField
+from edgelstm.reference import operations as op
+from edgelstm.reference.sigmoid_table import KNOTS
+from edgelstm.snapshot import FORMAT_VERSION, STREAM_MAGIC
+from edgelstm_converters.c_export import operations
+from edgelstm_converters.c_export.lowering import Array, CBuilder, Constant
+
+HEADER_BYTES, CRC_BYTES = 48, 4
+
+
+def header(model: Model, digest: str, build: CBuilder, name: str) -> str:
+    """Return NAME.h: the state, and the functions on it."""
+    upper = name.upper()
+    fields = "\n".join(
+        f"    {array.type} {array.name}[{array.size}]; /* {_range_of(field)} */"
+        for array, field in build.state_arrays
+    )
+    channels = "\n".join(
+        f" *   x[{n}]  {c.name}{f', {c.unit}' if c.unit else ''}" for n, c in enumerate(model.channels)
+    )
+    outputs = "\n".join(
+        f" *   y[{n}]  {y.name}{f', {y.unit}' if y.unit else ''}" for n, y in enumerate(model.outputs)
+    )
+    return f"""/* {name}.h: the model "{_comment(model.name)}" {digest[:12]}, exported by edgelstm; arithmetic version {ARITHMETIC_VERSION}.
+ *
+{_comment(channels)}
+{_comment(outputs)}
+ *
+ * No heap, no library, no global variables: the caller owns the state, one per stream.
+ */
+#ifndef {upper}_H
+#define {upper}_H
+
+#include <stdint.h>
+
+#define {upper}_INPUTS {len(model.channels)}
+#define {upper}_OUTPUTS {len(model.outputs)}
+#define {upper}_SNAPSHOT_BYTES {snapshot_bytes(build)}
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+typedef struct {{
+{fields or "    int32_t nothing;"}
+}} {name}_state;
+
+/* Returned by {name}_load; the state is as it was for all but the first. */
+enum {{ {upper}_LOADED = 0, {upper}_DAMAGED = -1, {upper}_OTHER_VERSION = -2, {upper}_OTHER_MODEL = -3, {upper}_OUT_OF_RANGE = -4 }};
+
+/* Put a state where a new stream begins. */
+void {name}_reset({name}_state *state);
+
+/* Advance by one sample, x of {upper}_INPUTS values, y of {upper}_OUTPUTS. Returns 0; or n + 1 where x[n] is not finite, and nothing has changed. */
+int {name}_step({name}_state *state, const float *x, float *y);
+
+/* The state as {upper}_SNAPSHOT_BYTES bytes: the same as a stream of edgelstm gives, on any machine. */
+void {name}_save(const {name}_state *state, uint8_t *snapshot);
+int {name}_load({name}_state *state, const uint8_t *snapshot);
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def body(model: Model, digest: str, build: CBuilder, name: str) -> str:
+    """Return NAME.c; raises ConversionError where an operation has no C."""
+    fragments = operations.fragments_of(build)
+    scratch = [f"    {a.type} {a.name}[{a.size}] ALIGNED;" for a in build.scratch_arrays]
+    pads = [
+        f"    {a.name}[{n}] = 0;"
+        for a in build.scratch_arrays
+        if a.type == "int16_t"
+        for n in range(a.count, a.size)
+    ]
+    unused = [] if build.state_arrays else ["    (void)state;"]
+    step = "\n".join([*scratch, *pads, *unused, *operations.statements(build), "    return 0;"])
+    products = [operation.words[0] for operation in build.listed if operation.kind == op.ROW_PRODUCT]
+    longest = max((product.columns for product in products), default=4)
+    units = [operation.words[0] for operation in build.listed if operation.kind == op.LSTM_CELL]
+    runtime = "".join(_fragment(fragment) for fragment in fragments)
+    return f"""/* {name}.c: the model "{_comment(model.name)}" {digest[:12]}, exported by edgelstm. C99; see {name}.h.
+ *
+ * Compiles for any core; blocks for the DSP and vector (MVE) instructions of Arm cores are chosen by the macros
+ * that the compiler defines. The same bits on all of them.
+ */
+#include "{name}.h"
+
+#include <float.h>
+
+#if defined(__ARM_FEATURE_MVE)
+#include <arm_mve.h>
+#endif
+
+#define LONGEST_VECTOR {longest} /* that a product multiplies */
+#define ROWS_LEFT_OVER {int(any(product.rows % 4 for product in products))} /* whether a product has rows past a multiple of four */
+#define UNITS_LEFT_OVER {int(any(count % 4 for count in units))} /* whether a cell has units past one */
+
+{runtime}/* ---- Weights ----------------------------------------------------------------------------------------------- */
+{"".join(_constant(constant) for constant in build.flash)}
+/* ---- The model --------------------------------------------------------------------------------------------- */
+int {name}_step({name}_state *state, const float *x, float *y)
+{{
+{step}
+}}
+
+{_reset(build, name)}
+{_snapshots(digest, build, name)}"""
+
+
+def snapshot_bytes(build: CBuilder) -> int:
+    """Return the length of a sealed snapshot."""
+    saved = (field.count * np.dtype(field.dtype).itemsize for _, field in _saved(build))
+    return HEADER_BYTES + sum(saved) + CRC_BYTES
+
+
+def _saved(build: CBuilder) -> list[tuple[Array, StateField]]:
+    return [pair for pair in build.state_arrays if pair[1].derived_from is None and pair[1].lasting]
+
+
+def _fragment(name: str) -> str:
+    text = files("edgelstm_converters.c_export").joinpath("runtime", f"{name}.c").read_text()
+    return text.replace("@KNOTS@", _numbers([str(value) for value in KNOTS.tolist()]))
+
+
+def _constant(constant: Constant) -> str:
+    values = constant.values.tolist()
+    texts = [f"{float.hex(v)}f" for v in values] if constant.type == "float" else [str(v) for v in values]
+    return (
+        f"static const {constant.type} {constant.name}[{len(values)}] ALIGNED = {{\n{_numbers(texts)}\n}};\n"
+    )
+
+
+def _numbers(texts: list[str]) -> str:
+    lines, line = [], "   "
+    for text in texts:
+        if len(line) + len(text) + 2 > 110:
+            lines.append(line)
+            line = "   "
+        line += f" {text},"
+    return "\n".join([*lines, line])
+
+
+def _reset(build: CBuilder, name: str) -> str:
+    lines, constants = [], []
+    for array, field in build.state_arrays:
+        value = "0"
+        if field.initial is not None and np.any(field.initial):
+            initial = np.zeros(array.size, np.int32)
+            initial[: field.count] = field.initial
+            constants.append(_constant(Constant(f"{array.name}_at_start", "int32_t", initial)))
+            value = f"({array.type}){array.name}_at_start[n]"
+        lines += [
+            f"    for (int n = 0; n < {array.size}; n++) {{",
+            f"        state->{array.name}[n] = {value};",
+        ]
+        lines += ["        KEEP_LOOP();", "    }"]
+    text = "\n".join(lines) or "    state->nothing = 0;"
+    return f"{''.join(constants)}void {name}_reset({name}_state *state)\n{{\n{text}\n}}\n"
+
+
+def _snapshots(digest: str, build: CBuilder, name: str) -> str:
+    upper = name.upper()
+    saved = [(a, f, np.dtype(f.dtype).itemsize) for a, f in _saved(build)]
+    length = sum(f.count * size for _, f, size in saved)
+    head = STREAM_MAGIC + FORMAT_VERSION.to_bytes(2, "little") + ARITHMETIC_VERSION.to_bytes(2, "little")
+    head += bytes.fromhex(digest) + length.to_bytes(4, "little")
+    puts, checks, gets, at = [], [], [], HEADER_BYTES
+    for array, field, size in saved:
+        kind = "words" if size == 4 else "halves"
+        puts.append(f"    to = put_{kind}(to, state->{array.name}, {field.count});")
+        if field.low is not None or field.high is not None:
+            low = -(2 ** (8 * size - 1)) if field.low is None else field.low
+            high = 2 ** (8 * size - 1) - 1 if field.high is None else field.high
+            low_text = "INT32_MIN" if low == -(2**31) else str(low)
+            checks += [
+                f"    if (!in_range(snapshot + {at}, {size}, {field.count}, {low_text}, {high}))",
+                f"        return {upper}_OUT_OF_RANGE;",
+            ]
+        gets.append(f"    get_{kind}(snapshot + {at}, state->{array.name}, {field.count});")
+        at += field.count * size
+    by_word = {array.word: array for array, _ in build.state_arrays}
+    for array, field in build.state_arrays:
+        if field.derived_from is not None:
+            source = by_word[field.derived_from].name
+            gets += [
+                f"    for (int n = 0; n < {field.count}; n++)",
+                f"        state->{array.name}[n] = saturate16(rshift(state->{source}[n], 8));",
+            ]
+    new_line = "\n"
+    return f"""static const uint8_t snapshot_header[{HEADER_BYTES}] = {{
+{_numbers([str(byte) for byte in head])}
+}};
+
+void {name}_save(const {name}_state *state, uint8_t *snapshot)
+{{
+    uint8_t *to = snapshot;
+    for (int at = 0; at < {HEADER_BYTES}; at++)
+        to = put(to, snapshot_header[at], 1);
+{new_line.join(puts) or "    (void)state;"}
+    put(to, crc32(snapshot, {at}), 4);
+}}
+
+int {name}_load({name}_state *state, const uint8_t *snapshot)
+{{
+    if ((uint32_t)get(snapshot + {at}, 4) != crc32(snapshot, {at}))
+        return {upper}_DAMAGED;
+    for (int n = 0; n < {HEADER_BYTES}; n++)
+        if (snapshot[n] != snapshot_header[n])
+            return n < 8 ? {upper}_DAMAGED : n < 12 ? {upper}_OTHER_VERSION : {upper}_OTHER_MODEL;
+{new_line.join([*checks, f"    {name}_reset(state);", *gets])}
+    return {upper}_LOADED;
+}}
+"""
+
+
+def _range_of(field: StateField) -> str:
+    if field.derived_from is not None:
+        return "rounded from the state"
+    low = "" if field.low is None else f"{field.low} to "
+    return f"{low}{field.high}" if field.high is not None else f"{np.dtype(field.dtype)}"
+
+
+def _comment(text: str) -> str:
+    """Return text that cannot end the comment that it stands in."""
+    return text.replace("*/", "* /").replace("/*", "/ *")

@@ -1,0 +1,51 @@
+/* Steps a model over samples.bin and writes results.bin, for each sample its outputs and the SysTick ticks that the
+ * step took, through the files of the machine that runs the emulator (Arm semihosting).
+ */
+#include "board_model.h"
+
+enum { OPEN = 0x01, CLOSE = 0x02, WRITE = 0x05, READ = 0x06, EXIT = 0x20 };
+
+static uint32_t call(uint32_t number, const void *arguments)
+{
+    register uint32_t r0 __asm__("r0") = number;
+    register const void *r1 __asm__("r1") = arguments;
+    __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+    return r0;
+}
+
+static uint32_t open_file(const char *name, uint32_t length, uint32_t mode)
+{
+    uint32_t arguments[3] = { (uint32_t)name, mode, length };
+    return call(OPEN, arguments);
+}
+
+static uint32_t transfer(uint32_t number, uint32_t file, void *bytes, uint32_t count)
+{
+    uint32_t arguments[3] = { file, (uint32_t)bytes, count };
+    return call(number, arguments); /* how many bytes were left */
+}
+
+static board_state state;
+
+int main(void)
+{
+    static struct { float y[BOARD_OUTPUTS]; uint32_t ticks; } found;
+    static float x[BOARD_INPUTS];
+    volatile uint32_t *systick = (volatile uint32_t *)0xe000e010; /* control, reload, current */
+    uint32_t samples = open_file("samples.bin", 11, 1), results = open_file("results.bin", 11, 5);
+    systick[1] = 0xffffff;
+    systick[0] = 5; /* on, at the processor's clock */
+    board_reset(&state);
+    while (transfer(READ, samples, x, sizeof x) == 0) {
+        systick[2] = 0;
+        uint32_t before = systick[2];
+        int wrong = board_step(&state, x, found.y);
+        found.ticks = wrong ? 0xffffffffu : (before - systick[2]) & 0xffffffu;
+        transfer(WRITE, results, &found, sizeof found);
+    }
+    call(CLOSE, &results);
+    uint32_t done[2] = { 0x20026, 0 };
+    call(EXIT, done);
+    for (;;)
+        __asm__ volatile("");
+}

@@ -1,0 +1,70 @@
+"""What a model takes on a core: flash, RAM, stack, instructions a step; and whether its bits are those expected."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelstm_firmware_sim.mcu import qemu_machine
+from edgelstm_firmware_sim.mcu.build import BuildError, build_image
+from edgelstm_firmware_sim.mcu.targets import Target
+from edgelstm_firmware_sim.mcu.unicorn_core import UnicornCore
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Bytes of an image that holds the model alone; instructions are not cycles.
+
+    flash         code, weights, tables, and 0.2 KiB of start-up
+    ram           state, one sample, one output
+    stack         of a step, with its scratch; None where it was not measured
+    instructions  of the last step, with its call
+    same_bits     whether every output was the expected one, to the bit
+    """
+
+    target: str
+    compiler: str
+    flash: int
+    ram: int
+    stack: int | None
+    instructions: int
+    same_bits: bool
+
+
+def measure(
+    folder: Path,
+    target: Target,
+    x: NDArray[np.float32],
+    expected: NDArray[np.float32],
+    *,
+    compiler: str = "",
+    optimize: str = "-O2",
+) -> Measured:
+    """Build the exported C in `folder` for a target and step it over x, float32 (samples, inputs).
+
+    expected  float32 (samples, outputs)
+    Raises BuildError where a compiler or an emulator is missing, EmulationError where the core goes astray.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        if target.unicorn:
+            image = build_image(folder, target, "bench", work, compiler=compiler, optimize=optimize)
+            core = UnicornCore(image)
+            found = np.array([core.step(row) for row in x[:-1]])
+            core.paint_stack()
+            instructions, last = core.count_step(x[-1])
+            found, stack = np.vstack([found, last]), core.painted_stack_used()
+        else:
+            if not qemu_machine.available():
+                raise BuildError(
+                    f"no emulator of {target.name} is here (Debian, Ubuntu: apt install qemu-system-arm)"
+                )
+            image = build_image(folder, target, "semihosted", work, compiler=compiler, optimize=optimize)
+            found, counts = qemu_machine.run_samples(image, x, expected.shape[1])
+            instructions, stack = int(counts[-1]), None
+    same = bool(np.array_equal(found.view(np.uint32), expected.view(np.uint32)))
+    return Measured(target.name, image.compiler, image.flash, image.ram, stack, instructions, same)

@@ -1,0 +1,66 @@
+"""edgelstm export-c: what it prints, what it refuses, in one line each."""
+
+import importlib.util
+import json
+import shutil
+from importlib import resources
+
+import pytest
+
+from edgelstm.cli import main
+
+MODEL = str(resources.files("edgelstm") / "models" / "pump.elstm")
+on_a_core = pytest.mark.skipif(
+    not (shutil.which("arm-none-eabi-gcc") and importlib.util.find_spec("unicorn")),
+    reason="no arm-none-eabi-gcc and unicorn: nothing is measured on a core",
+)
+
+
+def test_it_writes_c_and_says_what_it_takes(tmp_path, capsys):
+    assert main(["export-c", MODEL, "-o", str(tmp_path)]) == 0
+    assert "weights and tables 8,408 B in flash; state 192 B" in capsys.readouterr().out
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "pump.h", "pump.c", "pump_selftest.c", "MANIFEST.json", "CMakeLists.txt",
+    }  # fmt: skip
+
+
+@on_a_core
+def test_what_it_takes_on_a_core_stands_in_the_manifest(tmp_path, capsys):
+    assert (
+        main(
+            ["export-c", MODEL, "-o", str(tmp_path), "--target", "cortex-m4", "--flash", "64K", "--ram", "8K"]
+        )
+        == 0
+    )
+    assert "instructions are not cycles" in capsys.readouterr().out
+    measured = json.loads((tmp_path / "MANIFEST.json").read_text())["targets"]["cortex-m4"]
+    assert measured["same_bits"] and 5_000 < measured["instructions"] < 20_000
+
+
+@on_a_core
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (["--flash", "8K"], "of flash, --flash allows 8,192 B"),
+        (["--ram", "512"], "of RAM, --ram allows 512 B"),
+    ],
+)
+def test_what_does_not_fit_fails(limits, message, tmp_path, capsys):
+    assert main(["export-c", MODEL, "-o", str(tmp_path), "--target", "cortex-m4", *limits]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--target", "cortex-m9"], '--target "cortex-m9" is not known; expected one of: cortex-m0'),
+        (["--flash", "64K"], "--flash and --ram need a --target core"),
+        (["--target", "cortex-m4", "--ram", "many"], "--ram many: expected a size in bytes"),
+        (["--name", "my pump"], '"my pump" cannot name C functions'),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(arguments, message, tmp_path, capsys):
+    assert main(["export-c", MODEL, "-o", str(tmp_path / "out"), *arguments]) in (2, 65)
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -19,7 +19,7 @@ test: $(VENV)/.test
 
 test-all: test test-rest
 
-test-rest: $(VENV)/.test $(VENV)/.torch
+test-rest: $(VENV)/.test $(VENV)/.torch $(VENV)/.mcu
 	$(RUN) -m pytest -n $(JOBS) -m "torch or slow or engines"
 
 check: check-only test
@@ -59,12 +59,17 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	@echo "installing edgelstm and its test tools ..."
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || \
 	    echo "edgelstm: no mosquitto here, so the tests on a real broker are skipped (Debian, Ubuntu: apt install mosquitto)" >&2
-	@$(call install,-e ".[demo$(comma)test]")
+	@$(call install,-e ".[demo$(comma)test]" unicorn==2.1.4 pyelftools)
 	@touch $@
 
 $(VENV)/.torch: | $(VENV)/.test
 	@echo "installing PyTorch, Keras, LiteRT and zig ..."
 	@$(call install,$(TORCH_INSTALL_ARGS) onnxscript keras ai-edge-litert ziglang==0.17.1)
+	@touch $@
+
+$(VENV)/.mcu: pyproject.toml | $(VENV)/.test
+	@echo "installing zig and an emulator of microcontrollers ..."
+	@$(call install,-e ".[mcu]")
 	@touch $@
 
 $(VENV)/.check: pyproject.toml | $(VENV)/bin/python

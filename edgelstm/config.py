@@ -23,7 +23,7 @@ from edgelstm.errors import ConfigError
 _DURATIONS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
-_SOURCES = ("stdin:", "file:PATH", "unix:PATH")
+_SOURCES = ("stdin:", "file:PATH", "unix:PATH", "serial:PATH")
 _LINE_FORMATS = ("json", "csv", "influx", "senml")
 _OWN_TIME = ("influx", "senml", "sparkplug")
 _FORMATS_WITH = {
@@ -159,7 +159,7 @@ class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     name: str
     model: str
     topics: tuple[str, ...] = ()
-    source: str = ""  # instead of topics: stdin:, file:PATH, unix:PATH
+    source: str = ""  # instead of topics: stdin:, file:PATH, unix:PATH, serial:PATH
     stream: str = "{topic}"  # {topic}, levels {0}, {1}, ... of the topic, {key}
     qos: int = 1
     format: Literal["json", "msgpack", "raw", "scalar", "csv", "influx", "senml", "sparkplug"] = "json"
@@ -452,7 +452,11 @@ def _check_origin(config: Config, where: str, entry: InputConfig) -> None:
         known = [example.partition(":")[0] for example in _SOURCES]
         if scheme not in known or bool(address) == (scheme == "stdin"):
             raise ConfigError(f'{where}.source: is "{entry.source}", expected one of {", ".join(_SOURCES)}')
-        if entry.format not in _LINE_FORMATS:
+        if scheme == "serial" and entry.format != "raw":
+            raise ConfigError(
+                f'{where}.format: "{entry.format}"; the frames of a serial line hold samples as "raw"'
+            )
+        if scheme != "serial" and entry.format not in _LINE_FORMATS:
             raise ConfigError(
                 f'{where}.format: "{entry.format}" does not come in lines; expected one of {", ".join(_LINE_FORMATS)}'
             )

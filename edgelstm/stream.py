@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgelstm import model_file
 from edgelstm.backend import engine
 from edgelstm.errors import ModelFileError, SampleError, UsageError
+from edgelstm.library import Library
 from edgelstm.model import Model
 from edgelstm.model_check import check
 from edgelstm.program import Program, lower
@@ -29,13 +30,17 @@ _FLOAT32 = np.dtype(np.float32)
 class LoadedModel:
     """A checked model and its program; immutable, shared by any number of streams and threads."""
 
-    def __init__(self, model: Model) -> None:
-        """Check and lower `model`; raises ModelFileError naming the layer and value that is out of bounds."""
+    def __init__(self, model: Model, library: str | os.PathLike[str] | None = None) -> None:
+        """Check and lower `model`; raises ModelFileError naming the layer and value that is out of bounds.
+
+        library  path of a shared object of this model, whose streams it then steps; see `edgelstm export-c --shared`
+        """
         check(model)
         self.model = model
         self.digest = model_file.digest(model)
         self.program: Program = lower(model)
         self.inputs, self.outputs = self.program.inputs, self.program.outputs
+        self.library = None if library is None else Library(library, self.digest, self.inputs, self.outputs)
         settings = model.detector_settings
         watched = settings.channels if settings and settings.network == "apart" else model.channels
         self.channel_names = tuple(channel.name for channel in watched)
@@ -68,9 +73,12 @@ class LoadedModel:
         return Detector(self, chosen)
 
 
-def load(path: str | os.PathLike[str]) -> LoadedModel:
-    """Load a model file; raises ModelFileError with one line that names the file and what is wrong."""
-    return LoadedModel(model_file.load(path))
+def load(path: str | os.PathLike[str], library: str | os.PathLike[str] | None = None) -> LoadedModel:
+    """Load a model file, and the shared object that steps its streams, if one is given.
+
+    Raises ModelFileError with one line that names the file and what is wrong.
+    """
+    return LoadedModel(model_file.load(path), library)
 
 
 class _States:
@@ -79,11 +87,12 @@ class _States:
     def __init__(self, model: LoadedModel, count: int) -> None:
         self.model = model
         self._outputs = model.outputs
-        self._state = model.program.initial_state(count)
-        self._engine = engine()
+        self._engine = model.library or engine()
+        self._layout = model.library or model.program
+        self._state = self._layout.initial_state(count)
         self._execute_sample = self._engine.execute_python_sample
         self._context, self._owner = self._engine.bind(
-            model.program.words, self._state, model.program.new_scratch()
+            model.program.words, self._state, self._layout.new_scratch()
         )
 
     def _run_block(self, x: Floats, shape: tuple[int, int], out: Floats | None) -> Floats:
@@ -117,12 +126,11 @@ class _States:
         return out
 
     def _pack(self, index: int) -> bytes:
-        return seal(STREAM_MAGIC, self.model.digest, self.model.program.pack_state(self._state[index]))
+        return seal(STREAM_MAGIC, self.model.digest, self._layout.pack_state(self._state[index]))
 
     def _unpack(self, index: int, snapshot: bytes) -> None:
-        program = self.model.program
-        body = unseal(STREAM_MAGIC, self.model.digest, snapshot, program.snapshot_bytes)
-        self._state[index] = program.unpack_state(body)
+        body = unseal(STREAM_MAGIC, self.model.digest, snapshot, self._layout.snapshot_bytes)
+        self._state[index] = self._layout.unpack_state(body)
 
 
 class Stream(_States):
@@ -162,7 +170,7 @@ class Stream(_States):
 
     def reset(self) -> None:
         """Return to the initial state."""
-        self._state[:] = self.model.program.initial_state()
+        self._state[:] = self._layout.initial_state()
 
     def snapshot(self) -> bytes:
         """Return the state: the same bytes on every machine, for this model only."""
@@ -194,7 +202,7 @@ class Streams(_States):
 
     def reset(self, index: int | None = None) -> None:
         """Return one stream, or all of them, to the initial state."""
-        self._state[slice(None) if index is None else index] = self.model.program.initial_state()[0]
+        self._state[slice(None) if index is None else index] = self._layout.initial_state()[0]
 
     def snapshot(self, index: int) -> bytes:
         """Return the state of one stream, as `Stream.snapshot` does: one can be restored into the other."""

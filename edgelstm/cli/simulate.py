@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from edgelstm.cli import broker_url
+from edgelstm.cli import broker_url, simulate_mcu
 from edgelstm.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,11 @@ _RANGES = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("node", nargs="?", help="pump or bearing; --list shows their channels and faults")
+    parser.add_argument(
+        "node",
+        nargs="?",
+        help="pump or bearing (--list shows their channels and faults), or mcu: a microcontroller",
+    )
     parser.add_argument("--list", action="store_true", help="show every node, its channels and its faults")
     broker_url.add_arguments(parser)
     parser.add_argument("--id", help="name of the node; topics are plant/ID/...; default: the node's kind")
@@ -56,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--drift-ppm", type=float, default=0.0, help="how fast the device's clock runs away")
     parser.add_argument("--jitter", type=float, default=0.0, metavar="SECONDS", help="lateness of a sample")
+    simulate_mcu.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,8 +74,9 @@ def run(args: argparse.Namespace) -> int:
             for fault, shows in kind.faults.items():
                 print(f"  {fault:14s}{shows}")
         return 0
+    on_a_core, args.node = args.node == "mcu", args.sensor if args.node == "mcu" else args.node
     if args.node not in NODES:
-        raise UsageError(_unknown("node", args.node, list(NODES)))
+        raise UsageError(_unknown("sensor" if on_a_core else "node", args.node, list(NODES)))
     for option, low, high, unit in _RANGES:
         value = getattr(args, option)
         if value is not None and not low <= value <= high:
@@ -83,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(
                 f"--fault {begun.name}@{begun.start_s:g}: begins after the end, --seconds {args.seconds:g}"
             )
+    if on_a_core:
+        return simulate_mcu.run(args, NODES[args.node], faults)
     if args.record:
         return _record(args, faults)
     return _publish(args, faults)

@@ -28,8 +28,9 @@ SOURCES = {
     "stdin": "edgelstm.sources.lines_of_stdin",
     "file": "edgelstm.sources.lines_of_file",
     "unix": "edgelstm.sources.lines_of_socket",
+    "serial": "edgelstm.sources.serial_frames",
 }
-"""Scheme of `input.source` (`stdin:`, `file:PATH`, `unix:PATH`) to the module whose `make` opens it; without one, MQTT."""
+"""Scheme of `input.source` (`stdin:`, `file:PATH`, `unix:PATH`, `serial:PATH`) to the module whose `make` opens it; without one, MQTT."""
 
 
 class Source(Protocol):

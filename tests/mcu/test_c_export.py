@@ -37,7 +37,7 @@ def noise(inputs, samples, seed=0, loudness=3.0):
     return (rng.standard_t(2, (samples, inputs)) * loudness).astype(np.float32)
 
 
-@pytest.mark.parametrize("extreme", [False, True])
+@pytest.mark.parametrize("extreme", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("case", MODELS)
 def test_outputs_and_snapshots_are_those_of_the_kernels(case, extreme, tmp_path):
     seed, inputs, layers = MODELS[case]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,12 @@ class EmulationError(RuntimeError):
 
 
 class UnicornCore:
-    """One image in one emulated processor, from reset to the first `finished`."""
+    """One image in one emulated processor."""
 
-    def __init__(self, image: Image) -> None:
-        """Load and boot; raises EmulationError where it does not get to `finished`."""
+    def __init__(
+        self, image: Image, stop_at: str = "finished", devices: Callable[[Any], None] = lambda machine: None
+    ) -> None:
+        """Load, attach `devices` to the memory, and boot up to the function `stop_at`; raises EmulationError if it never comes."""
         import unicorn
         from elftools.elf.elffile import ELFFile
 
@@ -50,6 +53,7 @@ class UnicornCore:
         self.machine.mem_map(target.ram, _pages(target.ram_bytes))
         if not target.riscv:
             self.machine.mem_map(0xE0000000, 0x100000)  # the system registers of the core
+        devices(self.machine)
         with image.elf.open("rb") as file:
             elf = ELFFile(file)
             table = elf.get_section_by_name(".symtab")
@@ -68,7 +72,7 @@ class UnicornCore:
             self.machine.reg_write(registers.UC_ARM_REG_C1_C0_2, 0xF << 20)
         else:
             entry = self.symbols["reset"]
-        self._go(entry & ~self._thumb)
+        self._go(entry & ~self._thumb, stop_at)
 
     @property
     def machine(self) -> Any:
@@ -84,6 +88,10 @@ class UnicornCore:
         self.run_to("finished")
         if struct.unpack("<i", self.machine.mem_read(self.symbols["result"], 4))[0]:
             raise EmulationError("the step refused a sample")
+        return self.outputs()
+
+    def outputs(self) -> NDArray[np.float32]:
+        """Return what the last step gave, float32 (outputs,)."""
         return np.frombuffer(self.machine.mem_read(self.symbols["y"], self._output_bytes), "<f4").copy()
 
     def count_step(self, x: NDArray[np.float32]) -> tuple[int, NDArray[np.float32]]:
@@ -117,7 +125,7 @@ class UnicornCore:
             at += 4 if wide else 2
             total[0] += 1
 
-    def _go(self, address: int, symbol: str = "finished") -> None:
+    def _go(self, address: int, symbol: str) -> None:
         until = self.symbols[symbol]
         try:
             self.machine.emu_start(address | self._thumb, until, count=LONGEST_STEP)

@@ -78,7 +78,10 @@ def main() -> None:
             found["general, float32"] = on_float(module, cases, args.models[0], args.float)
         for which, scores in found.items():
             show(which, scores)
-        report[name] = found
+        report[name] = {
+            which: {key: value if value == value else None for key, value in scores.items()}
+            for which, scores in found.items()
+        }
     if args.json:
         Path(args.json).write_text(json.dumps(report, indent=1) + "\n")
 

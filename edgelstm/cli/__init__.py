@@ -35,6 +35,7 @@ VERBS = {
     "convert": Verb("turn a trained PyTorch or ONNX model into one int8 model file"),
     "inspect": Verb("show what a model file holds: channels, layers, errors measured, detector"),
     "train": Verb("train a network on a recording and make it a detector, in one command"),
+    "tune": Verb("search for the smallest network that is good enough, and train it"),
     "calibrate": Verb("make a converted model an anomaly detector, from normal history"),
     "score": Verb("run the daemon's own detector over a recording and print its alerts"),
     "explain": Verb("say why the detector said what it said at one time"),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from edgelstm.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from edgelstm_converters.training import Trained
+    from edgelstm_converters.training import Trained, TrainingSettings
+    from edgelstm_converters.training.dataset import Dataset
     from edgelstm_converters.training.loop import Progress
 
 SUMMARY = "train a small network on a recording, convert it to int8 and make it a detector"
@@ -18,6 +19,18 @@ SUMMARY = "train a small network on a recording, convert it to int8 and make it 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
+    configure_data(parser)
+    parser.add_argument("--cell", choices=("lstm", "gru"), help="kind of recurrent layer (lstm)")
+    for name, (kind, text) in NUMBERS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=text)
+    parser.add_argument(
+        "--schedule", choices=("one-cycle", "cosine"), help="of the learning rate (one-cycle)"
+    )
+    parser.add_argument("--report", metavar="HTML", help="where the report goes (MODEL.html)")
+
+
+def configure_data(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that `edgelstm tune` has too."""
     parser.add_argument("data", metavar="DATA", help="CSV, Parquet or NPZ, .gz too, or a folder of them")
     parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="the model file to write")
     parser.add_argument("--task", choices=("forecast", "autoencoder", "classify"),
@@ -32,13 +45,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--keep-all", action="store_true", help="keep channels that never move or repeat another"
     )
     parser.add_argument("--budget", default="1 per week", help='false alerts allowed (default: "1 per week")')
-    parser.add_argument("--cell", choices=("lstm", "gru"), help="kind of recurrent layer (lstm)")
-    for name, (kind, text) in NUMBERS.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=text)
-    parser.add_argument(
-        "--schedule", choices=("one-cycle", "cosine"), help="of the learning rate (one-cycle)"
-    )
-    parser.add_argument("--report", metavar="HTML", help="where the report goes (MODEL.html)")
     parser.add_argument(
         "--fresh", action="store_true", help="do not go on with a training that was interrupted"
     )
@@ -66,35 +72,49 @@ NUMBERS: dict[str, tuple[Any, str]] = {
 
 def run(args: argparse.Namespace) -> int:
     """Train, write the model and the report, say what was found."""
-    _expect_torch()
-    from edgelstm import model_file
+    expect_torch()
+    from edgelstm_converters.training import TrainingSettings
+
+    settings = TrainingSettings(**_choices(args))
+    output = expect_folder(args.output)
+    data = read_data(args, settings)
+    return train_and_write(
+        args, settings, data, output, Path(args.report) if args.report else output.with_suffix(".html")
+    )
+
+
+def read_data(args: argparse.Namespace, settings: TrainingSettings) -> Dataset:
+    """Read what the arguments name and say what was found in it."""
     from edgelstm.budget import interval_s
-    from edgelstm_converters.training import TrainingSettings, train
     from edgelstm_converters.training.dataset import examine, read_all
-    from edgelstm_converters.training.page import render
 
     interval_s(args.budget)
-    settings = TrainingSettings(**_choices(args))
-    output = Path(args.output)
-    if not output.parent.is_dir():
-        raise UsageError(f"{output.parent}: no such folder to write {output.name} to")
     channels = [name.strip() for name in args.channels.split(",")] if args.channels else None
     if channels and args.label and args.label not in channels:
         channels.append(args.label)
-    recordings = read_all(args.data, channels, period_s=args.period, time_column=args.time_column)
     data = examine(
-        recordings,
+        read_all(args.data, channels, period_s=args.period, time_column=args.time_column),
         label=args.label,
         keep_all=args.keep_all,
         validation=settings.validation,
         test=settings.test,
     )
-    del recordings
     span_s = float(data.times_ns[-1] - data.times_ns[0]) / 1e9
     print(f"{args.data}: {len(data.values):,} rows, {len(data.names)} channels, {data.period_ns / 1e9:g} s apart, "
           f"over {_span(span_s)}")  # fmt: skip
     for note in data.notes:
         print(f"  {note}")
+    return data
+
+
+def train_and_write(
+    args: argparse.Namespace, settings: TrainingSettings, data: Dataset, output: Path, report: Path
+) -> int:
+    """Train, write the model and the report, say what was found; return the exit code."""
+    from edgelstm import model_file
+    from edgelstm_converters.training import train
+    from edgelstm_converters.training.page import render
+
     kept = output.with_name(f"{output.name}.training")
     if args.fresh:
         kept.unlink(missing_ok=True)
@@ -113,21 +133,32 @@ def run(args: argparse.Namespace) -> int:
         print(f"\nedgelstm: interrupted{resume}", file=sys.stderr)
         return 130
     model_file.save(trained.model, output)
-    report = Path(args.report) if args.report else output.with_suffix(".html")
     report.write_text(render(trained, output.stem), encoding="utf-8")
     print("\n".join(_summary(trained)))
     print(f"written: {output} ({output.stat().st_size:,} bytes), {report}")
     return 0
 
 
-def _choices(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("task", "cell", "schedule", *NUMBERS)
-    chosen = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    if args.label:
-        chosen.setdefault("task", "classify")
-    if (chosen.get("task") == "classify") != bool(args.label):
+def expect_folder(path: str) -> Path:
+    """Return the path of a file to write; raises UsageError where its folder is not there."""
+    output = Path(path)
+    if not output.parent.is_dir():
+        raise UsageError(f"{output.parent}: no such folder to write {output.name} to")
+    return output
+
+
+def task_of(args: argparse.Namespace) -> str:
+    """Return what is to be learned; raises UsageError where --task and --label do not go together."""
+    task = args.task or ("classify" if args.label else "forecast")
+    if (task == "classify") != bool(args.label):
         raise UsageError("--task classify needs --label NAME, and --label is for that task only")
-    return chosen
+    return str(task)
+
+
+def _choices(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("cell", "schedule", *NUMBERS)
+    chosen = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    return chosen | {"task": task_of(args)}
 
 
 def _show(progress: Progress) -> None:
@@ -181,7 +212,8 @@ def _span(seconds: float) -> str:
     return span(seconds)
 
 
-def _expect_torch() -> None:
+def expect_torch() -> None:
+    """Raise UnavailableError where PyTorch is not installed."""
     import importlib.util
 
     if importlib.util.find_spec("torch") is None:

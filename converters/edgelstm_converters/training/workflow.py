@@ -82,7 +82,7 @@ def train(
         resumed = _train(run, settings, data, say, checkpoint_path, told)
     finally:
         torch.set_num_threads(threads)
-    conversion = _convert(run, settings, data, name)
+    conversion = convert_network(run, settings, data, name)
     model, found = _calibrate(conversion.model, settings, data, budget)
     if checkpoint_path is not None:
         checkpoint_path.unlink(missing_ok=True)
@@ -121,7 +121,8 @@ def output_names(settings: TrainingSettings, data: Dataset) -> tuple[str, ...]:
     return (FAULT_OUTPUT,) if len(data.classes) == 2 else tuple(f"class_{name}" for name in data.classes)
 
 
-def _convert(run: loop.Run, settings: TrainingSettings, data: Dataset, name: str) -> Conversion:
+def convert_network(run: loop.Run, settings: TrainingSettings, data: Dataset, name: str) -> Conversion:
+    """Return a trained network in int8, its scales set by all rows but those of the test stretch."""
     known = np.isfinite(data.values[: data.split.validate]).all(axis=1)
     rows = data.values[: data.split.validate][known]
     if len(rows) < 20:  # some channel is always missing: its held values stand for it

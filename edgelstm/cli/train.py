@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgelstm.errors import UnavailableError, UsageError
+from edgelstm.errors import RecordingError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from edgelstm_converters.training import Trained, TrainingSettings
@@ -92,13 +92,17 @@ def read_data(args: argparse.Namespace, settings: TrainingSettings) -> Dataset:
     channels = [name.strip() for name in args.channels.split(",")] if args.channels else None
     if channels and args.label and args.label not in channels:
         channels.append(args.label)
-    data = examine(
-        read_all(args.data, channels, period_s=args.period, time_column=args.time_column),
-        label=args.label,
-        keep_all=args.keep_all,
-        validation=settings.validation,
-        test=settings.test,
-    )
+    recordings = read_all(args.data, channels, period_s=args.period, time_column=args.time_column)
+    try:
+        data = examine(
+            recordings,
+            label=args.label,
+            keep_all=args.keep_all,
+            validation=settings.validation,
+            test=settings.test,
+        )
+    except RecordingError as exc:
+        raise RecordingError(f"{args.data}: {exc}") from None
     span_s = float(data.times_ns[-1] - data.times_ns[0]) / 1e9
     print(f"{args.data}: {len(data.values):,} rows, {len(data.names)} channels, {data.period_ns / 1e9:g} s apart, "
           f"over {_span(span_s)}")  # fmt: skip

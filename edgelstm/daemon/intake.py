@@ -145,12 +145,15 @@ class Intake:
         self.streams[name] = stream
         return stream
 
-    def evict_idle(self, now_s: float) -> None:
-        """Forget, in memory only, streams that were silent for long: where they stand is on disk."""
+    def evict_idle(self, now_s: float) -> list[str]:
+        """Forget, in memory only, streams that were silent for long: where they stand is on disk. Return their names."""
+        evicted = []
         for name, stream in list(self.streams.items()):
             idle = now_s - stream.touched_s > self._config.limits.idle_evict
             if idle and stream.detector.open_alert is None and stream.snapshot_samples == stream.samples:
                 self.positions[name] = stream.position(with_state=False)
                 del self.streams[name]
+                evicted.append(name)
                 self._counters.add("streams_evicted")
                 _log.info("stream=%s event=evicted samples=%d", name, stream.samples)
+        return evicted

@@ -118,6 +118,12 @@ class Publisher:
             self._kept[topic] = self._kept_due[topic] = payload
         self._wake.set()
 
+    def forget(self, stream: str) -> None:
+        """Remember no state of a stream that is evicted; what the broker keeps of it stays there."""
+        with self._lock:
+            self._states.pop(stream, None)
+            self._kept.pop(self._topics.stream(stream, "availability"), None)
+
     def keep_again(self, prefix: str) -> None:
         """Publish retained messages below a topic once more: somebody asks for them."""
         with self._lock:

@@ -114,7 +114,10 @@ class Worker:
                         message.origin.acknowledge(message)
                 self._suspects.acquit(part)
             if time.monotonic() >= next_snapshot_s and not self._to_save:
-                self._intake.evict_idle(time.monotonic())
+                for name in self._intake.evict_idle(time.monotonic()):
+                    self._shown.discard(name)
+                    self._last_score_s.pop(name, None)
+                    self._publisher.forget(name)
                 self._to_save.extend(self.streams)
                 next_snapshot_s = time.monotonic() + durability.snapshot_interval
             self._save_snapshots(SNAPSHOT_SLICE_S)

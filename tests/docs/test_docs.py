@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgelstm import cli, config
+from edgelstm import cli, config, schemas
+from edgelstm.daemon.topics import Topics
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -70,3 +72,13 @@ def test_the_sample_configuration_is_accepted():
 def test_every_make_target_that_is_mentioned_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`?make ([a-z-]+)`?", (ROOT / "README.md").read_text())) - {"demo"} <= targets
+
+
+def test_the_node_red_flow_is_wired_to_what_we_publish():
+    nodes = {node["id"]: node for node in json.loads((ROOT / "examples" / "node-red.json").read_text())}
+    targets = [target for node in nodes.values() for wire in node.get("wires", ()) for target in wire]
+    assert len(targets) >= 4 and set(targets) <= set(nodes)
+    (source,) = [node for node in nodes.values() if node["type"] == "mqtt in"]
+    assert config.filters_overlap(source["topic"], Topics("edgelstm", "gw").stream("pump1", "alert"))
+    fields = set(re.findall(r"payload\.(\w+)", json.dumps(list(nodes.values())))) - {"func"}
+    assert fields <= set(schemas.PAYLOADS["alert"]["properties"])

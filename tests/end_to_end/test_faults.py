@@ -320,3 +320,20 @@ def test_damaged_snapshots_are_refused_and_the_one_before_is_taken(make_daemon, 
     assert daemon.stop() == 0
     assert "event=snapshot-refused" in daemon.text()
     assert daemon.counts()["samples_skipped_by_restart"] == 10
+
+
+def test_a_stream_that_was_silent_for_long_is_evicted_and_goes_on_when_it_returns(
+    make_daemon, subscribe, publish
+):
+    seen = subscribe("edgelstm/gw/stream/pump1/score")
+    daemon = make_daemon(
+        extra='[limits]\nidle_evict = "1s"\n[durability]\nsnapshot_interval = "300ms"'
+    ).start()
+    publish.rows(RECORDING.times_ns[:100], RECORDING.values[:100])
+    wait_for(lambda: seen.count("/score", 70), what="the first scores")
+    wait_for(lambda: "event=evicted" in daemon.text(), what="the eviction")
+    publish.rows(RECORDING.times_ns[100:200], RECORDING.values[100:200], first=100)
+    wait_for(lambda: seen.count("/score", 170), what="scores go on")
+    assert [s["score"] for s in seen.of("/score")] == [v.score for v in VERDICTS[:170]]
+    assert daemon.stop() == 0
+    assert daemon.counts()["samples_skipped_by_restart"] == 0

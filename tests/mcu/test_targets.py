@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import shutil
+import sys
 from importlib import resources
 
 import numpy as np
@@ -104,6 +105,21 @@ def test_clang_gives_the_same_bits(name, tmp_path):
     loaded, x = pump(), pump_recording(101)
     exported = export(loaded, tmp_path)
     assert measure(exported.folder, TARGETS[name], x, loaded.stream().run(x), compiler="zig").same_bits
+
+
+@zig
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("qemu-arm"), reason="no qemu-arm (apt install qemu-user): no boards")
+def test_a_pi_zero_proves_itself(tmp_path):
+    """The self-test of the exported model as a Linux program for ARMv6."""
+    exported = export(pump(), tmp_path)
+    (tmp_path / "main.c").write_text(
+        "int pump_selftest(void); int main(void) { return pump_selftest() != 0; }"
+    )
+    sources = [str(exported.folder / name) for name in ("pump.c", "pump_selftest.c", "main.c")]
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", "arm-linux-musleabihf", "-mcpu=arm1176jzf_s"]
+    run([*command, "-O3", "-static", "-fno-sanitize=all", *sources, "-o", str(tmp_path / "prove")])
+    run(["qemu-arm", "-cpu", "arm1176", str(tmp_path / "prove")])
 
 
 @gcc

@@ -81,7 +81,7 @@ class CBuilder(Builder):
     def __init__(self) -> None:
         super().__init__()
         self.scratch_words = 0
-        self.layer_names: list[str] = []
+        self._layer_of: dict[int, str] = {}  # by the identity of an operation: some are taken out again
         self.flash: list[Constant] = []
         self.state_arrays: list[tuple[Array, StateField]] = []
         self.scratch_arrays: list[Array] = []
@@ -96,8 +96,8 @@ class CBuilder(Builder):
         return super().layer(layer, sources, read=read)
 
     def operation(self, *words: Any) -> None:
-        self.operations.append(list(words))
-        self.layer_names.append(self._layer)
+        super().operation(*words)
+        self._layer_of[id(self.operations[-1])] = self._layer
 
     def cell_state(self, units: int, **options: Any) -> int:
         word: int = self._hinted("cell", super().cell_state, units, **options)
@@ -163,9 +163,9 @@ class CBuilder(Builder):
 
     @property
     def listed(self) -> list[Operation]:
-        operations: list[list[Any]] = [list(words) for words in self.operations]
-        rows = zip(operations, self.layer_names, strict=True)
-        return [Operation(words[0], tuple(words[1:]), layer) for words, layer in rows]
+        """Return the operations in order, each with its layer."""
+        rows: list[Any] = self.operations
+        return [Operation(words[0], tuple(words[1:]), self._layer_of[id(words)]) for words in rows]
 
     def array_at(self, in_state: bool, half: int) -> tuple[Array, str]:
         """Return the array that holds the int16 (or half of an int32) `half`, and the C expression of its address."""

@@ -116,7 +116,7 @@ def build_shared(folder: Path, system: str, output: Path) -> Path:
             )
         triple, cpu = LINUX[system]
         command = [sys.executable, "-m", "ziglang", "cc", "-target", triple, f"-mcpu={cpu}", *options]
-        command += ["-fno-sanitize=all"]
+        command += ["-fno-sanitize=all", "-s"]
     run([*command, "-o", str(output)])
     return output
 

@@ -120,9 +120,25 @@ def _print_detector(detector: dict[str, Any] | None) -> None:
             f"  {channel['name']:{width}}  {channel['mean']:10.4g}  {channel['error_spread']:14.4g}  "
             f"{channel['error_floor']:10.4g}  {channel['level_spread']:12.4g}"
         )
+        print(f"  {'':{width}}  hears {', '.join(_heard(channel['evidence']))}")
     print()
+    print(f"  {'network':18s}{_NETWORKS[detector['network']]}")
     for key, value in detector.items():
-        if key.endswith("_ns"):
+        if key == "season_ns" and value == 0:
+            print(f"  {'season':18s}none found")
+        elif key.endswith("_ns"):
             print(f"  {key.removesuffix('_ns'):18s}{value / 1e9:g} s")
         elif key in ("on_missing", "warm_up", "raise_after", "raise_window", "clear_after", "clear_ratio"):
             print(f"  {key:18s}{value}")
+
+
+_NETWORKS = {
+    "joint": "sees all channels at once",
+    "apart": "sees each channel apart, with a state of its own",
+}
+
+
+def _heard(evidence: dict[str, Any]) -> list[str]:
+    """Return the signals that are used, each with its weight, the weightiest first."""
+    used = [(one["weight"], name) for name, one in evidence.items() if one["weight"] > 0.0]
+    return [f"{name} {weight:g}" for weight, name in sorted(used, key=lambda pair: -pair[0])]

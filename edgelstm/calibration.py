@@ -254,8 +254,12 @@ def _choose_evidence(
             weights["season"] = WEIGHTS["season"]
         if not _is_constant(column):
             weights["repeat"] = WEIGHTS["repeat"]
-        if logit >= 0:  # one logit for all channels together weighs as one signal
-            weights["logit"] = WEIGHTS["logit"] * (steadiness if apart else len(settings.channels) ** -0.25)
+        if logit >= 0 and apart:
+            weights["logit"] = WEIGHTS["logit"] * steadiness
+        elif (
+            logit >= 0
+        ):  # trained on this machine's own labels: it counts in full, once for all channels together
+            weights["logit"] = len(settings.channels) ** -0.25
         evidence = {
             name: Evidence(weight=weights[name], threshold=1.0, mean_excess=1.0, mean_square=2.0)
             for name in SIGNALS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -34,21 +35,23 @@ def run(args: argparse.Namespace, sensor: type[Signal], faults: tuple[Fault, ...
 
     if not args.model:
         raise UsageError("simulate mcu needs --model: which model file is exported into the firmware?")
-    signal = sensor(args.seed, args.rate)
+    for number in (signal.SIGTERM, signal.SIGINT):  # the second may be ignored where we are a background job
+        signal.signal(number, signal.default_int_handler)
+    shown = sensor(args.seed, args.rate)
     link = Path(args.link) if args.link else None
     if link is not None and (link.exists() or link.is_symlink()) and not link.is_symlink():
         raise UsageError(f"--link {link}: is a file of yours; name a path that is free")
     with tempfile.TemporaryDirectory() as folder:
-        device = _flash(args.model, args.core, tuple(signal.names()), Path(folder))
+        device = _flash(args.model, args.core, tuple(shown.names()), Path(folder))
         taken = 0
 
         def sample():  # type: ignore[no-untyped-def]
             nonlocal taken
             taken += 1
-            return signal.sample(severities(faults, (taken - 1) * signal.period_s))
+            return shown.sample(severities(faults, (taken - 1) * shown.period_s))
 
-        count = None if args.seconds is None else int(args.seconds / signal.period_s + 0.5)
-        done = serve(device, sample, signal.period_s, count, _announce(args.core, link))
+        count = None if args.seconds is None else int(args.seconds / shown.period_s + 0.5)
+        done = serve(device, sample, shown.period_s, count, _announce(args.core, link))
     if link is not None:
         link.unlink(missing_ok=True)
     print(f"{done} samples taken", file=sys.stderr)

@@ -39,8 +39,8 @@ def test_a_fault_at_the_sensor_becomes_an_alert(make_daemon, subscribe, tmp_path
         alerts = "stream/mcu/alert"
         wait_for(lambda: seen.of(alerts), what="the alert", timeout_s=120)
     finally:
-        device.send_signal(signal.SIGINT)
-        _, said = device.communicate(timeout=30)
+        device.send_signal(signal.SIGTERM)
+        _, said = device.communicate(timeout=60)
     assert seen.of(alerts)[0]["event_type"] == "raised"
     assert "samples taken" in said
     assert not line.is_symlink()

@@ -14,6 +14,7 @@ from edgelstm_converters.float_model import FloatModel
 READERS = {
     ".pt": "torch_state_dict",
     ".pth": "torch_state_dict",
+    ".pt2": "torch_export",
     ".safetensors": "torch_state_dict",
     ".npz": "plain_arrays",
     ".onnx": "onnx_graph",

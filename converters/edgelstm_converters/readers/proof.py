@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -149,7 +150,8 @@ def against_torch_layers(model: FloatModel) -> str:
     except ImportError:
         return "not proved: torch is not installed"
     x = probe(model.inputs)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about kernels that torch does not use for it
         found = {INPUT: torch.from_numpy(x)}
         for number, layer in enumerate(model.layers):
             read = [found[source] for source in model.sources_of(number)]

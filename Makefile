@@ -65,6 +65,7 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.torch: | $(VENV)/.test
 	@echo "installing PyTorch, Keras, LiteRT and zig ..."
 	@$(call install,$(TORCH_INSTALL_ARGS) onnxscript keras ai-edge-litert ziglang==0.17.1)
+	@$(call install,--no-deps silero-vad g2p-en)
 	@touch $@
 
 $(VENV)/.mcu: pyproject.toml | $(VENV)/.test

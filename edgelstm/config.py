@@ -23,37 +23,6 @@ from edgelstm.errors import ConfigError
 _DURATIONS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
-_SOURCES = ("stdin:", "file:PATH", "unix:PATH", "serial:PATH")
-_LINE_FORMATS = ("json", "csv", "influx", "senml")
-_OWN_TIME = ("influx", "senml", "sparkplug")
-_FORMATS_WITH = {
-    "timestamp": ("json", "msgpack", "csv", *_OWN_TIME),
-    "sequence": ("json", "msgpack", "csv"),
-    "channels": ("json", "msgpack", "csv", "scalar", *_OWN_TIME),
-    "key": ("json", "msgpack", "influx", "senml"),
-    "channel": ("scalar",),
-    "join_tolerance": ("scalar",),
-}
-"""Keys of an input, and the formats that they mean something for."""
-_RANGES: dict[str, tuple[float, float]] = {
-    "mqtt.keepalive": (1, 65_535),
-    "mqtt.session_expiry": (0, 4_294_967_295),
-    "mqtt.receive_maximum": (1, 65_535),
-    "mqtt.max_payload": (1, 128 << 20),
-    "mqtt.reconnect_min": (0.1, 3600),
-    "mqtt.reconnect_max": (0.1, 86_400),
-    "mqtt.refused_pause": (0.1, 86_400),
-    "publish.state_interval": (0.1, 1e9),
-    "publish.health_interval": (0.1, 1e9),
-    "durability.snapshot_interval": (0.1, 1e9),
-    "durability.outbox_max_bytes": (1 << 16, 1 << 40),
-    "durability.outbox_max_age": (1, 1e9),
-    "limits.max_streams": (1, 1_000_000),
-    "limits.queue": (1, 10_000_000),
-    "limits.future": (0, 1e9),
-    "limits.new_streams_per_minute": (1, 1_000_000),
-    "limits.idle_evict": (0.1, 1e9),
-}
 
 
 class Duration(float):
@@ -229,9 +198,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return folder / self.shard_suffix.strip("-") if self.shard_suffix else folder
 
 
-LISTEN = re.compile(r"(?:127\.0\.0\.1|localhost|\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):\d{1,5}")
-
-
 def slug(text: str) -> str:
     """Return `text` with whatever has no place in a topic level or a file name replaced by "_"."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_.") or "_"
@@ -250,6 +216,8 @@ def load(path: str | os.PathLike[str], environment: Mapping[str, str] = os.envir
 
     Raises ConfigError: one line with file, key, what was found, and what to do.
     """
+    from edgelstm.config_check import check  # which knows the records of this file
+
     source = Path(path)
     try:
         document = tomllib.loads(source.read_text())
@@ -260,7 +228,7 @@ def load(path: str | os.PathLike[str], environment: Mapping[str, str] = os.envir
     try:
         _override(document, environment)
         config = msgspec.convert(document, Config, dec_hook=_convert)
-        _check(config)
+        check(config)
     except msgspec.ValidationError as exc:
         raise ConfigError(f"{source}: {explain(str(exc), Config)}") from None
     except ConfigError as exc:
@@ -347,182 +315,6 @@ def _fields_at(key: str, root: type) -> list[str]:
         hint = get_type_hints(kind).get(part)
         kind = get_args(hint)[0] if get_origin(hint) is tuple else hint
     return [field.encode_name for field in msgspec.structs.fields(kind)]
-
-
-def _check(config: Config) -> None:
-    if config.config_version != 1:
-        raise ConfigError(f"config_version: is {config.config_version}; this edgelstm knows 1")
-    _check_url(config.mqtt.url)
-    if not config.model:
-        raise ConfigError("model: no [[model]] is configured")
-    if not config.input:
-        raise ConfigError("input: no [[input]] is configured, so no topic would be listened to")
-    for what, names in (("model", [m.name for m in config.model]), ("input", [i.name for i in config.input])):
-        for name in names:
-            if names.count(name) > 1:
-                raise ConfigError(f'{what}: two are named "{name}"')
-    for key, (low, high) in _RANGES.items():
-        section, name = key.split(".")
-        _range(key, getattr(getattr(config, section), name), low, high)
-    if config.mqtt.reconnect_max < config.mqtt.reconnect_min:
-        raise ConfigError("mqtt.reconnect_max: is less than mqtt.reconnect_min")
-    if config.limits.queue < config.mqtt.receive_maximum:
-        raise ConfigError(
-            f"limits.queue: is {config.limits.queue}, less than mqtt.receive_maximum ({config.mqtt.receive_maximum}): "
-            "the broker could send more than fits"
-        )
-    if config.node.shard and not (
-        re.fullmatch(r"\d+/[1-9]\d*", config.node.shard) and config.shard[0] < config.shard[1]
-    ):
-        raise ConfigError(
-            f'node.shard: is "{config.node.shard}", expected I/N with I from 0 to N-1, such as 0/4'
-        )
-    if config.metrics.listen and not LISTEN.fullmatch(config.metrics.listen):
-        raise ConfigError(
-            f'metrics.listen: is "{config.metrics.listen}", expected HOST:PORT, such as 127.0.0.1:9465'
-        )
-    for key in ("prefix", "status_topic"):
-        topic = getattr(config.homeassistant, key)
-        if not topic or any(character in topic for character in "+#"):
-            raise ConfigError(f'homeassistant.{key}: is "{topic}", expected a topic without wildcards')
-    base = config.publish.base_topic
-    if not base or any(character in base for character in "+#") or base.startswith(("/", "$")):
-        raise ConfigError(f'publish.base_topic: is "{base}", expected a topic without wildcards')
-    for number, entry in enumerate(config.input):
-        _check_input(config, f"input[{number}]", entry)
-
-
-def _check_levels(key: str, template: str, topic: str) -> None:
-    """Require the topic to have every level that the template names: else all its streams would get one name."""
-    levels = topic.split("/")
-    try:
-        template.format(*levels, topic=topic, key="x")
-    except IndexError:
-        raise ConfigError(
-            f'{key}: is "{template}", but "{topic}" has only the levels {{0}} to {{{len(levels) - 1}}}'
-        ) from None
-
-
-def _check_url(text: str) -> None:
-    try:
-        url = urlsplit(text)
-        good = url.scheme in DEFAULT_PORTS and bool(url.hostname) and url.port != 0 and url.path in ("", "/")
-    except ValueError:  # a port that is none, a bracket that is never closed
-        good = False
-    if not good:
-        raise ConfigError(f'mqtt.url: is "{text}", expected mqtt://HOST:PORT or mqtts://HOST:PORT')
-    if url.username is not None or url.password is not None:
-        raise ConfigError(
-            "mqtt.url: holds a user; set mqtt.username, and mqtt.password_file or $EDGELSTM_MQTT_PASSWORD"
-        )
-
-
-def _check_input(config: Config, where: str, entry: InputConfig) -> None:
-    models = [model.name for model in config.model]
-    if entry.model not in models:
-        close = difflib.get_close_matches(entry.model, models, 1)
-        hint = f'did you mean "{close[0]}"?' if close else f"configured: {', '.join(models)}"
-        raise ConfigError(f'{where}.model: no [[model]] is named "{entry.model}"; {hint}')
-    _range(f"{where}.qos", entry.qos, 0, 1)
-    _check_origin(config, where, entry)
-    for key in ("stream", "channel"):
-        try:
-            getattr(entry, key).format(*["x"] * 32, topic="x", key="x")
-        except (LookupError, ValueError, AttributeError, TypeError):
-            raise ConfigError(
-                f'{where}.{key}: is "{getattr(entry, key)}", expected text with {{topic}}, {{key}} or levels {{0}}, {{1}}'
-            ) from None
-    for topic in entry.topics:
-        if not topic.endswith("#"):
-            _check_levels(f"{where}.stream", entry.stream, topic)
-    _check_format(where, entry)
-    if config.durability.mode == "strict" and entry.timestamp == "arrival" and not entry.sequence:
-        raise ConfigError(
-            f"{where}.timestamp: without a timestamp or a sequence a redelivered sample cannot be recognised, "
-            'which durability.mode = "strict" needs'
-        )
-
-
-def _check_origin(config: Config, where: str, entry: InputConfig) -> None:
-    """Check where an input's samples come from: topics of the broker, or a source."""
-    if bool(entry.topics) == bool(entry.source):
-        raise ConfigError(f"{where}: needs either topics of the broker or a source, such as {_SOURCES[1]}")
-    if entry.source:
-        scheme, _, address = entry.source.partition(":")
-        known = [example.partition(":")[0] for example in _SOURCES]
-        if scheme not in known or bool(address) == (scheme == "stdin"):
-            raise ConfigError(f'{where}.source: is "{entry.source}", expected one of {", ".join(_SOURCES)}')
-        if scheme == "serial" and entry.format != "raw":
-            raise ConfigError(
-                f'{where}.format: "{entry.format}"; the frames of a serial line hold samples as "raw"'
-            )
-        if scheme != "serial" and entry.format not in _LINE_FORMATS:
-            raise ConfigError(
-                f'{where}.format: "{entry.format}" does not come in lines; expected one of {", ".join(_LINE_FORMATS)}'
-            )
-    for topic in entry.topics:
-        if not valid_filter(topic):
-            raise ConfigError(f'{where}.topics: "{topic}" is no topic filter')
-        if filters_overlap(topic, f"{config.publish.base_topic}/#"):
-            raise ConfigError(
-                f'{where}.topics: "{topic}" would feed our own output below "{config.publish.base_topic}" back to us'
-            )
-
-
-def _check_format(where: str, entry: InputConfig) -> None:
-    """Check that an input sets no key that its format has no use for, and those that it cannot do without."""
-    unused = [
-        key
-        for key, formats in _FORMATS_WITH.items()
-        if getattr(entry, key) not in ("", (), "arrival", 0.0) and entry.format not in formats
-    ]
-    if unused:
-        raise ConfigError(
-            f'{where}.{unused[0]}: has no meaning for format "{entry.format}"; remove it, '
-            f"or choose one of {', '.join(_FORMATS_WITH[unused[0]])}"
-        )
-    if entry.format in _OWN_TIME and entry.timestamp not in ("arrival", "own"):
-        raise ConfigError(
-            f'{where}.timestamp: is "{entry.timestamp}", expected "own" or "arrival" for {entry.format}'
-        )
-    if entry.format == "influx" and entry.timestamp == "own" and entry.timestamp_format == "rfc3339":
-        raise ConfigError(f"{where}.timestamp_format: times of influx are numbers, mostly unix_ns")
-    if entry.format == "scalar" and not entry.channel:
-        raise ConfigError(
-            f'{where}.channel: is missing; which level of the topic names the channel? Such as "{{2}}"'
-        )
-    if "{key}" in entry.stream and not entry.key:
-        raise ConfigError(f"{where}.stream: uses {{key}}, but {where}.key is not set")
-
-
-def _range(key: str, value: float, low: float, high: float) -> None:
-    unit = "s" if isinstance(value, Duration) else " bytes" if isinstance(value, Size) else ""
-    if not low <= value <= high:
-        raise ConfigError(f"{key}: is {value:g}{unit}, expected {low:g} to {high:g}{unit}")
-
-
-def valid_filter(topic: str) -> bool:
-    """Whether `topic` is a topic filter as MQTT defines it."""
-    levels = topic.split("/")
-    well_placed = all(level == "#" or "#" not in level for level in levels)
-    return (
-        bool(topic)
-        and well_placed
-        and "#" not in levels[:-1]
-        and all(level == "+" or "+" not in level for level in levels)
-    )
-
-
-def filters_overlap(one: str, other: str) -> bool:
-    """Whether some topic matches both filters."""
-    for a, b in zip(one.split("/"), other.split("/"), strict=False):
-        if "#" in (a, b):
-            return True
-        if a != b and "+" not in (a, b):
-            return False
-    longer = max((one.split("/"), other.split("/")), key=len)
-    shorter = min(len(one.split("/")), len(other.split("/")))
-    return len(longer) == shorter or longer[shorter] == "#"
 
 
 def _absolute(config: Config, folder: Path) -> Config:

@@ -73,6 +73,7 @@ def convert_with_report(
     verify: bool = True,
     max_loss: float | None = None,
     execution: Execution | None = None,
+    architecture: str | Path | None = None,
 ) -> Conversion:
     """Convert a trained model to int8, its scales set by streaming the calibration samples with carried state.
 
@@ -86,6 +87,7 @@ def convert_with_report(
     fixed        values of inputs of a graph that are neither signal nor state, such as a sampling rate
     start        the value inside a graph that the model begins at; what is computed before it is left outside
     verify       run the source's own engine, where it is installed, and compare
+    architecture of plain arrays: the path of a TOML or JSON file that says which is what
     max_loss     the least signal-to-noise ratio of the outputs, in decibel, at which the conversion does not fail
     execution    how it is run on a stream; default: with its state carried
 
@@ -100,6 +102,7 @@ def convert_with_report(
         fixed=dict(fixed or {}),
         start=start,
         verify=verify,
+        architecture=architecture,
     )
     x = _complete(rows, names, where, found.model.inputs)
     execution = execution or Execution()
@@ -244,6 +247,7 @@ def _quantize(
     """Return the int8 model, and the scales of every layer's outputs."""
     names, outputs, units = named
     channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), x)
+    channels = quantize.balance(channels, _matrices_of_input(float_model))
     values = {INPUT: x, **dict(zip((layer.name for layer in float_model.layers), expected, strict=True))}
     source = quantize.vector_of(channels)
     found = quantize_layers(float_model.layers, source.seeing(x) if calibrated else source, values)
@@ -265,6 +269,19 @@ def _quantize(
         hint = "; is the network's input scaled as in training? see --scaling" if "int32" in str(exc) else ""
         raise ConversionError(f"{exc}{hint}") from None
     return model, scales
+
+
+def _matrices_of_input(float_model: FloatModel) -> list[Floats]:
+    """Return the matrices that the channels are multiplied with; none where a layer reads them in another way."""
+    found = []
+    for number, layer in enumerate(float_model.layers):
+        if INPUT not in float_model.sources_of(number):
+            continue
+        matrix = getattr(layer, "input_weights", getattr(layer, "weights", None))
+        if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.shape[1] != float_model.inputs:
+            return []
+        found.append(matrix)
+    return found
 
 
 def _of_heads(model: FloatModel, found: list[Floats]) -> Floats:

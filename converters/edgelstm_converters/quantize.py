@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,8 @@ HIDDEN_STEP = 2.0**-15  # Q0.15
 FULL_SCALE = 32767.0
 MOST_SAMPLES = 8192
 """Of calibration that rounding looks at."""
+MOST_BITS = 4
+"""That a channel's step may be coarser for the sake of the weights."""
 FEWEST_STEPS = 8
 """Of a row that was quantised before; with fewer, a row of floats could look like one."""
 
@@ -68,6 +72,30 @@ def quantize_channels(
         gain = _power_of_two(FULL_SCALE / (HEADROOM * reach))
         channels.append(Channel(name=name, unit=unit, offset=offset, gain=gain))
     return tuple(channels)
+
+
+def balance(channels: tuple[Channel, ...], matrices: Sequence[NDArray[np.float32]]) -> tuple[Channel, ...]:
+    """Return the channels with a coarser step where no row of the matrices that read them would notice it.
+
+    A row has one scale, that of its largest weight times step. A channel whose weights times step stay far below it in every row
+    is multiplied with a large rounding error for what it contributes; a coarser step makes that error smaller, and
+    costs bits that int16 has to spare. matrices (rows, channels)
+    """
+    if not matrices:
+        return channels
+    step = np.array([1.0 / channel.gain for channel in channels])
+    share = np.zeros(len(channels))
+    for matrix in matrices:
+        reach = np.abs(matrix.astype(np.float64)) * step
+        largest = reach.max(axis=1, keepdims=True)
+        share = np.maximum(
+            share, np.divide(reach, largest, out=np.zeros_like(reach), where=largest > 0.0).max(axis=0)
+        )
+    bits = np.clip(np.floor(-np.log2(np.maximum(share, 2.0**-MOST_BITS))), 0, MOST_BITS)
+    return tuple(
+        msgspec.structs.replace(channel, gain=channel.gain / 2.0 ** int(n))
+        for channel, n in zip(channels, bits, strict=True)
+    )
 
 
 def vector_of(channels: tuple[Channel, ...]) -> Vector:

@@ -19,7 +19,8 @@ ROUNDINGS = {"nearest": "each to its nearest", "calibrated": "as calibration say
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "source", help="a state_dict (.pt, .pth, .safetensors), .onnx, .tflite, .keras or .h5"
+        "source",
+        help="a state_dict (.pt, .pth, .safetensors), .onnx, .tflite, .keras, .h5, or .npz with --architecture",
     )
     parser.add_argument(
         "--calibrate", required=True, metavar="RECORDING", help="CSV, NPZ or Parquet of typical samples"
@@ -53,6 +54,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--max-loss", type=float, default=30.0, metavar="DB",
         help="fail where the outputs have a lower signal-to-noise ratio than this against their float original (default: 30)",
     )  # fmt: skip
+    parser.add_argument(
+        "--architecture", metavar="TOML", help="of plain arrays: which of them are what (TOML or JSON)"
+    )
     parser.add_argument("--report", metavar="HTML", help="write a page with what was lost where, and plots")
     parser.add_argument(
         "--from", dest="start", metavar="VALUE",
@@ -108,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         verify=args.verify,
         max_loss=args.max_loss,
         execution=_execution(args),
+        architecture=args.architecture,
     )
     if args.report:
         from edgelstm_converters import report_page

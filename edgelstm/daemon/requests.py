@@ -83,7 +83,7 @@ def verbs(service: Service) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
 
     def status(request: dict[str, Any]) -> Any:
         _only(request)
-        return service.status()
+        return service.report.status()
 
     def reload(request: dict[str, Any]) -> Any:
         _only(request)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edgelstm.config import Config, InputConfig, filters_overlap, stream_name
+from edgelstm.config import Config, InputConfig, stream_name
 from edgelstm.sources import codecs
 from edgelstm.stream import LoadedModel
+from edgelstm.topic_filters import filters_overlap
 
 MOST_KEYS = 10_000
 

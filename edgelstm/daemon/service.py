@@ -12,21 +12,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
-
-import msgspec
+from typing import IO
 
 from edgelstm import detector, sources, stream
 from edgelstm.config import Config, slug
 from edgelstm.daemon import systemd
 from edgelstm.daemon.control import LONGEST, ControlSocket, answer
 from edgelstm.daemon.counters import Counters
-from edgelstm.daemon.metrics import page, resident_bytes
 from edgelstm.daemon.model_store import PROBATION_SAMPLES, ModelStore
 from edgelstm.daemon.publisher import Publisher
+from edgelstm.daemon.report import Report
 from edgelstm.daemon.requests import verbs
 from edgelstm.daemon.snapshots import Snapshots
-from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, encode, event_payload, info_payload
+from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, event_payload
 from edgelstm.daemon.watched import settings_of
 from edgelstm.daemon.web import Web
 from edgelstm.daemon.worker import Worker
@@ -40,8 +38,6 @@ _log = logging.getLogger(__name__)
 DATABASE, SNAPSHOTS, LOCK = "edgelstm.db", "snapshots", "lock"
 FLUSH_S = 4.0
 FIRST_CONNECT_S = 10.0
-STALL_S = 20.0
-"""A part that did nothing for so long stands still; an idle one looks around twice a second."""
 BIRTH_S = (1.0, 10.0)
 """Home Assistant is told of all streams so long after its birth, at random: many nodes hear of it at once."""
 MOST_REQUESTS = 4
@@ -108,7 +104,8 @@ class Service:
         self._stores = [ModelStore(config.state_dir, entry) for entry in config.model]
         self.counters = Counters()
         self._stop = threading.Event()
-        self._started_s = time.monotonic()
+        self.started_s = time.monotonic()
+        self.report = Report(self)
         snapshots = Snapshots(config.state_dir / SNAPSHOTS)
         self._lock = _only_one(config.state_dir / LOCK)
         self._notes: list[str] = []  # what is to be told of models that were rolled back
@@ -118,7 +115,7 @@ class Service:
         self._database = database = config.state_dir / DATABASE
         self._moved_pages = 0
         topics = Topics.of(config)
-        self.publisher = Publisher(config, database, self.counters, self._info, self._health)
+        self.publisher = Publisher(config, database, self.counters, self.report.info, self.report.health)
         self.worker = Worker(config, self.models, database, snapshots, self.publisher, self.counters)
         self._topics = topics
         self.out_link = Link(
@@ -142,7 +139,7 @@ class Service:
         self.verbs = verbs(self)
         self.control = ControlSocket(config.control_socket, self.verbs)
         self.web = (
-            Web(config.metrics.listen, self._metrics, self._stalled, self._trouble)
+            Web(config.metrics.listen, self.report.metrics, self.report.stalled, self.report.trouble)
             if config.metrics.listen
             else None
         )
@@ -175,7 +172,7 @@ class Service:
         for note in self._notes:
             self.counters.add("models_rolled_back")
             self.tell("model-rolled-back", note)
-        systemd.notify("READY=1", f"STATUS={self._trouble() or 'connected'}")
+        systemd.notify("READY=1", f"STATUS={self.report.trouble() or 'connected'}")
         _log.info(
             "event=started node=%s broker=%s models=%d",
             self.config.node_name,
@@ -184,7 +181,7 @@ class Service:
         )
         failed, log = None, Outbox(self._database)
         while not self._stop.wait(0.5) and failed is None:
-            failed = self._failed_part()
+            failed = self.report.failed_part()
             self._checkpoint(log)
             self._feed_watchdog()
             self._end_probations()
@@ -278,59 +275,11 @@ class Service:
             self.publisher.keep_again(self.config.homeassistant.prefix)
 
     def _feed_watchdog(self) -> None:
-        if not self._stalled():
+        if not self.report.stalled():
             systemd.notify(
-                "WATCHDOG=1", f"STATUS={self._trouble() or 'connected'}, {len(self.worker.streams)} streams"
+                "WATCHDOG=1",
+                f"STATUS={self.report.trouble() or 'connected'}, {len(self.worker.streams)} streams",
             )
-
-    def _stalled(self) -> str:
-        """Return which part makes no progress, "" if every one does; a loop that waits for work does."""
-        failed, now_s = self._failed_part(), time.monotonic()
-        if failed is not None:
-            return f"the {failed} has ended\n"
-        progress = {
-            "worker": self.worker.progress_s,
-            "publisher": self.publisher.progress_s,
-            "in-link": self.in_link.progress_s,
-            "out-link": self.out_link.progress_s,
-        }
-        late = [f"the {name} stands still" for name, at_s in progress.items() if now_s - at_s > STALL_S]
-        return "".join(f"{line}\n" for line in late)
-
-    def _trouble(self) -> str:
-        """Return why we are not ready, "" if we are."""
-        links = [link for link in (self.in_link, self.out_link) if not link.connected]
-        errors = [f"link {link.role}: {link.last_error or 'waiting for broker'}" for link in links]
-        return "; ".join([*filter(None, [self._stalled().strip()]), *errors])
-
-    def status(self) -> dict[str, Any]:
-        """Return everything that `edgelstm status` shows."""
-        return {
-            "trouble": self._trouble(),
-            "health": msgspec.json.decode(self._health()),
-            "info": msgspec.json.decode(self._info()),
-        }
-
-    def _metrics(self) -> str:
-        links = {"in": self.in_link, "out": self.out_link}
-        gauges = {
-            "edgelstm_streams": len(self.worker.streams),
-            "edgelstm_open_alerts": self._open_alerts(),
-            "edgelstm_queue_messages": len(self.worker.inbox),
-            "edgelstm_outbox_messages": self.publisher.waiting,
-            "edgelstm_resident_memory_bytes": resident_bytes(),
-            **{f'edgelstm_mqtt_connected{{link="{name}"}}': link.connected for name, link in links.items()},
-            **{f'edgelstm_mqtt_reconnects{{link="{name}"}}': link.reconnects for name, link in links.items()},
-        }
-        histograms = {
-            "edgelstm_batch_seconds": self.worker.batch_s,
-            "edgelstm_alert_delivery_seconds": self.publisher.delivery_s,
-        }
-        models = {name: model.digest for name, model in self.models.items()}
-        return page(self.counters.snapshot(), gauges, histograms, models)
-
-    def _open_alerts(self) -> int:
-        return sum(1 for s in list(self.worker.streams.values()) if s.detector.open_alert is not None)
 
     def _first_connect(self) -> None:
         startup = self.config.mqtt.startup
@@ -361,15 +310,6 @@ class Service:
         except sqlite3.Error as exc:
             self.counters.complain("checkpoint_failed", str(self._database), str(exc))
 
-    def _failed_part(self) -> str | None:
-        alive = {
-            "worker": self.worker.alive,
-            "publisher": self.publisher.alive,
-            "in-link": self.in_link.alive,
-            "out-link": self.out_link.alive,
-        }
-        return next((name for name, lives in alive.items() if not lives), None)
-
     def _shut_down(self) -> None:
         """Finish the batch, write states, deliver alerts, say that we are gone."""
         _log.info("event=stopping")
@@ -398,27 +338,3 @@ class Service:
         outbox.set_setting(_FILTERS, "\n".join(now))
         outbox.close()
         return [topic for topic in before if topic and topic not in now]
-
-    def _info(self) -> bytes:
-        return info_payload(
-            self.config, {name: model.digest for name, model in self.models.items()}, len(self.worker.streams)
-        )
-
-    def _health(self) -> bytes:
-        return encode(
-            {
-                "v": 1,
-                "uptime_s": round(time.monotonic() - self._started_s, 1),
-                "rss_bytes": resident_bytes(),
-                "streams": len(self.worker.streams),
-                "open_alerts": self._open_alerts(),
-                "queue": len(self.worker.inbox),
-                "outbox": self.publisher.waiting,
-                "connected": {"in": self.in_link.connected, "out": self.out_link.connected},
-                "reconnects": {"in": self.in_link.reconnects, "out": self.out_link.reconnects},
-                "errors": {"in": self.in_link.last_error, "out": self.out_link.last_error},
-                "refused_topics": self.in_link.refused,
-                "sources": {name: source.state for name, source in self.sources.items()},
-                "counters": self.counters.snapshot(),
-            }
-        )

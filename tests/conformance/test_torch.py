@@ -340,3 +340,76 @@ def test_a_bidirectional_network_runs_over_windows(cell, tmp_path):
         found = loaded.stream().run(x)[length - 1 :]
         assert np.sqrt(np.square(found - exact).mean()) < 0.02 * exact.std()
         assert loaded.model.latency == lookahead
+
+
+VARIANTS = {
+    "rnn": lambda: nn.RNN(INPUTS, HIDDEN, 2, batch_first=True),
+    "rnn, relu": lambda: nn.RNN(INPUTS, HIDDEN, nonlinearity="relu", batch_first=True),
+    "lstm, projected": lambda: nn.LSTM(INPUTS, 32, 2, batch_first=True, proj_size=HIDDEN),
+    "gru, no bias": lambda: nn.GRU(INPUTS, HIDDEN, bias=False, batch_first=True),
+}
+
+
+def with_head(recurrent):
+    network = Network(nn.LSTM, 1, False, False)
+    network.rnn = recurrent
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants_of_recurrent_modules(name, tmp_path):
+    network = with_head(VARIANTS[name]())
+    assert readers.read(network).proof.startswith("torch: within")
+    torch.save(network.state_dict(), tmp_path / "m.pt")
+    if name.startswith("rnn"):
+        with pytest.raises(ConversionError, match="does not say whether with tanh or relu"):
+            readers.read(tmp_path / "m.pt")
+    else:
+        assert readers.read(tmp_path / "m.pt").proof.startswith("torch: within")
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru, no bias"])
+def test_a_program_of_torch_export(name, tmp_path):
+    pytest.importorskip("onnxscript")
+    network = with_head(VARIANTS[name]())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(torch.export.export(network, (torch.zeros(1, 9, INPUTS),)), tmp_path / "m.pt2")
+    reading = readers.read(tmp_path / "m.pt2")
+    assert reading.proof.startswith("torch: within") and reading.proof.endswith("over 9 samples")
+    content = (tmp_path / "m.pt2").read_bytes()
+    for damaged in (b"", content[: len(content) // 2]):
+        (tmp_path / "m.pt2").write_bytes(damaged)
+        with pytest.raises(ConversionError, match=r"m\.pt2: is damaged"):
+            readers.read(tmp_path / "m.pt2")
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+@pytest.mark.parametrize("cell", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
+def test_cells_in_a_loop_of_python(cell, dynamo, tmp_path):
+    """The exporter writes every step out; the steps are rolled up again."""
+
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell, self.head = cell(INPUTS, HIDDEN), nn.Linear(HIDDEN, 3)
+
+        def forward(self, x):
+            h, rows = torch.zeros(x.shape[0], HIDDEN), []
+            c = h
+            for t in range(x.shape[1]):
+                if cell is nn.LSTMCell:
+                    h, c = self.cell(x[:, t], (h, c))
+                else:
+                    h = self.cell(x[:, t], h)
+                rows.append(h)
+            return self.head(torch.stack(rows, 1))
+
+    pytest.importorskip("onnxscript")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(Loop().eval(), (torch.zeros(1, 8, INPUTS),), tmp_path / "m.onnx", dynamo=dynamo)
+    reading = readers.read(tmp_path / "m.onnx")
+    assert [layer.kind for layer in reading.model.layers] == [cell.__name__[:-4].lower(), "dense"]
+    assert "within" in reading.proof

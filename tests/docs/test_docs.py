@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgelstm import cli, config, schemas
+from edgelstm import cli, config, schemas, topic_filters
 from edgelstm.daemon.topics import Topics
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +79,6 @@ def test_the_node_red_flow_is_wired_to_what_we_publish():
     targets = [target for node in nodes.values() for wire in node.get("wires", ()) for target in wire]
     assert len(targets) >= 4 and set(targets) <= set(nodes)
     (source,) = [node for node in nodes.values() if node["type"] == "mqtt in"]
-    assert config.filters_overlap(source["topic"], Topics("edgelstm", "gw").stream("pump1", "alert"))
+    assert topic_filters.filters_overlap(source["topic"], Topics("edgelstm", "gw").stream("pump1", "alert"))
     fields = set(re.findall(r"payload\.(\w+)", json.dumps(list(nodes.values())))) - {"func"}
     assert fields <= set(schemas.PAYLOADS["alert"]["properties"])

@@ -14,7 +14,9 @@ from edgelstm_converters.float_model import FloatModel
 READERS = {
     ".pt": "torch_state_dict",
     ".pth": "torch_state_dict",
+    ".pt2": "torch_export",
     ".safetensors": "torch_state_dict",
+    ".npz": "plain_arrays",
     ".onnx": "onnx_graph",
     ".tflite": "tflite_model",
     ".keras": "keras_model",
@@ -42,6 +44,7 @@ class Asked:
     fixed         values of inputs of a graph that are neither signal nor state
     start         the value of a graph that the signal is, where something else is computed in front of it
     verify        whether to run the source's own engine, where it is installed
+    architecture  the path of a file that says which array is what
     """
 
     activations: Sequence[str] | None = None
@@ -50,6 +53,7 @@ class Asked:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     start: str | None = None
     verify: bool = True
+    architecture: str | Path | None = None
 
     def only(self, *known: str) -> None:
         """Raise ConversionError for an option that the source has no use for."""
@@ -58,6 +62,7 @@ class Asked:
             "order": "says itself in what order its layers come, without --order",
             "fixed": "has no inputs to --fix",
             "start": "has no values to begin --from",
+            "architecture": "says itself what its layers are, without --architecture",
         }
         for name, why in words.items():
             if name not in known and getattr(self, name) not in (None, {}):

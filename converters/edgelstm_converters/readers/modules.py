@@ -21,7 +21,7 @@ from edgelstm_converters.float_model import (
     FloatModel,
 )
 from edgelstm_converters.gate_order import GRU, LSTM, TORCH_GRU, TORCH_LSTM, reorder
-from edgelstm_converters.layers import FloatConcat
+from edgelstm_converters.layers import FloatConcat, FloatRnn
 
 Weights = Mapping[str, NDArray[np.float32]]
 _MODULE = r"(?:(?P<module>.+)\.)?"
@@ -66,6 +66,7 @@ def assemble(
     order: Sequence[str] | None,
     activations: Sequence[str] | None,
     inputs: int | None = None,
+    squashing: Mapping[str, str] | None = None,
 ) -> FloatModel:
     """Make a chain of layers of the weights of a state_dict.
 
@@ -73,6 +74,7 @@ def assemble(
     order        names of the modules, first to last, where that has to be said
     activations  of the linear modules, in order; a single linear module at the end is linear unless said otherwise
     inputs       how many channels there are, which may decide the order
+    squashing    tanh or relu, by the name of a plain recurrent module, which its weights do not tell
 
     Raises ConversionError naming the key, or asking for what cannot be known.
     """
@@ -87,7 +89,9 @@ def assemble(
             bias = module.parts.get(("bias", 0), np.zeros(len(matrix), np.float32))
             layers.append(FloatDense(module.name, matrix, bias, names.pop(0)))
         else:
-            layers.extend(_recurrent(module, layers[-1].name if layers else INPUT))
+            layers.extend(
+                _recurrent(module, layers[-1].name if layers else INPUT, (squashing or {}).get(module.name))
+            )
             backward.extend(layer.name for layer in layers if layer.name.endswith(_REVERSE))
     return FloatModel(chain[0].sizes[0], tuple(layers), backward=tuple(dict.fromkeys(backward)))
 
@@ -99,8 +103,6 @@ def _modules(weights: Weights) -> list[_Module]:
         if found is None:
             raise ConversionError(f'"{key}" of shape {tensor.shape} belongs to no LSTM, GRU or linear module')
         groups = found.groupdict()
-        if groups["part"] == "weight_hr":
-            raise ConversionError(f'"{key}": an LSTM with projection (proj_size) cannot be converted yet')
         if tensor.ndim != (1 if groups["part"].startswith("bias") else 2):
             raise ConversionError(
                 f'"{key}" has shape {tensor.shape}: only LSTM, GRU and linear modules can be converted'
@@ -137,6 +139,17 @@ def _check_parts(module: _Module) -> None:
             if (kind, layer) not in module.parts:
                 raise ConversionError(f'module "{module.name}": its {kind} of layer {layer} is missing')
         rows = len(module.parts[needed[0], layer])
+        for end in ("", _REVERSE):
+            projection = module.parts.get(("weight_hr" + end, layer))
+            hidden = module.parts.get(("weight_hh" + end, layer))
+            if (
+                projection is not None
+                and hidden is not None
+                and projection.shape != (hidden.shape[1], rows // 4)
+            ):
+                raise ConversionError(
+                    f'module "{module.name}": its weight_hr has shape {projection.shape}, which does not fit the others'
+                )
         for kind in ("bias", "bias_ih", "bias_hh"):
             bias = module.parts.get((kind, layer))
             if bias is not None and bias.shape != (rows,):
@@ -208,7 +221,7 @@ def _activations(linear: list[str], activations: Sequence[str] | None, only_head
     return list(activations)
 
 
-def _recurrent(module: _Module, before: str) -> list[FloatLayer]:
+def _recurrent(module: _Module, before: str, squashing: str | None) -> list[FloatLayer]:
     """Return the stacked layers of a module that reads the layer `before`; of both directions, put together, where it has two."""
     layers: list[FloatLayer] = []
     count, read = max(layer for _, layer in module.parts) + 1, before
@@ -220,9 +233,12 @@ def _recurrent(module: _Module, before: str) -> list[FloatLayer]:
                 f'module "{name}" takes {w_ih.shape[1]} values but the layer before it gives {layers[-1].units}'
             )
         if not module.is_bidirectional:
-            layers.append(_cell(module, number, name, ""))
+            layers.append(_cell(module, number, name, "", squashing))
             continue
-        directions = _cell(module, number, name, ""), _cell(module, number, name + _REVERSE, _REVERSE)
+        directions = (
+            _cell(module, number, name, "", squashing),
+            _cell(module, number, name + _REVERSE, _REVERSE, squashing),
+        )
         names = tuple(direction.name for direction in directions)
         layers.extend(replace(direction, sources=(read,)) for direction in directions)
         widths = tuple(direction.units for direction in directions)
@@ -231,18 +247,27 @@ def _recurrent(module: _Module, before: str) -> list[FloatLayer]:
     return layers
 
 
-def _cell(module: _Module, number: int, name: str, direction: str) -> FloatLayer:
+def _cell(module: _Module, number: int, name: str, direction: str, squashing: str | None) -> FloatLayer:
     found = [(part + direction, number) for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     w_ih, w_hh = (module.parts[key] for key in found[:2])
     none = np.zeros(len(w_ih), np.float32)
     b_ih, b_hh = (module.parts.get(key, none) for key in found[2:])
-    gates = len(w_hh) // w_hh.shape[1] if len(w_hh) % w_hh.shape[1] == 0 else 0
-    if len(w_ih) != len(w_hh) or gates not in (3, 4):
+    projection = module.parts.get(("weight_hr" + direction, number))
+    units = w_hh.shape[1] if projection is None else projection.shape[1]
+    gates = len(w_hh) // units if len(w_hh) % units == 0 else 0
+    if len(w_ih) != len(w_hh) or gates not in (1, 3, 4):
         raise ConversionError(
-            f'module "{name}": weights of shape {w_ih.shape} and {w_hh.shape} belong to no LSTM (4 gates) or GRU (3)'
+            f'module "{name}": weights of shape {w_ih.shape} and {w_hh.shape} belong to no LSTM (4 gates), GRU (3) or RNN (1)'
         )
     if gates == 4:
-        bias = b_ih + b_hh
-        return FloatLstm(name, *(reorder(part, TORCH_LSTM, LSTM) for part in (w_ih, w_hh, bias)))
+        w, r, bias = (reorder(part, TORCH_LSTM, LSTM) for part in (w_ih, w_hh, b_ih + b_hh))
+        return FloatLstm(name, w, r, bias, projection_weights=projection)
+    if gates == 1 and squashing is None:
+        raise ConversionError(
+            f'module "{name}" is a plain RNN, and the file does not say whether with tanh or relu: say it in an '
+            "architecture file (--architecture), or export it to ONNX"
+        )
+    if gates == 1:
+        return FloatRnn(name, w_ih, w_hh, b_ih + b_hh, squashing or "")
     w, r, bx, bh = (reorder(part, TORCH_GRU, GRU) for part in (w_ih, w_hh, b_ih, b_hh))
     return FloatGru(name, w, r, bx, bh)

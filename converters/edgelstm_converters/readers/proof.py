@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -149,7 +150,8 @@ def against_torch_layers(model: FloatModel) -> str:
     except ImportError:
         return "not proved: torch is not installed"
     x = probe(model.inputs)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about kernels that torch does not use for it
         found = {INPUT: torch.from_numpy(x)}
         for number, layer in enumerate(model.layers):
             read = [found[source] for source in model.sources_of(number)]
@@ -171,14 +173,18 @@ def _torch_layer(torch: Any, layer: FloatLayer) -> Callable[[Any], Any]:
         dense = layer
         activate = {"linear": lambda v: v, "relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
         return lambda v: activate[dense.activation](v @ tensor(dense.weights).T + tensor(dense.bias))
-    if not isinstance(layer, FloatLstm | FloatGru):
-        raise ConversionError(f'layer "{layer.name}" ({layer.kind}) cannot be compared with a torch module')
-    kind = torch.nn.LSTM if isinstance(layer, FloatLstm) else torch.nn.GRU
-    module = kind(layer.input_weights.shape[1], layer.units)
     if isinstance(layer, FloatLstm):
-        biases = layer.bias, np.zeros_like(layer.bias)
+        projected = 0 if layer.projection_weights is None else layer.units
+        module, biases = (
+            torch.nn.LSTM(layer.inputs, layer.cells, proj_size=projected),
+            (layer.bias, np.zeros_like(layer.bias)),
+        )
+        if layer.projection_weights is not None:
+            module.weight_hr_l0.copy_(tensor(layer.projection_weights))
+    elif isinstance(layer, FloatGru):
+        module, biases = torch.nn.GRU(layer.inputs, layer.units), (layer.input_bias, layer.hidden_bias)
     else:
-        biases = layer.input_bias, layer.hidden_bias
+        raise ConversionError(f'layer "{layer.name}" ({layer.kind}) cannot be compared with a torch module')
     for name, array in zip(
         ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"),
         (layer.input_weights, layer.hidden_weights, *biases),

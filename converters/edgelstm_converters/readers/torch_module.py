@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,13 @@ def read(module: Any, asked: Asked) -> Reading:
         raise ConversionError(f"a {type(module).__name__} is neither a path nor a torch module")
     found = _leaves(module)
     weights = {name: as_numpy(tensor) for name, tensor in module.state_dict().items()}
+    squashing = {
+        name or "layer": leaf.nonlinearity
+        for name, leaf in module.named_modules()
+        if type(leaf).__name__ in ("RNN", "RNNCell")
+    }
     names = asked.activations if asked.activations is not None else found
-    model = assemble(weights, in_order=True, order=asked.order, activations=names)
+    model = assemble(weights, in_order=True, order=asked.order, activations=names, squashing=squashing)
     if not asked.verify:
         return Reading(model, proof.NOT_ASKED)
     x = proof.probe(model.inputs)
@@ -56,9 +62,9 @@ def _leaves(module: Any) -> list[str]:
             activations[-1] = _ACTIVATIONS[kind]
         elif kind == "Linear":
             activations.append("linear")
-        elif kind not in ("LSTM", "GRU", "LSTMCell", "GRUCell"):
+        elif kind not in ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"):
             raise ConversionError(
-                f'module "{name}" is a {kind}; LSTM, GRU, Linear, {", ".join(_ACTIVATIONS)} can be converted'
+                f'module "{name}" is a {kind}; LSTM, GRU, RNN, Linear, {", ".join(_ACTIVATIONS)} can be converted'
             )
         before = kind
     return activations
@@ -73,7 +79,8 @@ def _run(module: Any, x: Any) -> Any:
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about kernels that torch does not use for it
             y = module((x.transpose(0, 1) if sequence_first else x).to(weight.device, weight.dtype))
     except Exception as exc:
         raise ConversionError(

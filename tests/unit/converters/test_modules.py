@@ -76,7 +76,10 @@ REFUSED = {
         lstm() | {"lstm.weight_ih_l0_reverse": array(16, 3)},
         "its weight_hh_reverse of layer 0 is missing",
     ),
-    "projection": (lstm() | {"lstm.weight_hr_l0": array(2, 4)}, "weight_hr_l0.*projection"),
+    "projection": (
+        lstm() | {"lstm.weight_hr_l0": array(2, 4)},
+        r"weight_hr has shape \(2, 4\), which does not fit",
+    ),
     "convolution": (lstm() | {"conv.weight": array(4, 3, 5)}, r'"conv\.weight" has shape \(4, 3, 5\)'),
     "batch norm": (
         lstm() | {"bn.running_mean": array(4)},
@@ -112,12 +115,12 @@ REFUSED = {
     "no values": ({"head.weight": array(2, 0)}, r"shape \(2, 0\)"),
     "integers": ({"head.weight": np.ones((2, 4), np.int8)}, "int8 of shape .* expected floating point"),
     "attention": (lstm() | {"attn.in_proj_weight": array(12, 4)}, '"attn.in_proj_weight" .* belongs to no'),
-    "vanilla": (lstm(gates=1), r"no LSTM \(4 gates\) or GRU \(3\)"),
+    "vanilla": (lstm(gates=1), "is a plain RNN, and the file does not say whether with tanh or relu"),
     "linear in front": (
         linear("in.", 3, 3) | lstm(),
         "what follows the linear modules in: say --activations, 1 of",
     ),
-    "five gates": (lstm(gates=5), r"no LSTM \(4 gates\) or GRU \(3\)"),
+    "five gates": (lstm(gates=5), r"no LSTM \(4 gates\), GRU \(3\) or RNN \(1\)"),
     "two heads": (lstm() | linear("a.", 4, 8) | linear("b.", 8, 2), "say --activations, 2 of linear"),
     "sizes": (lstm() | linear("head.", 5, 2), r'"lstm" gives 4 values but "head" after it takes 5'),
 }

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from edgelstm_converters.quantize import Vector, row_product
+from edgelstm.model import Channel
+from edgelstm_converters.quantize import Vector, balance, row_product
 from edgelstm_converters.rounding import round_rows
 
 
@@ -81,3 +82,19 @@ def test_rows_of_floats_use_the_whole_range():
     weights = np.random.default_rng(3).normal(size=(50, 20)).astype(np.float32)
     product = row_product("layer", weights, np.zeros(50, np.float32), Vector.uniform(20, 2.0**-15), 65536.0)
     assert (np.abs(product.weights.astype(int)).max(axis=1) == 127).all()
+
+
+def test_a_channel_that_matters_little_gets_a_coarser_step():
+    """Its weights were rounded with an error as large as those of the channel that matters."""
+    channels = tuple(Channel(name=name, gain=2.0**10) for name in "abc")
+    matrix = np.array([[1.0, 0.2, 0.001], [-0.5, 0.11, 0.0]], np.float32)
+    found = balance(channels, [matrix])
+    assert [channels[n].gain / found[n].gain for n in range(3)] == [1, 4, 16]
+    step = np.array([1 / channel.gain for channel in found])
+    largest = np.abs(matrix * step).max(axis=1)
+    np.testing.assert_array_equal(largest, np.abs(matrix).max(axis=1) / 2.0**10)  # no row has another scale
+
+
+def test_channels_that_no_matrix_reads_keep_their_step():
+    channels = (Channel(name="a", gain=4.0), Channel(name="b", gain=8.0))
+    assert balance(channels, []) == channels

@@ -1,0 +1,182 @@
+"""Which networks convert by which route, tried now: writes docs/support.md.
+
+    python bench/support.py            # needs torch, onnx, onnxscript; Keras rows need keras and h5py
+
+Every cell is an export made here, read back, and compared with its own engine; nothing is filled in by hand.
+"""
+
+import contextlib
+import logging
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+import keras
+import torch
+from keras import layers as kl
+from torch import nn
+
+from edgelstm.errors import EdgeLstmError
+from edgelstm_converters import readers
+
+INPUTS, HIDDEN, STEPS = 4, 16, 12
+SEQUENCE = {"return_sequences": True}
+
+
+class Network(nn.Module):
+    def __init__(self, recurrent, width, last=False):
+        super().__init__()
+        self.rnn, self.head, self.last = recurrent, nn.Linear(width, 3), last
+
+    def forward(self, x):
+        y = self.rnn(x)[0]
+        return self.head(y[:, -1] if self.last else y)
+
+
+class Loop(nn.Module):
+    """A cell in a loop of Python."""
+
+    def __init__(self, cell):
+        super().__init__()
+        self.cell, self.head = cell, nn.Linear(HIDDEN, 3)
+
+    def forward(self, x):
+        h = c = torch.zeros(x.shape[0], HIDDEN)
+        rows = []
+        for t in range(x.shape[1]):
+            if isinstance(self.cell, nn.LSTMCell):
+                h, c = self.cell(x[:, t], (h, c))
+            else:
+                h = self.cell(x[:, t], h)
+            rows.append(h)
+        return self.head(torch.stack(rows, 1))
+
+
+FIRST = {"batch_first": True}
+TORCH = {
+    "LSTM": lambda: Network(nn.LSTM(INPUTS, HIDDEN, **FIRST), HIDDEN),
+    "LSTM, 3 layers": lambda: Network(nn.LSTM(INPUTS, HIDDEN, 3, **FIRST), HIDDEN),
+    "LSTM, 128 units": lambda: Network(nn.LSTM(INPUTS, 128, **FIRST), 128),
+    "LSTM without bias": lambda: Network(nn.LSTM(INPUTS, HIDDEN, bias=False, **FIRST), HIDDEN),
+    "LSTM, last step": lambda: Network(nn.LSTM(INPUTS, HIDDEN, **FIRST), HIDDEN, last=True),
+    "LSTM, projected": lambda: Network(nn.LSTM(INPUTS, 32, proj_size=HIDDEN, **FIRST), HIDDEN),
+    "LSTM, bidirectional": lambda: Network(nn.LSTM(INPUTS, HIDDEN, bidirectional=True, **FIRST), 2 * HIDDEN),
+    "GRU, 2 layers": lambda: Network(nn.GRU(INPUTS, HIDDEN, 2, **FIRST), HIDDEN),
+    "RNN, tanh": lambda: Network(nn.RNN(INPUTS, HIDDEN, **FIRST), HIDDEN),
+    "RNN, relu": lambda: Network(nn.RNN(INPUTS, HIDDEN, nonlinearity="relu", **FIRST), HIDDEN),
+    "LSTMCell in a loop": lambda: Loop(nn.LSTMCell(INPUTS, HIDDEN)),
+    "GRUCell in a loop": lambda: Loop(nn.GRUCell(INPUTS, HIDDEN)),
+}
+KERAS = {
+    "LSTM": lambda: [kl.LSTM(HIDDEN, **SEQUENCE)],
+    "LSTM, last step": lambda: [kl.LSTM(HIDDEN)],
+    "LSTM, relu": lambda: [kl.LSTM(HIDDEN, activation="relu", **SEQUENCE)],
+    "LSTM, hard_sigmoid": lambda: [kl.LSTM(HIDDEN, recurrent_activation="hard_sigmoid", **SEQUENCE)],
+    "LSTM, stateful": lambda: [kl.LSTM(HIDDEN, stateful=True, **SEQUENCE)],
+    "LSTM, bidirectional": lambda: [kl.Bidirectional(kl.LSTM(HIDDEN, **SEQUENCE))],
+    "LSTM, masked": lambda: [kl.Masking(), kl.LSTM(HIDDEN, **SEQUENCE)],
+    "GRU, reset after": lambda: [kl.GRU(HIDDEN, **SEQUENCE)],
+    "GRU, reset before": lambda: [kl.GRU(HIDDEN, reset_after=False, **SEQUENCE)],
+    "SimpleRNN": lambda: [kl.SimpleRNN(HIDDEN, **SEQUENCE)],
+    "batch normalisation": lambda: [kl.BatchNormalization(), kl.LSTM(HIDDEN, **SEQUENCE)],
+    "stacked cells": lambda: [kl.RNN(kl.StackedRNNCells([kl.LSTMCell(HIDDEN), kl.GRUCell(8)]), **SEQUENCE)],
+}
+
+
+def onnx_of(network, path, **options):
+    torch.onnx.export(network, (torch.zeros(1, STEPS, INPUTS),), path, **options)
+    return path
+
+
+def program_of(network, path):
+    torch.export.save(torch.export.export(network, (torch.zeros(1, STEPS, INPUTS),)), path)
+    return path
+
+
+def weights_of(network, path):
+    torch.save(network.state_dict(), path)
+    return path
+
+
+TORCH_ROUTES = {
+    "module": lambda network, folder: network,
+    "state_dict": lambda network, folder: weights_of(network, folder / "m.pt"),
+    ".pt2": lambda network, folder: program_of(network, folder / "m.pt2"),
+    "ONNX 11": lambda network, folder: onnx_of(network, folder / "a.onnx", dynamo=False, opset_version=11),
+    "ONNX 17": lambda network, folder: onnx_of(network, folder / "b.onnx", dynamo=False, opset_version=17),
+    "ONNX, dynamo": lambda network, folder: onnx_of(network, folder / "c.onnx", dynamo=True),
+}
+
+
+def keras_saved(made, path):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((STEPS, INPUTS), batch_size=1), *made(), kl.Dense(3)])
+    model.save(path)
+    return path
+
+
+def outcome(make):
+    """Return what became of a route, and why where it was refused."""
+    try:
+        source = make()
+    except Exception as exc:
+        return "no export", f"the exporter fails: {str(exc).strip().splitlines()[0][:110]}"
+    try:
+        proof = readers.read(source).proof
+        return ("proved" if "within" in proof else "read"), ""
+    except EdgeLstmError as exc:
+        text = str(exc)
+        return "refused", text.split(": ", 1)[-1] if text.startswith(os.sep) else text
+
+
+def table(rows, routes, make):
+    reasons = {}
+    yield "| | " + " | ".join(routes) + " |"
+    yield "|---" * (len(routes) + 1) + "|"
+    for name, network in rows.items():
+        cells = []
+        for route in routes:
+            with tempfile.TemporaryDirectory() as folder:
+                word, why = outcome(lambda n=network, r=route, f=folder: make(n, r, Path(f)))
+            if why:
+                number = reasons.setdefault(why.replace("|", "/"), len(reasons) + 1)
+                word = f"{word} ({number})"
+            cells.append(word)
+        yield f"| {name} | " + " | ".join(cells) + " |"
+    yield ""
+    for why, number in reasons.items():
+        yield f"{number}. {why}"
+
+
+def main() -> None:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    lines = [
+        "# What converts",
+        "",
+        f"Written by `python bench/support.py`, with torch {torch.__version__.split('+')[0]} and keras {keras.__version__}: each cell is an export",
+        "made then, read back, and compared with its own engine. *proved*: within 10⁻⁵; *read*: without an engine to compare with;",
+        "*refused*: with the reason below the table; *no export*: the exporter itself fails. For ONNX's own operators see the cases in",
+        "`tests/conformance/`.",
+        "",
+        "## PyTorch",
+        "",
+    ]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        lines += table(
+            TORCH, TORCH_ROUTES, lambda network, route, folder: TORCH_ROUTES[route](network().eval(), folder)
+        )
+        lines += ["", "## Keras 3", ""]
+        formats = {".keras": "m.keras", ".h5": "m.h5"}
+        lines += table(KERAS, formats, lambda made, route, folder: keras_saved(made, folder / formats[route]))
+    target = Path(__file__).parents[1] / "docs" / "support.md"
+    target.write_text("\n".join(lines) + "\n")
+    print(f"wrote {target}")
+
+
+if __name__ == "__main__":
+    main()

@@ -32,7 +32,7 @@ class Verb:
 
 VERBS = {
     "demo": Verb("see it work: broker, two pumps, daemon, a fault and the alert, on this machine", POSIX),
-    "convert": Verb("turn a trained PyTorch or ONNX model into one int8 model file"),
+    "convert": Verb("turn a trained PyTorch, Keras, TFLite or ONNX model into one int8 model file"),
     "inspect": Verb("show what a model file holds: channels, layers, errors measured, detector"),
     "train": Verb("train a network on a recording and make it a detector, in one command"),
     "tune": Verb("search for the smallest network that is good enough, and train it"),

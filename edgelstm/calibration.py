@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm import season_search, tail_fit
-from edgelstm.detector import Detector, forecasts_of, logit_of
+from edgelstm.detector import Detector
 from edgelstm.detector_settings import (
     SIGNALS,
     SMALLEST_FLOOR,
@@ -25,6 +25,7 @@ from edgelstm.errors import EdgeLstmError, SampleError
 from edgelstm.kernels.detection import layout as at
 from edgelstm.kernels.detection.spread import DEVIATION_OF_SPREAD, LARGEST_ERROR
 from edgelstm.kernels.detection.tail import FLOORS
+from edgelstm.output_roles import forecasts_of, logit_of
 
 if TYPE_CHECKING:
     from edgelstm.stream import LoadedModel

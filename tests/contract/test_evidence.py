@@ -9,10 +9,11 @@ import pytest
 
 from detector_cases import START_NS, persistence_model, times
 from edgelstm.calibration import WEIGHTS, examine
-from edgelstm.detector import FAULT_OUTPUT, Detector
+from edgelstm.detector import Detector
 from edgelstm.detector_settings import SIGNALS
 from edgelstm.kernels.detection import layout as at
 from edgelstm.kernels.detection.tail import FLOORS
+from edgelstm.output_roles import FAULT_OUTPUT
 from edgelstm.stream import LoadedModel
 
 SEASON = 240

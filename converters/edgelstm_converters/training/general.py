@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.func import functional_call
 
-from edgelstm.detector import FAULT_OUTPUT
 from edgelstm.model import Model
+from edgelstm.output_roles import FAULT_OUTPUT
 from edgelstm_converters.conversion import convert_with_report
 from edgelstm_converters.training.faults import inject
 from edgelstm_converters.training.network import Network, detached, rounded_to_int8

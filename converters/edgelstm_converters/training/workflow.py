@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from edgelstm import calibration
-from edgelstm.detector import FAULT_OUTPUT, REBUILT_SUFFIX
 from edgelstm.model import Model
+from edgelstm.output_roles import FAULT_OUTPUT, REBUILT_SUFFIX
 from edgelstm.stream import LoadedModel
 from edgelstm_converters.conversion import Conversion, convert_with_report
 from edgelstm_converters.training import checkpoint, loop

@@ -25,7 +25,7 @@ from edgelstm.errors import EdgeLstmError, SampleError
 from edgelstm.kernels.detection import layout as at
 from edgelstm.kernels.detection.spread import DEVIATION_OF_SPREAD, LARGEST_ERROR
 from edgelstm.kernels.detection.tail import FLOORS
-from edgelstm.output_roles import forecasts_of, logit_of
+from edgelstm.output_roles import forecasts_of, logit_of, rebuilds
 
 if TYPE_CHECKING:
     from edgelstm.stream import LoadedModel
@@ -38,6 +38,9 @@ FLOOR_OF_CONSTANT = 0.05
 LONG_MEMORIES = 3
 DRIFT_ROWS, DRIFTING_SHARE, DRIFTING_WEIGHT = 50, 0.5, 0.3
 """A channel whose mean over so many rows has so much of its variance drifts."""
+
+BLIND_RATIO = 3.0
+"""A forecast so many times worse than the last value repeated says that the network saw other inputs in training."""
 
 LEVEL_FLOOR_STEPS = 4.0
 SEASON_BINS = 24
@@ -71,6 +74,7 @@ class Calibration:
 
     extrapolated  whether the budget is rarer than the history can show, so that the threshold is a tail's guess
     capped        whether the budget asks for more than scores can reach, so that it may be exceeded
+    blind         channels whose forecast is far worse than repeating the last value, and how many times
     """
 
     settings: DetectorSettings
@@ -83,6 +87,7 @@ class Calibration:
     largest_score: float
     extrapolated: bool
     capped: bool
+    blind: dict[str, float]
 
 
 def calibrate(
@@ -146,7 +151,23 @@ def examine(
         largest_score=largest,
         extrapolated=extrapolated,
         capped=capped,
+        blind=_blind(loaded, settings, values),
     )
+
+
+def _blind(loaded: LoadedModel, settings: DetectorSettings, values: NDArray[np.float32]) -> dict[str, float]:
+    """Return the forecast channels whose error is beyond BLIND_RATIO of what the last value as forecast would have."""
+    if rebuilds(loaded):
+        return {}
+    ratios = {}
+    for channel, output, column in zip(
+        settings.channels, forecasts_of(loaded, settings), values.T, strict=True
+    ):
+        steps = np.abs(np.diff(column.astype(np.float64)))
+        steps = steps[np.isfinite(steps)]
+        if output >= 0 and steps.size and steps.mean() > 0.0:
+            ratios[channel.name] = channel.error_spread / float(steps.mean())
+    return {name: ratio for name, ratio in ratios.items() if ratio > BLIND_RATIO}
 
 
 def _expect_rows(rows: int) -> None:

@@ -1,5 +1,7 @@
 """From history to settings: budget, floors, short and broken histories."""
 
+import dataclasses
+
 import msgspec
 import numpy as np
 import pytest
@@ -112,9 +114,18 @@ def test_choices_are_kept():
     assert found.settings.cooldown_ns == 30 * SECOND
 
 
-def test_a_model_that_forecasts_one_channel_judges_the_other_by_its_level():
-    import dataclasses
+def test_forecasts_of_a_network_that_saw_other_inputs_are_named():
+    """Twice the value where the value is right: the detector would be blind, and nobody would know."""
+    model = persistence_model(["a", "b"], [10, 10], [1, 2])
+    assert examine(LoadedModel(model), times(500), noise(0, 500, 2)).blind == {}
+    doubled = msgspec.structs.replace(model.outputs[1], scale=2.0 * model.outputs[1].scale)
+    wrong = LoadedModel(dataclasses.replace(model, outputs=(model.outputs[0], doubled)))
+    blind = examine(wrong, times(500), noise(0, 500, 2)).blind
+    assert list(blind) == ["b"]
+    assert 3.0 < blind["b"] < 6.0
 
+
+def test_a_model_that_forecasts_one_channel_judges_the_other_by_its_level():
     model = persistence_model(["a", "b"], [10, 10], [1, 2])
     outputs = (model.outputs[0], dataclasses.replace(model, outputs=()).layers and model.outputs[1])
     renamed = msgspec.structs.replace(outputs[1], name="other")

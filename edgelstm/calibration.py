@@ -163,9 +163,8 @@ def _blind(loaded: LoadedModel, settings: DetectorSettings, values: NDArray[np.f
     for channel, output, column in zip(
         settings.channels, forecasts_of(loaded, settings), values.T, strict=True
     ):
-        steps = np.abs(np.diff(column.astype(np.float64)))
-        steps = steps[np.isfinite(steps)]
-        if output >= 0 and steps.size and steps.mean() > 0.0:
+        steps = np.abs(np.diff(column[np.isfinite(column)].astype(np.float64)))
+        if output >= 0 and steps.any():
             ratios[channel.name] = channel.error_spread / float(steps.mean())
     return {name: ratio for name, ratio in ratios.items() if ratio > BLIND_RATIO}
 

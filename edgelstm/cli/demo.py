@@ -52,13 +52,14 @@ sequence = "seq"
 """
 
 NEXT = """
-What to do next, with a recording of your own machine when it was well (a CSV: a column of times, a column per sensor)
-and an LSTM that forecasts its next sample (docs/quickstart.md trains one):
+What to do next, with a recording of your own machine when it was well (a CSV: a column of times, a column per sensor):
 
-  edgelstm convert lstm.pt --scaling scaling.json --calibrate history.csv -o lstm.elstm   to int8, one file
-  edgelstm calibrate lstm.elstm history.csv --budget "1 per week" -o machine.elstm       what is normal here
-  edgelstm score machine.elstm another.csv --plot score.png                              what would have alarmed
-  edgelstm run gateway.toml                                                              the daemon: see docs/daemon.md"""
+  edgelstm score --pretrained another.csv                        no training: what the general detector would have said
+  edgelstm train history.csv -o machine.elstm                    a network and a detector of your own (needs PyTorch)
+  edgelstm score machine.elstm another.csv                       what would have alarmed
+  edgelstm run gateway.toml                                      the daemon: see docs/daemon.md
+
+With a trained network (PyTorch, Keras, TFLite, ONNX) instead: edgelstm convert, then calibrate; see docs/quickstart.md"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -118,6 +118,33 @@ def wide_exponent(worst: float) -> int:
     return min(max(exponent, -64), 64)
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fixed point of what a product gives: 32 bits of real * `scale`, narrowed to int16 in steps of `step`.
+
+    unit  what one of the 32 bits stands for, after the activation, as an output of the model
+    """
+
+    exponent: int
+    scale: float
+    step: float
+    unit: float
+
+
+BOUNDED_FORM = Form(15, GATE_SCALE, HIDDEN_STEP, 2.0**-31)
+"""Before and after an activation that is bounded by 1: Q15.16, Q0.31, narrowed to Q0.15."""
+
+
+def form_of(exponent: int) -> Form:
+    """Return the form that keeps one fixed point throughout."""
+    return Form(exponent, 2.0 ** (exponent + 8), 2.0**-exponent, 2.0 ** -(exponent + 8))
+
+
+def output_form(reach: float, worst: float, *, read: bool) -> Form:
+    """Return how int16 best hold `reach` where a layer reads them, else how 32 bits best hold the worst case."""
+    return form_of(finest_exponent(reach) if read else wide_exponent(worst))
+
+
 def row_product(
     name: str, weights: NDArray[np.float32], bias: NDArray[np.float32], source: Vector, result_scale: float
 ) -> RowProduct:

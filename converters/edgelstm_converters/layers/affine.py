@@ -11,14 +11,7 @@ import numpy as np
 from edgelstm.layers import Affine
 from edgelstm.layers.activation import UNBOUNDED
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised
-from edgelstm_converters.quantize import (
-    GATE_SCALE,
-    HIDDEN_STEP,
-    Vector,
-    element_product,
-    finest_exponent,
-    wide_exponent,
-)
+from edgelstm_converters.quantize import BOUNDED_FORM, Vector, element_product, output_form
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,13 +51,11 @@ class FloatAffine(FloatLayer):
         self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
     ) -> Quantised:
         (source,) = sources
-        if self.activation not in UNBOUNDED:
-            product = element_product(self.name, self.factor, self.shift, source, GATE_SCALE)
-            layer = Affine(self.name, product, self.activation)
-            return Quantised(layer, Vector.uniform(self.units, HIDDEN_STEP), np.full(self.units, 2.0**-31))
-        worst = np.abs(self.factor * source.step) * 32768.0 + np.abs(self.shift + self.factor * source.offset)
-        exponent = finest_exponent(reach) if read else wide_exponent(float(worst.max()))
-        product = element_product(self.name, self.factor, self.shift, source, 2.0 ** (exponent + 8))
-        layer = Affine(self.name, product, self.activation, exponent)
-        scale = np.full(self.units, 2.0 ** -(exponent + 8))
-        return Quantised(layer, Vector.uniform(self.units, 2.0**-exponent), scale)
+        form = BOUNDED_FORM
+        if self.activation in UNBOUNDED:
+            worst = np.abs(self.factor * source.step) * 32768.0 + np.abs(
+                self.shift + self.factor * source.offset
+            )
+            form = output_form(reach, float(worst.max()), read=read)
+        product = element_product(self.name, self.factor, self.shift, source, form.scale)
+        return Quantised.of(Affine(self.name, product, self.activation, form.exponent), form)

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from edgelstm.errors import ConversionError
 from edgelstm.layers import Attention, RowProduct
 from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, softmax
-from edgelstm_converters.quantize import GATE_SCALE, Vector, finest_exponent, multipliers, row_product
+from edgelstm_converters.quantize import (
+    GATE_SCALE,
+    Vector,
+    finest_exponent,
+    form_of,
+    multipliers,
+    row_product,
+)
 
 ADDITIVE_SCALE = 2.0**19
 """Of the products of additive keys, which are narrowed to Q4.11."""
@@ -127,9 +134,9 @@ class FloatAttention(FloatLayer):
         """Return the product, if there is one, and the steps of what comes of it."""
         if getattr(self, f"{name}_weights") is None:
             return None, float(source.step[0])
-        exponent = finest_exponent(float(np.abs(found).max()))
-        product, _ = self._product(name, source, 2.0 ** (exponent + 8))
-        return product, 2.0**-exponent
+        form = form_of(finest_exponent(float(np.abs(found).max())))
+        product, _ = self._product(name, source, form.scale)
+        return product, form.step
 
     def _integer_score_weights(self) -> NDArray[np.int32]:
         assert self.score_weights is not None

@@ -10,12 +10,12 @@ import numpy as np
 
 from edgelstm.layers import Clockwork
 from edgelstm.layers.activation import UNBOUNDED
-from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, scaled
-from edgelstm_converters.quantize import GATE_SCALE, HIDDEN_STEP, Vector, finest_exponent, row_product
+from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatRecurrent, Floats, Quantised, scaled
+from edgelstm_converters.quantize import BOUNDED_FORM, Vector, finest_exponent, form_of, row_product
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FloatClockwork(FloatLayer):
+class FloatClockwork(FloatRecurrent):
     """Units in groups of `sizes`, the fastest first; input_weights (h, i), hidden_weights (h, h), bias (h,).
 
     At sample t the groups whose period divides t compute h = activation(W x + R h + bias), from the h of before; the others
@@ -23,20 +23,10 @@ class FloatClockwork(FloatLayer):
     """
 
     kind: ClassVar[str] = "clockwork"
-    input_weights: Floats
-    hidden_weights: Floats
     bias: Floats
     sizes: tuple[int, ...]
     periods: tuple[int, ...]
     activation: str = "tanh"
-
-    @property
-    def inputs(self) -> int:
-        return int(self.input_weights.shape[1])
-
-    @property
-    def units(self) -> int:
-        return int(self.hidden_weights.shape[1])
 
     @property
     def _seen_weights(self) -> Floats:
@@ -59,19 +49,16 @@ class FloatClockwork(FloatLayer):
     def quantize(
         self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
     ) -> Quantised:
-        exponent, step, scale = 15, HIDDEN_STEP, GATE_SCALE
-        if self.activation in UNBOUNDED:
-            exponent = finest_exponent(reach)
-            step, scale = 2.0**-exponent, 2.0 ** (exponent + 8)
-        hidden = Vector.uniform(self.units, step)
+        form = form_of(finest_exponent(reach)) if self.activation in UNBOUNDED else BOUNDED_FORM
+        hidden = Vector.uniform(self.units, form.step)
         none = np.zeros_like(self.bias)
         layer = Clockwork(
             self.name,
-            row_product(self.name, self.input_weights, self.bias, sources[0], scale),
-            row_product(self.name, self._seen_weights, none, hidden, scale),
+            row_product(self.name, self.input_weights, self.bias, sources[0], form.scale),
+            row_product(self.name, self._seen_weights, none, hidden, form.scale),
             self.sizes,
             self.periods,
             self.activation,
-            exponent,
+            form.exponent,
         )
         return Quantised(layer, hidden, hidden.step)

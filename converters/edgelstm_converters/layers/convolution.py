@@ -12,15 +12,7 @@ from numpy.typing import NDArray
 from edgelstm.layers import Conv1d, Pool
 from edgelstm.layers.activation import UNBOUNDED
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, held
-from edgelstm_converters.quantize import (
-    GATE_SCALE,
-    HIDDEN_STEP,
-    Vector,
-    element_product,
-    finest_exponent,
-    row_product,
-    wide_exponent,
-)
+from edgelstm_converters.quantize import BOUNDED_FORM, Vector, element_product, output_form, row_product
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,26 +78,24 @@ class FloatConv1d(FloatLayer):
         self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
     ) -> Quantised:
         source = Vector(np.tile(sources[0].step, self.taps), np.tile(sources[0].offset, self.taps))
-        exponent, scale, step = 15, GATE_SCALE, HIDDEN_STEP
-        leaving = 2.0**-31
+        form = BOUNDED_FORM
         if self.activation in UNBOUNDED:
             worst = np.abs(self.matrix.astype(np.float64) * source.step).sum(axis=1) * 32768.0
             worst += np.abs(self.bias + self.matrix @ source.offset)
-            exponent = finest_exponent(reach) if read else wide_exponent(float(worst.max()))
-            scale, step, leaving = 2.0 ** (exponent + 8), 2.0**-exponent, 2.0 ** -(exponent + 8)
-        product = row_product(self.name, self.matrix, self.bias, source, scale)
+            form = output_form(reach, float(worst.max()), read=read)
+        product = row_product(self.name, self.matrix, self.bias, source, form.scale)
         layer = Conv1d(
             self.name,
             product,
             self.taps,
             self.dilation,
             self.activation,
-            exponent,
+            form.exponent,
             stride=self.stride,
             due=self.due,
             initial=before_first(sources[0], self.before),
         )
-        return Quantised(layer, Vector.uniform(self.units, step), np.full(self.units, leaving))
+        return Quantised.of(layer, form)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,26 +134,25 @@ class FloatPool(FloatLayer):
     ) -> Quantised:
         (source,) = sources
         worst = float((source.step * 32768.0 + np.abs(source.offset)).max())
-        exponent = finest_exponent(reach) if read else wide_exponent(worst)
+        form = output_form(reach, worst, read=read)
         none, of_pool = np.zeros(self.width, np.float32), source
         initial: NDArray[np.int16] | None = np.full(self.width, -32768, np.int16)
         if self.mode == "average":
             of_pool = Vector(source.step / self.window, source.offset)
             initial = before_first(source, None)
         one = np.ones(self.width, np.float32)
-        product = element_product(self.name, one, none, of_pool, 2.0 ** (exponent + 8))
+        product = element_product(self.name, one, none, of_pool, form.scale)
         layer = Pool(
             self.name,
             self.mode,
             self.window,
             product,
-            exponent,
+            form.exponent,
             stride=self.stride,
             due=self.due,
             initial=initial,
         )
-        scale = np.full(self.width, 2.0 ** -(exponent + 8))
-        return Quantised(layer, Vector.uniform(self.width, 2.0**-exponent), scale)
+        return Quantised.of(layer, form)
 
 
 def with_history(x: Floats, rows: int, before: Floats | None) -> Floats:

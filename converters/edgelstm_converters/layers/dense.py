@@ -11,14 +11,7 @@ import numpy as np
 from edgelstm.layers import Dense
 from edgelstm.layers.activation import UNBOUNDED
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, scaled
-from edgelstm_converters.quantize import (
-    GATE_SCALE,
-    HIDDEN_STEP,
-    Vector,
-    finest_exponent,
-    row_product,
-    wide_exponent,
-)
+from edgelstm_converters.quantize import BOUNDED_FORM, Vector, output_form, row_product
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,14 +48,10 @@ class FloatDense(FloatLayer):
         self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
     ) -> Quantised:
         (source,) = sources
-        if self.activation not in UNBOUNDED:
-            product = row_product(self.name, self.weights, self.bias, source, GATE_SCALE)
-            layer = Dense(self.name, product, self.activation)
-            return Quantised(layer, Vector.uniform(self.units, HIDDEN_STEP), np.full(self.units, 2.0**-31))
-        worst = np.abs(self.weights.astype(np.float64) * source.step).sum(axis=1) * 32768.0
-        worst += np.abs(self.bias + self.weights @ source.offset)
-        exponent = finest_exponent(reach) if read else wide_exponent(float(worst.max()))
-        product = row_product(self.name, self.weights, self.bias, source, 2.0 ** (exponent + 8))
-        layer = Dense(self.name, product, self.activation, exponent)
-        scale = np.full(self.units, 2.0 ** -(exponent + 8))
-        return Quantised(layer, Vector.uniform(self.units, 2.0**-exponent), scale)
+        form = BOUNDED_FORM
+        if self.activation in UNBOUNDED:
+            worst = np.abs(self.weights.astype(np.float64) * source.step).sum(axis=1) * 32768.0
+            worst += np.abs(self.bias + self.weights @ source.offset)
+            form = output_form(reach, float(worst.max()), read=read)
+        product = row_product(self.name, self.weights, self.bias, source, form.scale)
+        return Quantised.of(Dense(self.name, product, self.activation, form.exponent), form)

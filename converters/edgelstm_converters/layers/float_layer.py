@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.layers import Layer
-from edgelstm_converters.quantize import Vector
+from edgelstm_converters.quantize import Form, Vector
 
 Floats = NDArray[np.float32]
 
@@ -23,6 +23,11 @@ class Quantised:
     layer: Layer
     vector: Vector
     scale: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, layer: Layer, form: Form) -> Quantised:
+        """Return what a layer gives whose values all have one form."""
+        return cls(layer, Vector.uniform(layer.units, form.step), np.full(layer.units, form.unit))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +86,22 @@ class FloatLayer(ABC):
         """Return the layer that gives activation(factor * y + shift) where this one gives y; None where there is none."""
         del factor, shift, activation
         return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatRecurrent(FloatLayer):
+    """A layer that multiplies what it reads and its own hidden vector: input_weights (r, i), hidden_weights (r, h)."""
+
+    input_weights: Floats
+    hidden_weights: Floats
+
+    @property
+    def inputs(self) -> int:
+        return int(self.input_weights.shape[1])
+
+    @property
+    def units(self) -> int:
+        return int(self.hidden_weights.shape[1])
 
 
 def held(y: Floats, period: int, phase: int, samples: int) -> Floats:

@@ -9,29 +9,19 @@ from typing import ClassVar
 import numpy as np
 
 from edgelstm.layers import Gru
-from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, scaled, sigmoid
+from edgelstm_converters.layers.float_layer import FloatRecurrent, Floats, Quantised, scaled, sigmoid
 from edgelstm_converters.quantize import GATE_SCALE, HIDDEN_STEP, Vector, row_product
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FloatGru(FloatLayer):
+class FloatGru(FloatRecurrent):
     """Gated recurrent unit. input_weights (3h, i), hidden_weights (3h, h), both biases (3h,)."""
 
     kind: ClassVar[str] = "gru"
-    input_weights: Floats
-    hidden_weights: Floats
     input_bias: Floats
     hidden_bias: Floats
     reset_after: bool = True
     hidden_mask: Floats | None = field(default=None, kw_only=True)
-
-    @property
-    def inputs(self) -> int:
-        return int(self.input_weights.shape[1])
-
-    @property
-    def units(self) -> int:
-        return int(self.hidden_weights.shape[1])
 
     def run(self, *sources: Floats) -> Floats:
         h = self.units

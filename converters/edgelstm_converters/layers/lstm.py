@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgelstm.errors import ConversionError
 from edgelstm.layers import Lstm
 from edgelstm.layers.activation import UNBOUNDED
-from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, scaled
+from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatRecurrent, Floats, Quantised, scaled
 from edgelstm_converters.quantize import (
     GATE_SCALE,
     Vector,
@@ -24,7 +24,7 @@ CELL_SCALE = 2.0**23
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FloatLstm(FloatLayer):
+class FloatLstm(FloatRecurrent):
     """Long short-term memory layer. input_weights (4c, i), hidden_weights (4c, h), bias (4c,) for c cells, h units.
 
     Gate rows are in the order i, f, g, o; without f where `coupled`, when f = 1 - i (Greff et al. 2017).
@@ -34,8 +34,6 @@ class FloatLstm(FloatLayer):
     """
 
     kind: ClassVar[str] = "lstm"
-    input_weights: Floats
-    hidden_weights: Floats
     bias: Floats
     gate_activation: str = field(default="sigmoid", kw_only=True)
     cell_activation: str = field(default="tanh", kw_only=True)
@@ -48,14 +46,6 @@ class FloatLstm(FloatLayer):
     initial_hidden: Floats | None = field(default=None, kw_only=True)
     hidden_mask: Floats | None = field(default=None, kw_only=True)
     initial_cell: Floats | None = field(default=None, kw_only=True)
-
-    @property
-    def inputs(self) -> int:
-        return int(self.input_weights.shape[1])
-
-    @property
-    def units(self) -> int:
-        return int(self.hidden_weights.shape[1])
 
     @property
     def gates(self) -> int:

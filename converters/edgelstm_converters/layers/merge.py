@@ -13,12 +13,12 @@ from edgelstm.layers import Add, Concat, ElementProduct, Multiply, Select
 from edgelstm.layers.activation import UNBOUNDED
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised
 from edgelstm_converters.quantize import (
-    GATE_SCALE,
-    HIDDEN_STEP,
+    BOUNDED_FORM,
     Vector,
     element_product,
     finest_exponent,
-    wide_exponent,
+    form_of,
+    output_form,
 )
 
 
@@ -49,10 +49,10 @@ class FloatConcat(FloatLayer):
             vector = Vector(step, offset)
             return Quantised(Concat(self.name, self.widths), vector, step)
         # one row of weights has one scale, so its columns had better come in the same steps
-        exponent = finest_exponent(reach)
+        form = form_of(finest_exponent(reach))
         one, none = np.ones(self.units, np.float32), np.zeros(self.units, np.float32)
-        product = element_product(self.name, one, none, Vector(step, offset), 2.0 ** (exponent + 8))
-        vector = Vector.uniform(self.units, 2.0**-exponent)
+        product = element_product(self.name, one, none, Vector(step, offset), form.scale)
+        vector = Vector.uniform(self.units, form.step)
         return Quantised(Concat(self.name, self.widths, product=product), vector, vector.step)
 
 
@@ -110,22 +110,20 @@ class FloatAdd(FloatLayer):
         self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
     ) -> Quantised:
         pairs = list(zip(self.factors, sources, strict=True))
-        bounded = self.activation not in UNBOUNDED
-        worst = sum(abs(factor) * (source.step * 32768.0 + np.abs(source.offset)) for factor, source in pairs)
-        exponent = finest_exponent(reach) if read else wide_exponent(float(np.max(worst)))
-        scale = GATE_SCALE if bounded else 2.0 ** (exponent + 8)
+        form = BOUNDED_FORM
+        if self.activation in UNBOUNDED:
+            worst = sum(
+                abs(factor) * (source.step * 32768.0 + np.abs(source.offset)) for factor, source in pairs
+            )
+            form = output_form(reach, float(np.max(worst)), read=read)
         none = np.zeros(self.width, np.float32)
         parts = [
-            element_product(self.name, np.full(self.width, factor, np.float32), none, source, scale)
+            element_product(self.name, np.full(self.width, factor, np.float32), none, source, form.scale)
             for factor, source in pairs
         ]
         names = ("multipliers", "shifts", "bias")
         product = ElementProduct(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-        if bounded:
-            layer = Add(self.name, self.width, product, self.activation)
-            return Quantised(layer, Vector.uniform(self.width, HIDDEN_STEP), np.full(self.width, 2.0**-31))
-        layer = Add(self.name, self.width, product, self.activation, exponent)
-        return Quantised(layer, Vector.uniform(self.width, 2.0**-exponent), np.full(self.width, 1.0 / scale))
+        return Quantised.of(Add(self.name, self.width, product, self.activation, form.exponent), form)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,10 +150,8 @@ class FloatMultiply(FloatLayer):
     ) -> Quantised:
         first, second = sources
         step = first.step * second.step
-        exponent = finest_exponent(reach) if read else wide_exponent(float((step * 2.0**30).max()))
+        form = output_form(reach, float((step * 2.0**30).max()), read=read)
         product_of = Vector(step, np.zeros(self.width))
         one, none = np.ones(self.width, np.float32), np.zeros(self.width, np.float32)
-        product = element_product(self.name, one, none, product_of, 2.0 ** (exponent + 8))
-        layer = Multiply(self.name, product, exponent)
-        scale = np.full(self.width, 2.0 ** -(exponent + 8))
-        return Quantised(layer, Vector.uniform(self.width, 2.0**-exponent), scale)
+        product = element_product(self.name, one, none, product_of, form.scale)
+        return Quantised.of(Multiply(self.name, product, form.exponent), form)

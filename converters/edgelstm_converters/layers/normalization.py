@@ -10,7 +10,7 @@ import numpy as np
 
 from edgelstm.layers import Normalization
 from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised
-from edgelstm_converters.quantize import Vector, element_product, finest_exponent, wide_exponent
+from edgelstm_converters.quantize import Vector, element_product, output_form
 
 MODES = ("layer", "rms", "l2")
 NORMAL_STEP = 2.0**-24
@@ -61,10 +61,11 @@ class FloatNormalization(FloatLayer):
         }[self.mode]
         factor = self.factor * np.float32(np.sqrt(n)) if self.mode == "rms" else self.factor
         worst = np.abs(factor) * (np.sqrt(n) if self.mode == "layer" else 1.0) + np.abs(self.shift)
-        exponent = finest_exponent(reach) if read else wide_exponent(float(worst.max()))
+        form = output_form(reach, float(worst.max()), read=read)
         source = Vector.uniform(n, NORMAL_STEP)
-        product = element_product(self.name, factor, self.shift, source, 2.0 ** (exponent + 8))
+        product = element_product(self.name, factor, self.shift, source, form.scale)
         integer = min(round(epsilon), 2**61 - 1)
-        layer = Normalization(self.name, product, self.mode == "layer", self.mode == "l2", integer, exponent)
-        scale = np.full(n, 2.0 ** -(exponent + 8))
-        return Quantised(layer, Vector.uniform(n, 2.0**-exponent), scale)
+        layer = Normalization(
+            self.name, product, self.mode == "layer", self.mode == "l2", integer, form.exponent
+        )
+        return Quantised.of(layer, form)

@@ -10,30 +10,20 @@ import numpy as np
 
 from edgelstm.layers import Rnn
 from edgelstm.layers.activation import UNBOUNDED
-from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, scaled
+from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatRecurrent, Floats, Quantised, scaled
 from edgelstm_converters.layers.lstm import integer_state
-from edgelstm_converters.quantize import GATE_SCALE, HIDDEN_STEP, Vector, finest_exponent, row_product
+from edgelstm_converters.quantize import BOUNDED_FORM, Vector, finest_exponent, form_of, row_product
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FloatRnn(FloatLayer):
+class FloatRnn(FloatRecurrent):
     """Simple recurrent layer, h = activation(W x + R h + bias). input_weights (h, i), hidden_weights (h, h), bias (h,)."""
 
     kind: ClassVar[str] = "rnn"
-    input_weights: Floats
-    hidden_weights: Floats
     bias: Floats
     activation: str = "tanh"
     initial_hidden: Floats | None = field(default=None, kw_only=True)
     hidden_mask: Floats | None = field(default=None, kw_only=True)
-
-    @property
-    def inputs(self) -> int:
-        return int(self.input_weights.shape[1])
-
-    @property
-    def units(self) -> int:
-        return int(self.hidden_weights.shape[1])
 
     def run(self, *sources: Floats) -> Floats:
         hidden = np.zeros(self.units, np.float32) if self.initial_hidden is None else self.initial_hidden
@@ -51,19 +41,16 @@ class FloatRnn(FloatLayer):
     def quantize(
         self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
     ) -> Quantised:
-        exponent, step, scale = 15, HIDDEN_STEP, GATE_SCALE
-        if self.activation in UNBOUNDED:
-            exponent = finest_exponent(reach)
-            step, scale = 2.0**-exponent, 2.0 ** (exponent + 8)
-        hidden = Vector.uniform(self.units, step)
+        form = form_of(finest_exponent(reach)) if self.activation in UNBOUNDED else BOUNDED_FORM
+        hidden = Vector.uniform(self.units, form.step)
         if sources[0].samples is not None:
             hidden = hidden.seeing(self.run(*seen)[:-1])
         layer = Rnn(
             self.name,
-            row_product(self.name, self.input_weights, self.bias, sources[0], scale),
-            row_product(self.name, self.hidden_weights, np.zeros_like(self.bias), hidden, scale),
+            row_product(self.name, self.input_weights, self.bias, sources[0], form.scale),
+            row_product(self.name, self.hidden_weights, np.zeros_like(self.bias), hidden, form.scale),
             self.activation,
-            exponent,
-            initial_hidden=integer_state(self.name, self.initial_hidden, step),
+            form.exponent,
+            initial_hidden=integer_state(self.name, self.initial_hidden, form.step),
         )
         return Quantised(layer, hidden, hidden.step)

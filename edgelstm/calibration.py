@@ -21,7 +21,7 @@ from edgelstm.detector_settings import (
     Evidence,
     Season,
 )
-from edgelstm.errors import EdgeLstmError, SampleError
+from edgelstm.errors import CalibrationError, SampleError
 from edgelstm.kernels.detection import layout as at
 from edgelstm.kernels.detection.spread import DEVIATION_OF_SPREAD, LARGEST_ERROR
 from edgelstm.kernels.detection.tail import FLOORS
@@ -60,12 +60,6 @@ WEIGHTS = {
     "logit": 0.8,
 }
 """How much each signal says in the score."""
-
-
-class CalibrationError(EdgeLstmError):
-    """The history cannot be calibrated on (EX_DATAERR)."""
-
-    exit_code = 65
 
 
 @dataclass(frozen=True, slots=True)

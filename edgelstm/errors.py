@@ -28,6 +28,12 @@ class ConversionError(EdgeLstmError):
     exit_code = 65
 
 
+class CalibrationError(EdgeLstmError):
+    """The history cannot be calibrated on (EX_DATAERR)."""
+
+    exit_code = 65
+
+
 class SampleError(EdgeLstmError):
     """A sample has the wrong shape or type, or is not finite; nothing was changed by it."""
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from detector_cases import SECOND, START_NS, noise, persistence_model, plain_model, times
-from edgelstm.calibration import CalibrationError, calibrate, examine
+from edgelstm.calibration import calibrate, examine
 from edgelstm.detector import Detector
 from edgelstm.detector_settings import DetectorSettings
-from edgelstm.errors import UsageError
+from edgelstm.errors import CalibrationError, UsageError
 from edgelstm.stream import LoadedModel
 
 MODEL = plain_model()

@@ -124,7 +124,7 @@ class Watched:
         segments, self._segments = self._segments, [[]]
         for number, segment in enumerate(segments):
             if number:
-                self._begin_anew()
+                self._begin_anew("the clock of the samples was set back")
             if segment:
                 yield self._push(segment)
 
@@ -179,12 +179,10 @@ class Watched:
         self._late_since_ns = None
         return True
 
-    def _begin_anew(self) -> None:
+    def _begin_anew(self, why: str) -> None:
         opened = self.detector.open_alert
         if opened is not None:
-            self._abandon(
-                opened, self.model.digest, self.detector.last_time_ns, "the clock of the samples was set back"
-            )
+            self._abandon(opened, self.model.digest, self.detector.last_time_ns, why)
         self.detector.reset()
         self.last_verdict = None
 
@@ -252,15 +250,9 @@ class Watched:
 
     def forget(self) -> None:
         """Begin anew, as if there had been no sample; an alert that is open is cleared."""
-        opened = self.detector.open_alert
-        if opened is not None:
-            self._abandon(
-                opened, self.model.digest, self.detector.last_time_ns, "the stream was reset by request"
-            )
         newest = self.detector.last_time_ns
-        self.detector.reset()
+        self._begin_anew("the stream was reset by request")
         self.detector.adopt(None, newest)  # samples of before the reset stay known
-        self.last_verdict = None
 
     def is_stale(self, now_s: float) -> bool:
         """Whether nothing has come for longer than its input's `stale_after`."""

@@ -49,6 +49,10 @@ class Detector:
                 f'model "{loaded.model.name}" has {loaded.inputs} inputs; a network for each channel apart has '
                 f"{APART_INPUTS}: the standardised value and step"
             )
+        if settings.network == "apart" and loaded.program.limits is not None:
+            raise UsageError(
+                f'model "{loaded.model.name}" chooses rows of a table; a network for each channel apart gets standardised values'
+            )
         if settings.network == "joint" and names != loaded.channel_names:
             raise UsageError(
                 f"the detector settings are for channels {', '.join(names)}, but model "
@@ -61,7 +65,7 @@ class Detector:
         self._policies = policies_of(
             settings, forecasts_of(loaded, settings), logit_of(loaded), rebuilds(loaded)
         )
-        self._constants = constants_of(settings)
+        self._constants = constants_of(settings, None if apart else loaded.program.limits)
         self._floats, self._ints = initial_floats(settings), initial_ints(settings)
         self._network = loaded.program.initial_state(self._channels if apart else 1)
         self._beginning = self._network.copy()

@@ -22,8 +22,11 @@ EARLY_RATIO = 0.5
 """Samples nearer than this many periods to the one before are counted as early."""
 
 
-def constants_of(settings: DetectorSettings) -> Floats:
-    """Return the constants, float64, as laid out in `kernels/detection/layout.py`."""
+def constants_of(settings: DetectorSettings, limits: NDArray[np.float32] | None = None) -> Floats:
+    """Return the constants, float64, as laid out in `kernels/detection/layout.py`.
+
+    limits  (2, channels), the least and the largest value that the network takes of each, as in `Program`
+    """
     count = len(settings.channels)
     constants = np.zeros(at.FIRST_CHANNEL_CONSTANT + count * at.CHANNEL_CONSTANTS)
     fraction, memory = settings.tail_fraction, float(settings.tail_memory)
@@ -48,7 +51,10 @@ def constants_of(settings: DetectorSettings) -> Floats:
         own = constants[at.FIRST_CHANNEL_CONSTANT + c * at.CHANNEL_CONSTANTS :]
         own[at.MEAN] = channel.mean
         own[at.ERROR_FLOOR], own[at.LEVEL_FLOOR] = channel.error_floor, channel.level_floor
-        own[at.LEAST_VALUE], own[at.LARGEST_VALUE] = channel.valid_range or (-math.inf, math.inf)
+        least, largest = channel.valid_range or (-math.inf, math.inf)
+        if limits is not None:
+            least, largest = max(least, float(limits[0, c])), min(largest, float(limits[1, c]))
+        own[at.LEAST_VALUE], own[at.LARGEST_VALUE] = least, largest
         own[at.LONGEST_REPEAT] = channel.longest_repeat
         for signal, evidence in channel.evidence.items():
             own[at.FIRST_WEIGHT + at.SIGNALS.index(signal)] = evidence.weight

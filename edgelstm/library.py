@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ModelFileError, SnapshotError
+from edgelstm.program import Program
 from edgelstm.reference.operations import DONE, WRONG_SHAPE
 from edgelstm.snapshot import STREAM_MAGIC, seal
 
@@ -24,7 +25,7 @@ _FUNCTIONS = ("state_bytes", "snapshot_bytes", "reset", "run", "save", "load")
 class Library:
     """A loaded shared object; its functions run without holding the interpreter lock."""
 
-    def __init__(self, path: str | os.PathLike[str], digest: str, inputs: int, outputs: int) -> None:
+    def __init__(self, path: str | os.PathLike[str], digest: str, program: Program) -> None:
         """Load the library of the model with this digest; raises ModelFileError where it is none, or another model's."""
         try:
             library = ctypes.CDLL(os.path.abspath(path))
@@ -34,7 +35,8 @@ class Library:
                 f"{path}: is no library of a model for this machine ({exc}); make one with: edgelstm export-c --shared"
             ) from None
         state_bytes, snapshot_bytes, self._reset, self._run, self._save, self._load = found
-        self._digest, self._inputs, self._outputs = digest, inputs, outputs
+        self._digest, self._limits = digest, program.limits
+        self._inputs, self._outputs = program.inputs, program.outputs
         self._state_words = -(-state_bytes() // 4)
         self._sealed_bytes = snapshot_bytes()
         self.snapshot_bytes = self._sealed_bytes - _HEADER_BYTES - _CRC_BYTES
@@ -72,7 +74,7 @@ class Library:
         return state, state
 
     def execute_sample(self, context: Any, x: Any, y: Any) -> int:
-        """Step the only stream over one sample; DONE, WRONG_SHAPE, or where `x` holds its first non-finite value."""
+        """Step the only stream over one sample; DONE, WRONG_SHAPE, or where `x` holds the first value that is refused."""
         if not (_float32(x, (self._inputs,)) and _float32(y, (self._outputs,)) and len(context) == 1):
             return WRONG_SHAPE
         return self._execute(context, 1, x, y)
@@ -92,6 +94,10 @@ class Library:
         finite = np.isfinite(x)
         if not finite.all():
             return int(np.argmin(finite))
+        if self._limits is not None:
+            inside = (x >= self._limits[0]) & (x <= self._limits[1])
+            if not inside.all():
+                return int(np.argmin(inside))
         self._run(_pointer(states), len(states), samples, _pointer(x), _pointer(y))
         return DONE
 

@@ -14,7 +14,7 @@ import msgspec
 from edgelstm.detector_settings import DetectorSettings
 from edgelstm.layers import INPUT, Dense, Gru, Layer, Lstm, RowProduct
 from edgelstm.layers.activation import ACTIVATIONS
-from edgelstm.layers.graph import sources_of
+from edgelstm.layers.graph import rows_by_channel, sources_of
 from edgelstm.layers.products import COLUMN_BLOCK
 
 __all__ = [
@@ -106,6 +106,11 @@ class Model:
     def sources_of(self, number: int) -> tuple[str, ...]:
         """Return the names of what layer `number` reads."""
         return sources_of(self.layers, number)
+
+    @property
+    def rows_by_channel(self) -> dict[int, int]:
+        """Return the channels whose values are numbers of rows of a table, and how many rows there are."""
+        return rows_by_channel(self.layers, len(self.channels))
 
     @property
     def latency(self) -> int:

@@ -33,6 +33,8 @@ def check(model: Model) -> None:
         finite = math.isfinite(output.scale) and 2.0**-126 <= output.scale <= 2.0**96
         require(finite, f'output "{output.name}": scale is {output.scale}, expected 2**-126 to 2**96')
     units = check_layers(model.layers, len(model.channels))
+    for number, rows in model.rows_by_channel.items():
+        _check_rows(model.channels[number], rows)
     for head in model.head_names:
         require(head in units and head != INPUT, f'an output is to come from "{head}", which is no layer')
     leaving = sum(units[head] for head in model.head_names)
@@ -57,3 +59,12 @@ def _check_channel(channel: Channel) -> None:
     )
     low, high = GAIN_RANGE
     require(low <= channel.gain <= high, f"{where}: gain is {channel.gain}, expected 2**-64 to 2**64")
+
+
+def _check_rows(channel: Channel, rows: int) -> None:
+    """Require that the input stage can tell every row of a table from the next."""
+    low, high = -channel.offset * channel.gain, (rows - 1 - channel.offset) * channel.gain
+    require(
+        channel.gain >= 4.0 and low >= -32768.0 and high <= 32767.0,
+        f'channel "{channel.name}": offset {channel.offset} and gain {channel.gain} do not hold the numbers of {rows} rows',
+    )

@@ -31,7 +31,10 @@ _CELL_END, _ONE = 1 << 30, 1 << 23  # 128 in Q7.23, where a cell saturates; 1 in
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """What `execute` takes, made once per model and shared by all its streams."""
+    """What `execute` takes, made once per model and shared by all its streams.
+
+    limits  (2, inputs), the least and the largest value that each channel may have; None where any will do
+    """
 
     words: NDArray[np.int32]
     state_words: int
@@ -39,6 +42,7 @@ class Program:
     inputs: int
     outputs: int
     state_fields: tuple[StateField, ...]
+    limits: NDArray[np.float32] | None = None
 
     @property
     def snapshot_bytes(self) -> int:
@@ -120,16 +124,31 @@ class Vector:
 
 def lower(model: Model) -> Program:
     """Lower a checked model: pack and pad its weights, lay out its state, list its operations."""
-    build = Builder()
+    build, limits = Builder(), limits_of(model)
     lower_into(build, model)
     return Program(
-        words=build.assemble(len(model.channels), len(model.outputs)),
+        words=build.assemble(len(model.channels), len(model.outputs), limits),
         state_words=max(build.state_words, 1),
         scratch_words=max(build.scratch_words, 1),
         inputs=len(model.channels),
         outputs=len(model.outputs),
         state_fields=tuple(build.state_fields),
+        limits=limits,
     )
+
+
+def limits_of(model: Model) -> NDArray[np.float32] | None:
+    """Return the least and the largest value of every channel, (2, channels): numbers of rows, to the nearest.
+
+    None where no channel chooses a row of a table.
+    """
+    found = model.rows_by_channel
+    if not found:
+        return None
+    limits = np.tile(np.array([[-np.inf], [np.inf]], np.float32), len(model.channels))
+    for channel, rows in found.items():
+        limits[:, channel] = -0.5, np.nextafter(np.float32(rows - 0.5), np.float32(0.0))
+    return limits
 
 
 def lower_into(build: Builder, model: Model) -> None:
@@ -355,14 +374,18 @@ class Builder:
         self.scratch_words += _padded(words)
         return word
 
-    def assemble(self, inputs: int, outputs: int) -> NDArray[np.int32]:
+    def assemble(
+        self, inputs: int, outputs: int, limits: NDArray[np.float32] | None = None
+    ) -> NDArray[np.int32]:
+        """Return the program; `limits` as in `Program`."""
+        limited = None if limits is None else self.constant(limits.ravel())
         word = op.FIRST_OPERATION + len(self.operations) * op.OPERATION_WORDS
         for constant in self.constants:
             word = _padded(word)  # weights begin at a cache line
             constant.word = word
             word += constant.values.size
         words = aligned_zeros(word)
-        words[[op.OPERATION_COUNT, op.INPUTS, op.OUTPUTS]] = len(self.operations), inputs, outputs
+        words[: op.FIRST_OPERATION] = len(self.operations), inputs, outputs, limited.word if limited else 0
         table = words[op.FIRST_OPERATION :][: len(self.operations) * op.OPERATION_WORDS]
         for row, operation in zip(table.reshape(-1, op.OPERATION_WORDS), self.operations, strict=True):
             row[: len(operation)] = [item.word if isinstance(item, _Constant) else item for item in operation]

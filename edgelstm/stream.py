@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ class LoadedModel:
         self.digest = model_file.digest(model)
         self.program: Program = lower(model)
         self.inputs, self.outputs = self.program.inputs, self.program.outputs
-        self.library = None if library is None else Library(library, self.digest, self.inputs, self.outputs)
+        self.library = None if library is None else Library(library, self.digest, self.program)
         settings = model.detector_settings
         watched = settings.channels if settings and settings.network == "apart" else model.channels
         self.channel_names = tuple(channel.name for channel in watched)
@@ -122,8 +123,14 @@ class _States:
             code = execute(self._context, np.array(x, order="C", subok=False), out)
         if code >= 0:
             at = tuple(int(axis) for axis in np.unravel_index(code, shape))
-            raise SampleError(f"the sample at {list(at)} is {x[at]}: values have to be finite")
+            raise SampleError(f"the sample at {list(at)} is {x[at]}: {self._refusal(at[-1], float(x[at]))}")
         return out
+
+    def _refusal(self, channel: int, value: float) -> str:
+        if not math.isfinite(value):
+            return "values have to be finite"
+        name, rows = self.model.model.channels[channel].name, self.model.model.rows_by_channel[channel]
+        return f'channel "{name}" is the number of a row of a table, expected 0 to {rows - 1}'
 
     def _pack(self, index: int) -> bytes:
         return seal(STREAM_MAGIC, self.model.digest, self._layout.pack_state(self._state[index]))
@@ -145,7 +152,7 @@ class Stream(_States):
         x    float32 (inputs,), finite
         out  float32 (outputs,), written and returned; a new array if not given
 
-        Raises SampleError, with the state untouched, for a wrong shape or type or a value that is not finite.
+        Raises SampleError, with the state untouched, for a wrong shape or type, or a value that is not finite or no row of its table.
         """
         if out is None:
             out = empty(self._outputs, _FLOAT32)
@@ -163,7 +170,7 @@ class Stream(_States):
         x    float32 (samples, inputs), finite
         out  float32 (samples, outputs), written and returned; a new array if not given
 
-        Raises SampleError, with the state untouched, for a wrong shape or type or a value that is not finite.
+        Raises SampleError, with the state untouched, for a wrong shape or type, or a value that is not finite or no row of its table.
         """
         samples = x.shape[0] if isinstance(x, np.ndarray) and x.ndim == 2 else 1
         return self._run_block(x, (samples, self.model.inputs), out)
@@ -196,7 +203,7 @@ class Streams(_States):
         x    float32 (streams, inputs), finite
         out  float32 (streams, outputs), written and returned; a new array if not given
 
-        Raises SampleError, with every state untouched, for a wrong shape or type or a value that is not finite.
+        Raises SampleError, with every state untouched, for a wrong shape or type, or a value that is not finite or no row of its table.
         """
         return self._run_block(x, (self.count, self.model.inputs), out)
 

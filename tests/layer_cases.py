@@ -170,7 +170,7 @@ INTEGER_CASES = {
     ),
     "embedding": lambda m, c, u: (
         Select("s", 0, 1),
-        Embedding("l", m.int16(9, u), ElementProduct(*np.int32([[2**26], [6], [2**18]]))),
+        Embedding("l", m.int16(9, u), ElementProduct(*np.int32([[2**29], [6], [2**18]]))),
     ),
     "window": lambda m, c, u: (
         Window("l", 6, (*_lstm(m, c, u, initial_cell=m.words(2**29, u)),), ("l",), (5,)),
@@ -233,15 +233,29 @@ INTEGER_CASES = {
 }
 """Name, which begins with the kind, to a function (Integers, columns, units) -> layers."""
 
+ROWS = "embedding"
+"""How cases begin whose first channel is the number of a row, 0 to 8."""
+
+
+def loud(case, seed, samples, columns):
+    """Samples of a case, far beyond what channels hold where any value will do."""
+    rng = np.random.default_rng(seed)
+    x = (rng.standard_t(2, (samples, columns)) * 3).astype(np.float32)
+    if case.startswith(ROWS):
+        x[:, 0] = rng.integers(0, 9, samples)
+    return x
+
 
 def integer_model(case, seed, columns=4, units=7, extreme=False):
     """A model of one case, on `columns` channels."""
     layers = INTEGER_CASES[case](Integers(seed, extreme), columns, units)
     rng = np.random.default_rng(seed)
+    offsets = rng.normal(size=columns).astype(np.float32)
+    if case.startswith(ROWS):
+        offsets[0] = 4.0
     return Model(
         channels=tuple(
-            Channel(name=f"c{n}", offset=float(np.float32(rng.normal())), gain=2.0**12)
-            for n in range(columns)
+            Channel(name=f"c{n}", offset=float(offset), gain=2.0**12) for n, offset in enumerate(offsets)
         ),
         outputs=tuple(Output(name=f"y{n}", scale=2.0**-20) for n in range(layers[-1].units)),
         layers=layers,

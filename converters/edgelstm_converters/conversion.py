@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import edgelstm
 from edgelstm.errors import ConversionError, ModelFileError
 from edgelstm.layers import INPUT
+from edgelstm.layers.graph import rows_by_channel
 from edgelstm.model import Model, Output, Provenance
 from edgelstm.model_check import check
 from edgelstm.sources import recording
@@ -246,8 +247,9 @@ def _quantize(
 ) -> tuple[Model, list[Doubles]]:
     """Return the int8 model, and the scales of every layer's outputs."""
     names, outputs, units = named
-    channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), x)
-    channels = quantize.balance(channels, _matrices_of_input(float_model))
+    rows = rows_by_channel(float_model.layers, float_model.inputs)
+    channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), x, rows)
+    channels = quantize.balance(channels, [] if rows else _matrices_of_input(float_model))
     values = {INPUT: x, **dict(zip((layer.name for layer in float_model.layers), expected, strict=True))}
     source = quantize.vector_of(channels)
     found = quantize_layers(float_model.layers, source.seeing(x) if calibrated else source, values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -59,12 +59,20 @@ class Vector:
 
 
 def quantize_channels(
-    names: tuple[str, ...], units: tuple[str, ...], x: NDArray[np.float32]
+    names: tuple[str, ...],
+    units: tuple[str, ...],
+    x: NDArray[np.float32],
+    rows: Mapping[int, int] | None = None,
 ) -> tuple[Channel, ...]:
-    """Choose offset and power-of-two gain of every channel from calibration samples (samples, channels)."""
+    """Choose offset and power-of-two gain of every channel from calibration samples (samples, channels).
+
+    rows  of the table whose rows a channel numbers, by channel: all of them have to fit, whichever calibration has seen
+    """
     channels = []
-    for name, unit, column in zip(names, units, x.astype(np.float64).T, strict=True):
+    for number, (name, unit, column) in enumerate(zip(names, units, x.astype(np.float64).T, strict=True)):
         low, high = float(column.min()), float(column.max())
+        if rows and number in rows:
+            low, high = 0.0, float(rows[number] - 1)
         offset = float(np.float32((low + high) / 2.0))
         reach = max(high - offset, offset - low) or max(
             abs(offset), 1.0

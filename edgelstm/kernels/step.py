@@ -26,6 +26,7 @@ from edgelstm.reference.operations import (
     GRU_CELL,
     GRU_RESET,
     INPUTS,
+    LIMITS,
     LOOP,
     LSTM_CELL,
     NARROW,
@@ -113,7 +114,7 @@ def _step(program, state, scratch, x, y):
 
 @njit
 def execute(program, state, scratch, x, y):
-    """Step every stream over every sample; return DONE, or where `x` holds its first non-finite value.
+    """Step every stream over every sample; return DONE, or where `x` holds the first value that is refused.
 
     program  int32   (words,)                      as packed by `edgelstm.program.lower`
     state    int32   (streams, state_words)        read, then written
@@ -121,12 +122,17 @@ def execute(program, state, scratch, x, y):
     x        float32 (samples * streams * inputs)  sample by sample, within it stream by stream
     y        float32 (samples * streams * outputs) written
 
-    A non-finite value anywhere in `x` is found before anything is changed.
+    A value anywhere in `x` that is not finite, or beyond the limits of its channel, is found before anything is changed.
     """
     for at in range(x.shape[0]):
         if not np.isfinite(x[at]):
             return at
     inputs, outputs, streams = program[INPUTS], program[OUTPUTS], state.shape[0]
+    if program[LIMITS]:
+        limits = program.view(np.float32)[program[LIMITS] :]
+        for at in range(x.shape[0]):
+            if x[at] < limits[at % inputs] or x[at] > limits[inputs + at % inputs]:
+                return at
     for row in range(x.shape[0] // inputs):
         _step(
             program,

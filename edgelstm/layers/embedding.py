@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgelstm.layers.activation import check_exponent
 from edgelstm.layers.bounds import require, require_array, require_int32, require_units
-from edgelstm.layers.layer import Layer
+from edgelstm.layers.layer import COMPUTED, Layer
 from edgelstm.layers.products import ElementProduct
 from edgelstm.reference import operations as op
 
@@ -23,7 +23,7 @@ MAX_ROWS = 16_384
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding(Layer):
-    """The row of `table` whose number its source, one value, is nearest to.
+    """The row of `table` whose number its source, one value of a channel, is nearest to.
 
     table    int16 (rows, units), in steps of 2**-exponent
     product  of the source, one element, to the number in Q15.16
@@ -47,6 +47,14 @@ class Embedding(Layer):
         require(columns[0] == 1, f"{where}: reads {columns[0]} values, expected 1; select one")
         require_int32(self.product.check(f"{where}: product", 1), f"{where}: product")
         check_exponent(self.exponent, where)
+
+    def tables(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
+        (channel,) = sources[0]
+        require(
+            channel != COMPUTED,
+            f'layer "{self.name}": reads a computed value, expected a channel: a row that its table has not got would go unseen',
+        )
+        yield channel, len(self.table)
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
         vector = build.scratch_vector(self.units)

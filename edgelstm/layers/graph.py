@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from edgelstm.layers.bounds import require
 from edgelstm.layers.layer import INPUT, Layer
@@ -11,7 +12,18 @@ MAX_LAYERS = 64
 MAX_PERIOD = 1 << 20
 
 
-def sources_of(layers: Sequence[Layer], number: int) -> tuple[str, ...]:
+class Node(Protocol):
+    """What a layer of integers and a layer of floats have in common."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sources(self) -> tuple[str, ...]: ...
+    def carried(self, sources: Sequence[Sequence[int]]) -> Sequence[int]: ...
+    def tables(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]: ...
+
+
+def sources_of(layers: Sequence[Node], number: int) -> tuple[str, ...]:
     """Return the names of what layer `number` reads: its `sources`, or the layer before it."""
     return layers[number].sources or (layers[number - 1].name if number else INPUT,)
 
@@ -38,3 +50,23 @@ def check_layers(layers: Sequence[Layer], inputs: int) -> dict[str, int]:
         layer.check([units[source] for source in sources])
         units[layer.name] = layer.units
     return units
+
+
+def tables_of(layers: Sequence[Node], carried: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield which channel chooses a row of a table of these layers, and how many rows that has.
+
+    carried  for every value at `input` the channel that it is, or `COMPUTED`
+    """
+    known: dict[str, Sequence[int]] = {INPUT: carried}
+    for number, layer in enumerate(layers):
+        sources = [known[name] for name in sources_of(layers, number)]
+        yield from layer.tables(sources)
+        known[layer.name] = layer.carried(sources)
+
+
+def rows_by_channel(layers: Sequence[Node], channels: int) -> dict[int, int]:
+    """Return the channels that choose a row of a table, and how many rows there are: of several tables the fewest."""
+    found: dict[int, int] = {}
+    for channel, rows in tables_of(layers, range(channels)):
+        found[channel] = min(rows, found.get(channel, rows))
+    return found

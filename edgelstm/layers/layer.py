@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 INPUT = "input"
 """The name under which layers read the channels of the model."""
+
+COMPUTED = -1
+"""Instead of the number of a channel: a value that a layer computes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +54,22 @@ class Layer(ABC):
     def latency(self) -> int:
         """How many samples its output is late."""
         return 0
+
+    def carried(self, sources: Sequence[Sequence[int]]) -> Sequence[int]:
+        """Return, for every value that it gives, the channel whose value it passes on, or `COMPUTED`.
+
+        sources  the same of what it reads
+        """
+        del sources
+        return (COMPUTED,) * self.units
+
+    def tables(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
+        """Yield which channel chooses a row of a table, and how many rows that has; sources as in `carried`.
+
+        Raises ModelFileError where it is no channel that chooses: nobody could see that there is no such row.
+        """
+        del sources
+        yield from ()
 
     @property
     def weight_count(self) -> int:

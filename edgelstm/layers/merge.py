@@ -52,6 +52,9 @@ class Concat(Layer):
         if self.product is not None:
             require_int32(self.product.check(f"{where}: product", self.units), f"{where}: product")
 
+    def carried(self, sources: Sequence[Sequence[int]]) -> Sequence[int]:
+        return [channel for source in sources for channel in source]
+
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
         vector, first = build.scratch_vector(self.units), 0
         z = build.scratch(build.padded(self.units)) if self.product is not None else -1
@@ -86,6 +89,9 @@ class Select(Layer):
             0 <= self.first <= columns[0] - self.count,
             f"{where}: takes {self.count} values from {self.first} on, but its source gives {columns[0]}",
         )
+
+    def carried(self, sources: Sequence[Sequence[int]]) -> Sequence[int]:
+        return sources[0][self.first : self.first + self.count]
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
         vector = build.scratch_vector(self.count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.layers.bounds import require, require_array, require_range
-from edgelstm.layers.graph import check_layers
-from edgelstm.layers.layer import Layer
+from edgelstm.layers.graph import check_layers, tables_of
+from edgelstm.layers.layer import COMPUTED, Layer
 from edgelstm.reference import operations as op
 
 if TYPE_CHECKING:
@@ -58,6 +58,9 @@ class Variational(Layer):
         widths = mask_widths(self.layers, columns[0])
         require_array(self.masks, (runs, sum(widths)), np.int8, f"{where}: masks")
         require_range(self.masks, 0, 1, f"{where}: masks")
+
+    def tables(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
+        return tables_of(self.layers, [COMPUTED] * len(sources[0]))  # what is masked is no channel any more
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
         width = self.layers[-1].units

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.layers.bounds import require, require_array
-from edgelstm.layers.graph import check_layers, sources_of
+from edgelstm.layers.graph import check_layers, sources_of, tables_of
 from edgelstm.layers.layer import INPUT, Layer
 from edgelstm.reference import operations as op
 
@@ -80,6 +80,9 @@ class Window(Layer):
             require(0 <= row < self.length, f"{where}: takes row {row}, expected 0 to {self.length - 1}")
         if self.initial is not None:
             require_array(self.initial, (columns[0],), np.int16, f"{where}: initial")
+
+    def tables(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
+        return tables_of(self.layers, sources[0])
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
         ring = build.ring(sources[0], self.length, self.initial)

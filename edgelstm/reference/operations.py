@@ -29,7 +29,8 @@ From FIRST_SELDOM on stand operations that few programs use. Each is a function 
 where an int16 vector stands, in one word: twice its half, plus one where it is in state.
 """
 
-OPERATION_COUNT, INPUTS, OUTPUTS = 0, 1, 2
+OPERATION_COUNT, INPUTS, OUTPUTS, LIMITS = 0, 1, 2, 3
+"""LIMITS: word of the least and the largest value of every channel (float32), beyond which a sample is refused; 0 for none."""
 FIRST_OPERATION = 4
 OPERATION_WORDS = 16
 
@@ -102,4 +103,4 @@ BACKWARD = 0
 """The word of scratch that compiled steps flip, to read weights from first to last and from last to first in turn."""
 
 DONE, WRONG_SHAPE = -1, -2
-"""What the entries return; 0 and more is the position of a value that is not finite."""
+"""What the entries return; 0 and more is the position of a value that is not finite or beyond the limits of its channel."""

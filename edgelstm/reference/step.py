@@ -16,6 +16,7 @@ from edgelstm.reference.operations import (
     GRU_CELL,
     GRU_RESET,
     INPUTS,
+    LIMITS,
     LOOP,
     LSTM_CELL,
     NARROW,
@@ -76,7 +77,7 @@ def _expect_float32(x, y, dimensions):
 
 
 def execute(program, state, scratch, x, y):
-    """Step every stream over every sample; return DONE, or where `x` holds its first non-finite value.
+    """Step every stream over every sample; return DONE, or where `x` holds the first value that is refused.
 
     program  int32   (words,)                      as packed by `edgelstm.program.lower`
     state    int32   (streams, state_words)        read, then written
@@ -84,11 +85,18 @@ def execute(program, state, scratch, x, y):
     x        float32 (samples * streams * inputs)  sample by sample, within it stream by stream
     y        float32 (samples * streams * outputs) written
 
-    A non-finite value anywhere in `x` is found before anything is changed.
+    A value anywhere in `x` that is not finite, or beyond the limits of its channel, is found before anything is changed.
     """
     finite = np.isfinite(x)
     if not finite.all():
         return int(np.argmin(finite))
+    if program[LIMITS]:
+        channels = int(program[INPUTS])
+        least, largest = program.view(np.float32)[program[LIMITS] :][: 2 * channels].reshape(2, 1, channels)
+        rows = x.reshape(-1, channels)
+        inside = (rows >= least) & (rows <= largest)
+        if not inside.all():
+            return int(np.argmin(inside))
     samples = x.reshape(-1, state.shape[0], program[INPUTS])
     outputs = y.reshape(-1, state.shape[0], program[OUTPUTS])
     for t in range(samples.shape[0]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from edgelstm.errors import ConversionError
 from edgelstm.layers import Embedding
+from edgelstm.layers.layer import COMPUTED
 from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised
 from edgelstm_converters.quantize import Vector, element_product, finest_exponent
 
@@ -29,9 +30,26 @@ class FloatEmbedding(FloatLayer):
     def units(self) -> int:
         return int(self.table.shape[1])
 
+    def tables(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
+        (channel,) = sources[0]
+        if channel == COMPUTED:
+            raise ConversionError(
+                f'layer "{self.name}": reads a computed value, expected a channel as it comes (with a scaling: mean 0, std 1)'
+            )
+        yield channel, len(self.table)
+
     def run(self, *sources: Floats) -> Floats:
         rows = np.floor(sources[0][..., 0].astype(np.float64) + 0.5)
-        return self.table[np.clip(rows, 0, len(self.table) - 1).astype(np.int64)]
+        outside = (rows < 0) | (rows >= len(self.table))
+        if outside.any():
+            raise ConversionError(
+                f'layer "{self.name}": sample {int(np.argwhere(outside)[0, 0])} chooses row {rows[outside][0]:g} of a table, '
+                f"expected 0 to {len(self.table) - 1}"
+            )
+        return self.table[rows.astype(np.int64)]
+
+    def with_scaled_input(self, mean: Floats, std: Floats) -> FloatEmbedding | None:
+        return None if np.any(mean) or np.any(std != 1.0) else self
 
     def quantize(
         self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.layers import Layer
+from edgelstm.layers.layer import COMPUTED
 from edgelstm_converters.quantize import Form, Vector
 
 Floats = NDArray[np.float32]
@@ -55,6 +56,16 @@ class FloatLayer(ABC):
     @abstractmethod
     def inputs(self) -> int:
         """How many values it takes from its first source."""
+
+    def carried(self, sources: Sequence[Sequence[int]]) -> Sequence[int]:
+        """Return what `edgelstm.layers.Layer.carried` does."""
+        del sources
+        return (COMPUTED,) * self.units
+
+    def tables(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
+        """Yield what `edgelstm.layers.Layer.tables` does."""
+        del sources
+        yield from ()
 
     @abstractmethod
     def run(self, *sources: Floats) -> Floats:

@@ -37,6 +37,9 @@ class FloatConcat(FloatLayer):
     def units(self) -> int:
         return sum(self.widths)
 
+    def carried(self, sources: Sequence[Sequence[int]]) -> Sequence[int]:
+        return [channel for source in sources for channel in source]
+
     def run(self, *sources: Floats) -> Floats:
         return np.concatenate(sources, axis=-1)
 
@@ -74,8 +77,15 @@ class FloatSelect(FloatLayer):
     def units(self) -> int:
         return self.count
 
+    def carried(self, sources: Sequence[Sequence[int]]) -> Sequence[int]:
+        return sources[0][self.first : self.first + self.count]
+
     def run(self, *sources: Floats) -> Floats:
         return sources[0][..., self.first : self.first + self.count]
+
+    def with_scaled_input(self, mean: Floats, std: Floats) -> FloatSelect | None:
+        taken = slice(self.first, self.first + self.count)
+        return None if np.any(mean[taken]) or np.any(std[taken] != 1.0) else self
 
     def quantize(
         self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool

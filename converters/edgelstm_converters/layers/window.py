@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 
 from edgelstm.layers import INPUT, Window
+from edgelstm.layers.graph import tables_of
 from edgelstm_converters.layers.convolution import before_first, with_history
 from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, held
 from edgelstm_converters.layers.graph import quantize_layers, sources_of, with_plain_sources
@@ -43,6 +44,9 @@ class FloatWindow(FloatLayer):
     def units(self) -> int:
         units = {layer.name: layer.units for layer in self.layers}
         return sum(units[head] for head in self.heads)
+
+    def tables(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
+        return tables_of(self.layers, sources[0])
 
     def run(self, *sources: Floats) -> Floats:
         values = self._run_inside(sources[0], self.layers)

@@ -100,35 +100,87 @@ def dense(graph, source, rows, columns, outputs, *, int8=False):
     )  # fmt: skip
 
 
-def fused_lstm(path, *, int8=False, peephole=False, clip=0.0, coupled=False, activation=4):
+def cell_inputs(graph, prefix="", *, int8=False, peephole=False, coupled=False, projection=False):
+    """Inputs 1 to 17 of the fused LSTM: matrices, peepholes, biases, projection."""
+    hidden, inputs = 2 if projection else H, []
+    for what, width in (("w", I), ("u", hidden)):
+        for gate in "ifco":
+            left_out = coupled and gate == "i"
+            values = random(H, width)
+            inputs.append(-1 if left_out else graph.constant(f"{prefix}{what}{gate}", values, int8=int8))
+    left_out = ("i",) if coupled else ()
+    inputs += [
+        graph.constant(f"{prefix}p{g}", random(H)) if peephole and g not in left_out else -1 for g in "ifo"
+    ]
+    inputs += [-1 if g in left_out else graph.constant(f"{prefix}b{g}", random(H)) for g in "ifco"]
+    inputs.append(graph.constant(f"{prefix}projection", random(hidden, H)) if projection else -1)
+    inputs.append(
+        graph.constant(f"{prefix}projection_bias", random(hidden)) if projection == "biased" else -1
+    )
+    return inputs, hidden
+
+
+def states(graph, prefix, hidden):
+    return [graph.tensor(f"{prefix}{key}", (1, n), variable=True) for key, n in (("h", hidden), ("c", H))]
+
+
+def fused_lstm(path, *, int8=False, clip=0.0, activation=4, norm=False, projection_clip=0.0, **variant):
     """UNIDIRECTIONAL_SEQUENCE_LSTM and a dense layer, in float or with int8 weights."""
     model = new_model()
     graph = Graph(model, "main")
     x = graph.tensor("x", (1, T, I))
-    inputs = [x]
-    for columns in (I, H):
-        for gate in "ifco":
-            left_out = coupled and gate == "i"
-            inputs.append(
-                -1 if left_out else graph.constant(f"w{columns}{gate}", random(H, columns), int8=int8)
-            )
-    inputs += [graph.constant(f"p{gate}", random(H)) if peephole else -1 for gate in "ifo"]
-    inputs += [-1 if coupled and gate == "i" else graph.constant(f"b{gate}", random(H)) for gate in "ifco"]
-    inputs += [
-        -1,
-        -1,
-        graph.tensor("h", (1, H), variable=True),
-        graph.tensor("c", (1, H), variable=True),
-        -1,
-        -1,
-        -1,
-        -1,
-    ]
+    parts, hidden = cell_inputs(graph, int8=int8, **variant)
+    norms = [graph.constant(f"norm{gate}", random(H)) if norm else -1 for gate in "ifco"]
     y = graph.value(
-        OP.UNIDIRECTIONAL_SEQUENCE_LSTM, inputs, (1, T, H), "UnidirectionalSequenceLSTMOptions",
-        fusedActivationFunction=activation, cellClip=clip, timeMajor=False, asymmetricQuantizeInputs=False,
+        OP.UNIDIRECTIONAL_SEQUENCE_LSTM, [x, *parts, *states(graph, "", hidden), *norms], (1, T, hidden),
+        "UnidirectionalSequenceLSTMOptions", fusedActivationFunction=activation, cellClip=clip, projClip=projection_clip,
+        timeMajor=False, asymmetricQuantizeInputs=False,
     )  # fmt: skip
-    graph.graph.inputs, graph.graph.outputs = [x], [dense(graph, y, T, H, 2, int8=int8)]
+    graph.graph.inputs, graph.graph.outputs = [x], [dense(graph, y, T, hidden, 2, int8=int8)]
+    return write(model, path)
+
+
+def fused_bidirectional(path, *, merged=True, time_major=False, **variant):
+    """BIDIRECTIONAL_SEQUENCE_LSTM and a dense layer."""
+    model = new_model()
+    graph = Graph(model, "main")
+    shape = (T, 1, I) if time_major else (1, T, I)
+    x = graph.tensor("x", shape)
+    (forward, hidden), (backward, _) = (cell_inputs(graph, way, **variant) for way in ("fw", "bw"))
+    inputs = [x, *forward, *backward, *states(graph, "fw", hidden), *states(graph, "bw", hidden), *[-1] * 9]
+    widths = [2 * hidden] if merged else [hidden, hidden]
+    given = [graph.tensor(f"y{n}", (*shape[:2], width)) for n, width in enumerate(widths)]
+    graph.add(
+        OP.BIDIRECTIONAL_SEQUENCE_LSTM, inputs, given, "BidirectionalSequenceLSTMOptions", fusedActivationFunction=4,
+        mergeOutputs=merged, timeMajor=time_major, cellClip=0.0, projClip=0.0, asymmetricQuantizeInputs=False,
+    )  # fmt: skip
+    y = given[0]
+    if not merged:
+        y = graph.value(OP.ADD, given, (*shape[:2], hidden), "AddOptions")
+    weights = graph.constant("dense/weights", random(2, widths[0]))
+    out = graph.value(
+        OP.FULLY_CONNECTED, [y, weights, -1], (*shape[:2], 2), "FullyConnectedOptions", keepNumDims=True
+    )
+    graph.graph.inputs, graph.graph.outputs = [x], [out]
+    return write(model, path)
+
+
+def two_ways(path):
+    """What Keras 2's Bidirectional becomes: two fused LSTMs, one between two REVERSE_V2."""
+    model = new_model()
+    graph = Graph(model, "main")
+    x, axis = graph.tensor("x", (1, T, I)), graph.constant("axis", np.array([1], np.int32))
+    given = []
+    for way in ("fw", "bw"):
+        read = graph.value(OP.REVERSE_V2, [x, axis], (1, T, I)) if way == "bw" else x
+        parts, hidden = cell_inputs(graph, way)
+        y = graph.value(
+            OP.UNIDIRECTIONAL_SEQUENCE_LSTM, [read, *parts, *states(graph, way, hidden), *[-1] * 4], (1, T, H),
+            "UnidirectionalSequenceLSTMOptions", fusedActivationFunction=4, cellClip=0.0, projClip=0.0, timeMajor=False,
+        )  # fmt: skip
+        given.append(graph.value(OP.REVERSE_V2, [y, axis], (1, T, H)) if way == "bw" else y)
+    both = graph.value(OP.CONCATENATION, given, (1, T, 2 * H), "ConcatenationOptions", axis=2)
+    graph.graph.inputs, graph.graph.outputs = [x], [dense(graph, both, T, 2 * H, 2)]
     return write(model, path)
 
 

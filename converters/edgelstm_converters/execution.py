@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
 from edgelstm.layers.window import MAX_LENGTH
 from edgelstm_converters.float_model import FloatModel
-from edgelstm_converters.layers import FloatWindow, variational
+from edgelstm_converters.layers import FloatConcat, FloatLayer, FloatSelect, FloatWindow, variational
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,12 @@ class Execution:
             raise ConversionError(
                 "masked runs carry their state: uncertainty and a window do not go together"
             )
-        if model.backward and (not self.window or self.lookahead is None):
+        if model.after is not None and not self.window:
+            raise ConversionError(
+                f'layer "{model.backward[0]}" begins at the end of a sequence, and a stream has none: say --window N, the samples '
+                "that it is run over"
+            )
+        if model.after is None and model.backward and (not self.window or self.lookahead is None):
             raise ConversionError(
                 f'layer "{model.backward[0]}" is bidirectional, and a stream has no future: say --window N, the samples that it is '
                 "run over, and --lookahead N, how many of them are newer than the one an output belongs to"
@@ -64,20 +71,26 @@ class Execution:
             raise ConversionError(
                 f"a look-ahead of {lookahead} samples, expected 0 to {last}, less than the window"
             )
-        heads = model.head_names
+        if model.after is not None and lookahead:
+            raise ConversionError("its output belongs to a whole window: a look-ahead does not go with it")
+        inner = _inner(model)
+        heads = ends_of(model)
+        rows = [
+            0 if model.after is not None and head in model.backward else last - lookahead for head in heads
+        ]
         window = FloatWindow(
             "window",
             model.inputs,
             self.window,
-            model.layers,
+            inner,
             heads,
-            (last - lookahead,) * len(heads),
+            tuple(rows),
             backward=model.backward,
             lookahead=lookahead,
             hop=self.hop,
             due=last % self.hop,
         )
-        return FloatModel(model.inputs, (window,))
+        return _behind(window, model)
 
     def _masked(self, model: FloatModel) -> FloatModel:
         layers, before = [], INPUT
@@ -87,3 +100,53 @@ class Execution:
         if model.heads and model.heads != (before,):
             raise ConversionError("masked runs need a chain of layers with one output layer at its end")
         return FloatModel(model.inputs, (variational("runs", layers, self.runs, self.dropout),))
+
+
+def ends_of(model: FloatModel) -> tuple[str, ...]:
+    """Return the names of the layers whose rows leave a window: its outputs, or what the layers behind it read."""
+    if not model.after:
+        return model.head_names
+    read = [
+        name
+        for n, layer in enumerate(model.layers)
+        if layer.name in model.after
+        for name in model.sources_of(n)
+    ]
+    ends = tuple(dict.fromkeys(name for name in read if name not in model.after))
+    if INPUT in ends:
+        raise ConversionError(
+            "what is computed of the ends of both directions reads the last sample, too: no window gives both"
+        )
+    return ends
+
+
+def _inner(model: FloatModel) -> tuple[FloatLayer, ...]:
+    """Return the layers inside of the window; each names what it reads where the one before it does not stay in front of it."""
+    kept = [n for n, layer in enumerate(model.layers) if layer.name not in (model.after or ())]
+    if len(kept) == len(model.layers):
+        return model.layers
+    return tuple(replace(model.layers[n], sources=model.sources_of(n)) for n in kept)
+
+
+def _behind(window: FloatWindow, model: FloatModel) -> FloatModel:
+    """Return a window and the layers that read what it gives: all of it, or some of its heads picked out of it."""
+    units = {layer.name: layer.units for layer in window.layers}
+    firsts = np.cumsum([0, *(units[head] for head in window.heads)])
+    picked = {
+        head: FloatSelect(head, int(first), units[head], window.units, sources=(window.name,))
+        for head, first in zip(window.heads, firsts, strict=False)
+    }
+    alone = {window.heads[0]: window.name} if len(picked) == 1 else {}
+    layers: list[FloatLayer] = []
+    for number, layer in enumerate(model.layers):
+        if layer.name not in (model.after or ()):
+            continue
+        sources = model.sources_of(number)
+        if isinstance(layer, FloatConcat) and sources == window.heads:
+            alone[layer.name] = window.name
+            continue
+        renamed = tuple(alone.get(source, source) for source in sources)
+        layers += [picked.pop(source) for source in dict.fromkeys(renamed) if source in picked]
+        layers.append(replace(layer, sources=renamed))
+    heads = tuple(alone.get(head, head) for head in model.head_names) if model.after else ()
+    return FloatModel(model.inputs, (window, *layers), heads)

@@ -23,12 +23,15 @@ class FloatModel:
 
     heads     names of the layers whose values are the outputs; none: the last layer
     backward  names of the layers that begin at the end of a sequence: a stream has none, so such a model is run over windows
+    after     names of the layers that run once for a whole window, on what the others end with; none of them: the output is
+              such an end itself. None: every sample has its output
     """
 
     inputs: int
     layers: tuple[FloatLayer, ...]
     heads: tuple[str, ...] = ()
     backward: tuple[str, ...] = ()
+    after: tuple[str, ...] | None = None
 
     @property
     def head_names(self) -> tuple[str, ...]:
@@ -46,14 +49,24 @@ class FloatModel:
     def run(self, x: Floats) -> Floats:
         """Return the outputs for every sample of (samples, inputs), state carried from sample to sample."""
         outputs = dict(zip((layer.name for layer in self.layers), self.run_layers(x), strict=True))
+        if self.after == ():
+            outputs = {name: self.end(name, y) for name, y in outputs.items()}
         return np.concatenate([outputs[head] for head in self.head_names], axis=1)
+
+    def end(self, name: str, y: Floats) -> Floats:
+        """Return what a layer ends with, standing at every sample: its last row, or its first where it runs backward."""
+        row = y[:1] if name in self.backward else y[-1:]
+        return np.repeat(row, len(y), axis=0)
 
     def run_layers(self, x: Floats) -> list[Floats]:
         """Return what every layer gives for every sample, from the initial state on."""
         found = {INPUT: np.asarray(x, np.float32)}
         for number, layer in enumerate(self.layers):
             turn = slice(None, None, -1) if layer.name in self.backward else slice(None)
-            sources = [found[source][turn][layer.phase :: layer.period] for source in self.sources_of(number)]
+            read = {source: found[source] for source in self.sources_of(number)}
+            if self.after and layer.name in self.after:
+                read = {name: y if name in self.after else self.end(name, y) for name, y in read.items()}
+            sources = [read[name][turn][layer.phase :: layer.period] for name in self.sources_of(number)]
             found[layer.name] = held(layer.run(*sources), layer.period, layer.phase, len(x))[turn]
         return [found[layer.name] for layer in self.layers]
 
@@ -72,7 +85,7 @@ def with_folded_affine(model: FloatModel) -> FloatModel:
         before = by_name.get(sources[layer.name][0])
         if not isinstance(layer, FloatAffine) or before is None or readers.count(before.name) != 1:
             continue
-        if (before.period, before.phase) != (layer.period, layer.phase):
+        if (before.period, before.phase) != (layer.period, layer.phase) or _apart(model, before, layer):
             continue
         folded = before.followed_by(layer.factor, layer.shift, layer.activation)
         if folded is not None:
@@ -82,3 +95,8 @@ def with_folded_affine(model: FloatModel) -> FloatModel:
     kept = [by_name[layer.name] for layer in layers if layer.name not in renamed]
     explicit = [replace(layer, sources=sources[layer.name]) for layer in kept]
     return replace(model, layers=tuple(explicit)) if renamed else model
+
+
+def _apart(model: FloatModel, one: FloatLayer, other: FloatLayer) -> bool:
+    """Whether two layers run in different directions, or one of them once for a whole window only."""
+    return any((one.name in names) != (other.name in names) for names in (model.backward, model.after or ()))

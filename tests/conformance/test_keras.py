@@ -35,11 +35,24 @@ CONVERTED = {
     "time distributed": lambda: [kl.LSTM(H, **SEQUENCE), kl.TimeDistributed(kl.Dense(3))],
     "stacked cells": lambda: [kl.RNN(kl.StackedRNNCells([kl.LSTMCell(H), kl.GRUCell(7)]), **SEQUENCE)],
     "normalised": lambda: [kl.BatchNormalization(), kl.LSTM(H, **SEQUENCE), kl.BatchNormalization(), kl.Dense(3)],
+    "both directions": lambda: [kl.Bidirectional(kl.LSTM(H, **SEQUENCE)), kl.Dense(3)],
+    "both directions, hierarchical": lambda: [kl.Bidirectional(kl.LSTM(H, **SEQUENCE)), kl.Dense(5, "relu"), kl.Bidirectional(kl.LSTM(7))],
+    "both directions, summed": lambda: [kl.Bidirectional(kl.GRU(H, **SEQUENCE), merge_mode="sum")],
+    "both directions, averaged": lambda: [kl.Bidirectional(kl.SimpleRNN(H), merge_mode="ave"), kl.Dense(3)],
+    "both directions, multiplied": lambda: [kl.Bidirectional(kl.LSTM(H, **SEQUENCE), merge_mode="mul")],
+    "both directions, each its own": lambda: [kl.Bidirectional(kl.LSTM(H), backward_layer=kl.LSTM(6, activation="relu", go_backwards=True))],
+    "backwards, last step": lambda: [kl.GRU(H, go_backwards=True), kl.Dense(3)],
     "activation layers": lambda: [kl.Rescaling(0.1, 2.0), kl.LSTM(H, **SEQUENCE), kl.Dense(5), kl.ReLU(), kl.Dense(3), kl.Activation("tanh")],
 }  # fmt: skip
 REFUSED = {
-    "bidirectional": (lambda: [kl.Bidirectional(kl.LSTM(H, **SEQUENCE))], "half of it reads the future"),
-    "backwards": (lambda: [kl.LSTM(H, go_backwards=True, **SEQUENCE)], "direction is reverse"),
+    "backwards": (
+        lambda: [kl.LSTM(H, go_backwards=True, **SEQUENCE)],
+        "its output comes in the reverse order of the samples",
+    ),
+    "two outputs": (
+        lambda: [kl.Bidirectional(kl.LSTM(H), merge_mode=None), kl.Concatenate()],
+        "its merge_mode is None; concat, sum, mul, ave can be",
+    ),
     "masked": (lambda: [kl.Masking(), kl.LSTM(H, **SEQUENCE)], r"\(Masking\): cannot be converted"),
     "convolutional": (lambda: [kl.Conv1D(5, 3), kl.LSTM(H, **SEQUENCE)], r"\(Conv1D\): cannot be converted"),
 }

@@ -33,6 +33,7 @@ CELLS = {
     "SimpleRNNCell": "RNN",
 }
 ORDERS = {"LSTM": ("ifgo", "iofg"), "GRU": ("urn", "urn"), "RNN": ("h", "h")}  # of Keras, of ONNX
+MERGES = ("concat", "sum", "mul", "ave")  # of Bidirectional
 PARTS = ("kernel", "recurrent_kernel", "bias")
 
 
@@ -154,7 +155,7 @@ class _Builder:
         elif kind == "Flatten":
             self._add("Flatten", sources, name, name)
         elif kind == "Bidirectional":
-            raise _refused(name, kind, "half of it reads the future, which a stream does not have")
+            self._bidirectional(name, settings, sources[0], stored)
         else:
             raise _refused(
                 name, kind,
@@ -168,7 +169,6 @@ class _Builder:
         """Add a recurrent node; return the name of its sequence, (batch, time, units), or of its last step."""
         for key, why in (
             ("time_major", "it reads time before batch"),
-            ("zero_output_for_mask", "it reads masks"),
             ("return_state", "it gives its state as an output"),
         ):
             if settings.get(key):
@@ -201,6 +201,8 @@ class _Builder:
         w, r = (reorder(np.ascontiguousarray(m.T), ours, theirs)[None] for m in (kernel, recurrent))
         b = np.concatenate([reorder(half, ours, theirs) for half in both])[None]
         sequence, last = f"{label}/sequence", f"{label}/last"
+        if settings.get("go_backwards"):
+            source = self._turned(source, f"{label}/turned", label)
         inputs = [
             source,
             *(self._constant(f"{label}/{key}", v) for key, v in zip("WRB", (w, r, b), strict=True)),
@@ -210,7 +212,6 @@ class _Builder:
             "activation_alpha": [self.slope] * len(words), "activation_beta": [0.5] * len(words),
             "layout": 1, "hidden_size": units, "linear_before_reset": int(after),
             "activations": words,
-            "direction": "reverse" if settings.get("go_backwards") else "forward",
         }  # fmt: skip
         self.nodes.append(Node(op, tuple(inputs), (sequence, last), attributes, label))
         axis = self._constant(
@@ -219,6 +220,48 @@ class _Builder:
         return self._add(
             "Squeeze", [sequence if settings.get("return_sequences") else last, axis], f"{label}/given", label
         )
+
+    def _turned(self, source: str, name: str, label: str) -> str:
+        """Add a sequence with its samples in reverse order."""
+        return self._add(
+            "Flip", [source, self._constant(f"{name}/axis", np.array([1], np.int64))], name, label
+        )
+
+    def _bidirectional(self, name: str, settings: dict[str, Any], source: str, stored: Stored) -> None:
+        """https://keras.io/api/layers/recurrent_layers/bidirectional: the second layer runs the other way, its rows are turned back."""
+        forward = settings["layer"]
+        backward = settings.get("backward_layer") or forward
+        merge = settings.get("merge_mode", "concat")
+        if merge not in MERGES:
+            raise _refused(name, "Bidirectional", f"its merge_mode is {merge}; {', '.join(MERGES)} can be")
+        given = []
+        for way, entry in (("forward", forward), ("backward", backward)):
+            kind, own = entry["class_name"], dict(entry["config"])
+            if kind not in CELLS:
+                raise _refused(name, "Bidirectional", f"it wraps a {kind}; {', '.join(CELLS)} can be")
+            if way == "backward" and not settings.get("backward_layer"):
+                own["go_backwards"] = not own.get("go_backwards")
+            arrays = {
+                path: array
+                for path, array in stored.items()
+                if any(
+                    part.startswith(f"{way}_") or part == own.get("name")
+                    for part in path.split("/")
+                    if part != name
+                )
+            }
+            last = self._cell(kind, name, own, source, arrays, f".{way}")
+            if way == "backward" and own.get("return_sequences"):
+                last = self._turned(last, f"{name}.{way}/aligned", name)
+            given.append(last)
+        if merge == "concat":
+            self._add("Concat", given, name, name, axis=-1)
+        elif merge == "mul":
+            self._add("Mul", given, name, name)
+        else:
+            total = self._add("Add", given, f"{name}/total", name)
+            share = self._constant(f"{name}/share", np.float32(0.5 if merge == "ave" else 1.0))
+            self._add("Mul", [total, share], name, name)
 
     def _stacked_cells(self, name: str, settings: dict[str, Any], source: str, stored: Stored) -> None:
         cell = settings["cell"]

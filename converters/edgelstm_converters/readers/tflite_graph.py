@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgelstm.errors import ConversionError
+from edgelstm_converters.readers.tflite_cell import Cell
 from edgelstm_converters.readers.tflite_file import Operator, Subgraph, Tensor
 from edgelstm_converters.trace.graph import Array, Graph, Input, Node
 
@@ -118,6 +119,8 @@ class _Translation:
             self._fully_connected(operator, label, inputs, outputs)
         elif op == "UNIDIRECTIONAL_SEQUENCE_LSTM":
             self._lstm(operator, label, inputs[0], outputs)
+        elif op == "BIDIRECTIONAL_SEQUENCE_LSTM":
+            self._bidirectional_lstm(operator, label, inputs[0], outputs)
         elif op == "CONCATENATION":
             self._add("Concat", inputs, outputs, label, axis=options.integer(0))
         elif op == "SPLIT":
@@ -188,47 +191,67 @@ class _Translation:
             self._add("Add", [*product, inputs[2]], outputs, label)
 
     def _lstm(self, operator: Operator, label: str, source: str, outputs: list[str]) -> None:
-        """Inputs 1 to 4 the input's matrices (i, f, c, o), 5 to 8 the hidden one's, 9 to 11 peepholes (i, f, o), 12 to 15 biases."""
-        parts = [self._known(operator, place, label) for place in range(1, 18)]
-        layer_norm = [self._known(operator, place, label) for place in range(20, 24)]
-        coupled = parts[0] is None  # then i = 1 - f: our cell with f's rows negated as those of i
-        activation = operator.options.integer(0, "b")
-        for what, present in (
-            ("a projection", parts[15] is not None),
-            ("layer normalisation", any(part is not None for part in layer_norm)),
-            ("diagonal matrices", operator.options.integer(5, "b") != 0),
-            (f"activation number {activation}", activation not in (0, 1, 4)),
-            ("its input and forget gates coupled, and peepholes", coupled and parts[9] is not None),
-        ):
-            if present:
-                raise _refused(operator, label, f"it has {what}, which cannot be converted")
-        if coupled:
-            for to, source_of in ((0, 1), (4, 5), (11, 12)):
-                parts[to] = None if parts[source_of] is None else -parts[source_of]
-        i, f, c, o = 0, 1, 2, 3
-        order = (i, o, f, c)
-        if any(parts[n] is None for n in range(8)):
-            raise _refused(operator, label, "one of its matrices is left out")
-        units = parts[4].shape[0]
-        w, r = (np.concatenate([parts[first + n] for n in order])[None] for first in (0, 4))
-        bias = [np.zeros(units, np.float32) if parts[11 + n] is None else parts[11 + n] for n in order]
-        b = np.concatenate([*bias, np.zeros(4 * units, np.float32)])[None]
-        named = [self._constant(f"{label}/{key}", v) for key, v in (("W", w), ("R", r), ("B", b))]
-        peepholes = [parts[n] for n in (8, 10, 9)]  # ONNX has them in the order i, o, f
-        given = [source, *named]
-        if any(part is not None for part in peepholes):
-            p = np.concatenate([np.zeros(units, np.float32) if part is None else part for part in peepholes])[
-                None
-            ]
-            given += ["", "", "", self._constant(f"{label}/P", p)]
-        batch_first = not operator.options.integer(3, "b")
-        word = {0: "Identity", 1: "Relu", 4: "Tanh"}[activation]
+        options = operator.options
+        cell = Cell(
+            *self._cell_inputs(operator, label, 1, range(20, 24)), activation=options.integer(0, "b"),
+            cell_clip=float(options.scalar(1, "f")), projection_clip=float(options.scalar(2, "f")),
+            diagonal=bool(options.integer(5, "b")),
+        )  # fmt: skip
+        self._lstm_node(operator, label, cell, source, outputs[0], batch_first=not options.integer(3, "b"))
+
+    def _bidirectional_lstm(self, operator: Operator, label: str, source: str, outputs: list[str]) -> None:
+        """Inputs 1 to 17 forward and 18 to 34 backward, each as of one direction; a second sequence at 39 is refused."""
+        options = operator.options
+        if any(n >= 0 for n in operator.inputs[39:48]):
+            raise _refused(operator, label, "it reads a second sequence, which cannot be converted")
+        batch_first = not options.integer(4, "b", 1)
+        axis = self._constant(f"{label}/time", np.array([1 if batch_first else 0], np.int64))
+        given = []
+        for way, first in (("forward", 1), ("backward", 18)):
+            cell = Cell(
+                *self._cell_inputs(operator, label, first, range(0)), activation=options.integer(0, "b"),
+                cell_clip=float(options.scalar(1, "f")), projection_clip=float(options.scalar(2, "f")),
+            )  # fmt: skip
+            read, made = source, f"{label}/{way}"
+            if way == "backward":
+                read = self._add("Flip", [source, axis], [f"{label}/turned"], label)
+            self._lstm_node(operator, made, cell, read, made, batch_first=batch_first)
+            given.append(
+                made if way == "forward" else self._add("Flip", [made, axis], [f"{made}/aligned"], label)
+            )
+        if options.integer(3, "b"):
+            self._add("Concat", given, outputs[:1], label, axis=-1)
+        else:
+            for made, name in zip(given, outputs, strict=False):
+                self._add("Identity", [made], [name], label)
+
+    def _cell_inputs(
+        self, operator: Operator, label: str, first: int, norms: range
+    ) -> tuple[list[Array | None], list[Array | None]]:
+        return [self._known(operator, n, label) for n in range(first, first + 17)], [
+            self._known(operator, n, label) for n in norms
+        ]
+
+    def _lstm_node(
+        self, operator: Operator, label: str, cell: Cell, source: str, output: str, *, batch_first: bool
+    ) -> None:
+        why = cell.refusal()
+        if why:
+            raise _refused(operator, label, why)
+        given = [
+            source,
+            *(
+                self._constant(f"{label}/{key}", value) if value is not None else ""
+                for key, value in cell.inputs().items()
+            ),
+        ]
+        word = {0: "Identity", 1: "Relu", 4: "Tanh"}[cell.activation]
         self._add(
-            "LSTM", given, [f"{label}/sequence"], label, layout=int(batch_first), hidden_size=units,
-            activations=["Sigmoid", word, word], cell_clip=float(operator.options.scalar(1, "f")), input_forget=int(coupled),
+            "LSTM", given, [f"{label}/sequence"], label, layout=int(batch_first), hidden_size=cell.units,
+            activations=["Sigmoid", word, word], cell_clip=cell.cell_clip, input_forget=int(cell.coupled),
         )  # fmt: skip
         axis = self._constant(f"{label}/axis", np.array([2 if batch_first else 1], np.int64))
-        self._add("Squeeze", [f"{label}/sequence", axis], outputs, label)
+        self._add("Squeeze", [f"{label}/sequence", axis], [output], label)
 
 
 def _refused(operator: Operator, label: str, why: str) -> ConversionError:

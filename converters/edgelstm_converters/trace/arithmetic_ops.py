@@ -25,6 +25,7 @@ from edgelstm_converters.trace.expressions import (
 )
 from edgelstm_converters.trace.graph import Node
 from edgelstm_converters.trace.layout_ops import listed
+from edgelstm_converters.trace.reversal import at_the_end
 from edgelstm_converters.trace.run import Traced, Value, Walk, codes_of, settled
 
 ZERO, ONE = constants(0.0)[()], constants(1.0)[()]
@@ -40,7 +41,8 @@ def _by_step(walk: Walk, kind: str, arguments: list[Codes], detail: Any, name: s
     result = np.empty(arguments[0].shape, np.int64)
     for step in np.unique(steps):
         chosen = steps == step
-        rows = np.stack([relative(argument[chosen], int(step)) for argument in arguments], axis=1)
+        named = [relative(argument[chosen], int(step)) for argument in arguments]
+        rows = np.stack([at_the_end(walk.expressions, part) for part in named], axis=1)
         _, first, back = np.unique(rows, axis=0, return_index=True, return_inverse=True)
         order = np.argsort(first)  # in the order in which they occur, which is the same at every step
         rank = np.empty_like(order)
@@ -103,7 +105,7 @@ def matmul_of(walk: Walk, codes: Codes, weights: Floats, name: str) -> Codes:
     outputs, inputs = weights.shape
     rows = np.ascontiguousarray(codes.reshape(-1, inputs))
     steps = time_of(rows).max(axis=1)
-    named = relative(rows, steps[:, None])
+    named = at_the_end(walk.expressions, relative(rows, steps[:, None]))
     result = np.empty((len(rows), outputs), np.int64)
     known: dict[bytes, int] = {}
     for n, row in enumerate(named):

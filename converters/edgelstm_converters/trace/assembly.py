@@ -11,6 +11,7 @@ from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
 from edgelstm_converters.float_model import FloatDense, FloatLayer, FloatModel
 from edgelstm_converters.layers import FloatAdd, FloatAffine, FloatConcat, FloatMultiply
+from edgelstm_converters.layers.float_layer import FloatRecurrent
 from edgelstm_converters.trace.cells import CellReader
 from edgelstm_converters.trace.expressions import (
     Codes,
@@ -24,6 +25,7 @@ from edgelstm_converters.trace.expressions import (
     vector,
 )
 from edgelstm_converters.trace.linear import Doubles, Linear, Linearizer
+from edgelstm_converters.trace.reversal import BACKWARD, directions
 
 MAX_LAYERS = 128
 
@@ -36,15 +38,16 @@ def assemble(expressions: Expressions, output: Codes, carried: dict[int, int]) -
     """
     flat = output.reshape(-1)
     times = time_of(flat)
-    if not times.any():
+    last = int(times.max(initial=0))
+    if not last:
         raise ConversionError("the output does not depend on the input")
-    last = int(times.max())
     newest = flat[times == last]
     _, first = np.unique(newest, return_index=True)
     newest = (
         newest[np.sort(first)] if len(first) * 2 <= len(newest) else newest
     )  # each of a batch is the same
-    return _Assembly(expressions, carried).model(relative(newest, last))
+    one_row = bool((times[~is_constant(flat)] == last).all())
+    return _Assembly(expressions, carried).model(relative(newest, last), one_row)
 
 
 class _Assembly:
@@ -57,9 +60,11 @@ class _Assembly:
         self.layers: list[FloatLayer] = []
         self.made: dict[bytes, str] = {}
         self.inputs = 0
+        self.ways = directions(expressions)
+        self.way_of: dict[str, frozenset[int]] = {}
 
-    def model(self, codes: Codes) -> FloatModel:
-        """Return the layers that end in `codes`."""
+    def model(self, codes: Codes, one_row: bool) -> FloatModel:
+        """Return the layers that end in `codes`; `one_row`: they are all of the output, not its last row."""
         last = self._made_by(codes)
         if not self.layers:
             raise ConversionError("the output is the input: there is no layer in between")
@@ -68,13 +73,36 @@ class _Assembly:
             before = (self.layers[number - 1].name if number else INPUT,)
             layers.append(replace(layer, sources=() if layer.sources == before else layer.sources))
         heads = () if last == layers[-1].name else (last,)
-        return FloatModel(self.inputs, tuple(layers), heads)
+        backward = tuple(name for name, way in self.way_of.items() if way == {BACKWARD})
+        return FloatModel(self.inputs, tuple(layers), heads, backward, self._after(codes, one_row))
+
+    def _after(self, codes: Codes, one_row: bool) -> tuple[str, ...] | None:
+        """Return the layers behind the ends of both directions, None where there is an output for every sample."""
+        both = [layer for layer in self.layers if len(self.way_of[layer.name]) > 1]
+        if not both and self._ways(codes) != {BACKWARD}:
+            return None
+        if not one_row:
+            raise ConversionError(
+                "its output comes in the reverse order of the samples, in part at least: turn it around, as Bidirectional does"
+            )
+        for layer in both:
+            if isinstance(layer, FloatRecurrent):
+                raise ConversionError(
+                    f'layer "{layer.name}" reads one sequence in the order of the samples and another one in reverse'
+                )
+        return tuple(layer.name for layer in both)
+
+    def _ways(self, codes: Codes) -> frozenset[int]:
+        numbers = np.unique(expression_of(codes[~is_constant(codes)]))
+        return frozenset().union(*(self.ways[int(number)] for number in numbers))
 
     def _made_by(self, codes: Codes) -> str:
         """Return the name of the layer that gives the vector `codes`, made now if it is not there yet."""
         key = codes.tobytes()
         if key not in self.made:
             self.made[key] = self._make(codes)
+            for layer in self.layers:  # those that it was made of have theirs already
+                self.way_of.setdefault(layer.name, self._ways(codes))
         return self.made[key]
 
     def _make(self, codes: Codes) -> str:
@@ -94,6 +122,8 @@ class _Assembly:
         if found.kind == "input" and whole:
             self.inputs = found.size
             return INPUT
+        if found.kind == "reversed" and whole:
+            return self._made_by(found.arguments[0])
         if found.kind == "layer" and whole:
             return self._read_by(found.detail, self.linear.expand(found.arguments[0]))
         name = found.name
@@ -167,6 +197,10 @@ class _Assembly:
             sources = tuple(map(self._vector, parts))
             known = tuple(float(factor) for factor in factors if factor is not None)
             return self._add(FloatAdd(name, size, known, activation, sources=sources))
+        if len(parts) > 1 and activation == "linear" and not whole.bias.any():
+            joined = np.concatenate(list(parts.values()), axis=1)
+            if joined.shape == (size, size) and np.array_equal(joined, np.eye(size)):
+                return self._joined(name, parts)
         layer = FloatDense(name, np.zeros((size, 0), np.float32), whole.bias.astype(np.float32), activation)
         return self._read_by(layer, whole)
 
@@ -202,16 +236,21 @@ class _Assembly:
     def _vector(self, number: int) -> str:
         return self._made_by(vector(number, self.table[number].size, 0))
 
+    def _joined(self, name: str, parts: dict[int, Doubles]) -> str:
+        """Add the layer that puts whole vectors one after another, where there are several of them."""
+        sources = tuple(map(self._vector, parts))
+        if len(parts) == 1:
+            return sources[0]
+        widths = tuple(matrix.shape[1] for matrix in parts.values())
+        return self._add(FloatConcat(name, widths, sources=sources))
+
     def _read_by(self, layer: FloatLayer, read: Linear) -> str:
         """Add a layer that reads linear combinations: they become part of its matrix, or, where that grows, a layer."""
         self._check(layer.name, read.atoms)
         parts = self._whole_vectors(read)
         columns = sum(matrix.shape[1] for matrix in parts.values())
-        sources = tuple(map(self._vector, parts))
         joined = np.concatenate(list(parts.values()), axis=1)
-        if len(parts) > 1:
-            widths = tuple(matrix.shape[1] for matrix in parts.values())
-            sources = (self._add(FloatConcat(f"{layer.name}.inputs", widths, sources=sources)),)
+        sources = (self._joined(f"{layer.name}.inputs", parts),)
         if isinstance(layer, FloatDense):
             return self._add(replace(layer, weights=joined.astype(np.float32), sources=sources))
         if len(read.bias) < columns and not np.array_equal(read.matrix, np.eye(*read.matrix.shape)):
@@ -230,10 +269,7 @@ class _Assembly:
         self._check(layer.name, atoms)
         parts = self._whole_vectors(unit)
         joined = np.concatenate(list(parts.values()), axis=1)
-        sources = tuple(map(self._vector, parts))
-        if len(parts) > 1:
-            widths = tuple(matrix.shape[1] for matrix in parts.values())
-            sources = (self._add(FloatConcat(f"{layer.name}.inputs", widths, sources=sources)),)
+        sources = (self._joined(f"{layer.name}.inputs", parts),)
         return self._add(replace(_behind(layer, joined, np.zeros(len(atoms))), sources=sources))
 
     def _add(self, layer: FloatLayer) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgelstm_converters.trace.graph import Graph, Node
-from edgelstm_converters.trace.layout_ops import joined, moved
+from edgelstm_converters.trace.layout_ops import flipped, joined, moved
 from edgelstm_converters.trace.run import Traced, Value, Walk, codes_of
 
 MAX_STEPS = 4096
@@ -62,10 +62,12 @@ def _scan(walk: Walk, node: Node, inputs: list[Value], around: Mapping[str, Valu
     body: Graph = node.attributes["body"]
     count = node.attributes["num_scan_inputs"]
     carried, sequences = list(inputs[: len(inputs) - count]), inputs[len(inputs) - count :]
-    for what in ("scan_input_directions", "scan_output_directions"):
-        if any(node.attributes.get(what, [])):
-            raise node.refused("it runs backwards, and a stream has no future to read")
     axes = node.attributes.get("scan_input_axes", [0] * count)
+    turns = node.attributes.get("scan_input_directions", [0] * count)
+    sequences = [
+        flipped(walk, value, [axis]) if turn else value
+        for value, axis, turn in zip(sequences, axes, turns, strict=True)
+    ]
     length = codes_of(sequences[0]).shape[axes[0]]
     if length > MAX_STEPS:
         raise node.refused(f"it runs for more than {MAX_STEPS} steps: export it with a shorter sequence")
@@ -80,7 +82,15 @@ def _scan(walk: Walk, node: Node, inputs: list[Value], around: Mapping[str, Valu
         for found, value in zip(scanned, after[len(carried) :], strict=True):
             found.append(value)
     places = node.attributes.get("scan_output_axes", [0] * len(scanned))
-    return [*carried, *[_stacked(rows, axis) for rows, axis in zip(scanned, places, strict=True)]]
+    turns = node.attributes.get("scan_output_directions", [0] * len(scanned))
+    found = [_stacked(rows, axis) for rows, axis in zip(scanned, places, strict=True)]
+    return [
+        *carried,
+        *[
+            flipped(walk, value, [axis]) if turn else value
+            for value, axis, turn in zip(found, places, turns, strict=True)
+        ],
+    ]
 
 
 def _row(sequence: Value, step: int, axis: int) -> Value:

@@ -37,9 +37,10 @@ MAX_ELEMENTS = 1 << 24
 class Expression:
     """One vector. `arguments` are relative codes.
 
-    kind        input, state, matmul, sum, product, function, layer
-    arguments   matmul, layer: one vector; sum, product: two, element by element; function: one, element by element
-    detail      matmul: weights (outputs, inputs); function: its name; layer: the float layer; input, state: its name
+    kind        input, state, matmul, sum, product, function, layer, cell state, reversed
+    arguments   matmul, layer, reversed: one vector; sum, product: two, element by element; function: one, element by element
+    detail      matmul: weights (outputs, inputs); function: its name; layer: the float layer; input, state: its name;
+                reversed: how many rows
     """
 
     kind: str

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgelstm_converters.trace.graph import Node
+from edgelstm_converters.trace.reversal import turned
 from edgelstm_converters.trace.run import Traced, Value, Walk, codes_of, settled
 
 MAX_BYTES = 1 << 28
@@ -16,6 +17,16 @@ MAX_BYTES = 1 << 28
 def moved(value: Value, move: Callable[[Any], Any]) -> Value:
     """Return `value` with its elements moved."""
     return settled(move(value.codes)) if isinstance(value, Traced) else move(np.asarray(value))
+
+
+def flipped(walk: Walk, value: Value, axes: list[int]) -> Value:
+    """Return `value` with the order along `axes` reversed; along time, a traced one becomes a sequence of its own."""
+    if not isinstance(value, Traced):
+        return np.flip(np.asarray(value), tuple(axes))
+    codes = value.codes
+    for axis in axes:
+        codes = turned(walk.expressions, codes, axis)
+    return Traced(codes)
 
 
 def listed(node: Node, inputs: list[Value], position: int, attribute: str, default: Any = None) -> Any:
@@ -88,6 +99,10 @@ def _gather(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     if isinstance(inputs[1], Traced):
         raise node.refused("what it picks depends on the signal (an embedding): feed the picked rows instead")
     indices = np.asarray(inputs[1]).astype(np.int64)
+    if isinstance(inputs[0], Traced) and indices.ndim == 1:
+        axis = node.attributes.get("axis", 0)
+        if np.array_equal(indices, np.arange(inputs[0].codes.shape[axis])[::-1]):
+            return [flipped(walk, inputs[0], [axis])]
     return [moved(inputs[0], lambda a: np.take(a, indices, axis=node.attributes.get("axis", 0)))]
 
 
@@ -96,19 +111,24 @@ def _slice(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     axes = listed(node, inputs, 3, "axes") or list(range(len(starts)))
     steps = listed(node, inputs, 4, "steps") or [1] * len(starts)
 
+    backwards: list[int] = []
+
     def cut(a: Any) -> Any:
         where = [slice(None)] * a.ndim
         for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
             size = a.shape[axis]
             first = max(start + size if start < 0 else start, 0)
             last = end + size if -size <= end < 0 else end
-            if step < 0:
+            if step == -1 and first >= size - 1 and last < 0:
+                backwards.append(axis)
+            elif step < 0:
                 where[axis] = slice(min(first, size - 1), None if last < 0 else last, step)
             else:
                 where[axis] = slice(first, max(last, 0), step)
         return a[tuple(where)]
 
-    return [moved(inputs[0], cut)]
+    taken = moved(inputs[0], cut)
+    return [flipped(walk, taken, backwards)]
 
 
 def _split(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
@@ -174,13 +194,10 @@ def _where(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
 def _reverse_sequence(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     time, batch = node.attributes.get("time_axis", 0), node.attributes.get("batch_axis", 1)
 
-    def reverse(a: Any) -> Any:
-        lengths = listed(node, inputs, 1, "sequence_lens")
-        if lengths != [a.shape[time]] * a.shape[batch]:
-            raise node.refused("it reverses parts of the sequence")
-        return np.flip(a, time)
-
-    return [moved(inputs[0], reverse)]
+    shape = np.shape(inputs[0].codes if isinstance(inputs[0], Traced) else inputs[0])
+    if listed(node, inputs, 1, "sequence_lens") != [shape[time]] * shape[batch]:
+        raise node.refused("it reverses parts of the sequence")
+    return [flipped(walk, inputs[0], [time])]
 
 
 def _shape(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
@@ -207,6 +224,7 @@ def _strided_slice(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     starts, ends, steps = (listed(node, inputs, n, "bounds") for n in (1, 2, 3))
     masks = node.attributes
     where: list[Any] = []
+    backwards: list[int] = []
     for n, (start, end, step) in enumerate(zip(starts, ends, steps, strict=True)):
         bit = 1 << n
         if masks["ellipsis"] & bit:
@@ -215,11 +233,16 @@ def _strided_slice(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
             where.append(None)
         elif masks["shrink"] & bit:
             where.append(start)
+        elif step == -1 and masks["begin"] & bit and masks["end"] & bit:
+            backwards.append(n)
+            where.append(slice(None))
         else:
             where.append(
                 slice(None if masks["begin"] & bit else start, None if masks["end"] & bit else end, step)
             )
-    return [moved(inputs[0], lambda a: a[tuple(where)])]
+    if backwards and len(where) != sum(isinstance(part, slice) for part in where):
+        raise node.refused("it turns axes around and changes others at once")
+    return [flipped(walk, moved(inputs[0], lambda a: a[tuple(where)]), backwards)]
 
 
 def _stack(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
@@ -235,8 +258,7 @@ def _unstack(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
 
 
 def _flip(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-    axes = listed(node, inputs, 1, "axes")
-    return [moved(inputs[0], lambda a: np.flip(a, tuple(axes)))]
+    return [flipped(walk, inputs[0], listed(node, inputs, 1, "axes"))]
 
 
 def _zeros_like(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:

@@ -20,21 +20,73 @@ from edgelstm_converters.trace.expressions import (
     vector,
 )
 from edgelstm_converters.trace.graph import Node
+from edgelstm_converters.trace.layout_ops import moved
+from edgelstm_converters.trace.reversal import turned
 from edgelstm_converters.trace.run import Traced, Value, Walk, WrongAxis, codes_of
 
 DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 ACTIVATIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Identity": "linear"}
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+INPUTS = ("X", "W", "R", "B", "lengths", "initial_h", "initial_c", "P", "projection", "projection_bias")
+"""Of ONNX, and the projection that TFLite has."""
+WAYS = {"forward": ("forward",), "reverse": ("reverse",), "bidirectional": ("forward", "reverse")}
 
 
 def _recurrent(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     if not isinstance(inputs[0], Traced):
         raise node.refused("its sequence is not the signal")
-    given = dict(zip(("X", "W", "R", "B", "lengths", "initial_h", "initial_c", "P"), inputs, strict=False))
+    given = dict(zip(INPUTS, inputs, strict=False))
     batch_first = bool(node.attributes.get("layout", 0))
     codes = np.swapaxes(codes_of(inputs[0]), 0, 1) if batch_first else codes_of(inputs[0])
+    _check_lengths(node, given.get("lengths"), len(codes))
+    direction = str(node.attributes.get("direction", "forward"))
+    if direction not in WAYS:
+        raise node.refused(f"direction is {direction}, expected one of {', '.join(WAYS)}")
+    found = []
+    for number, way in enumerate(WAYS[direction]):
+        one, own = _direction(node, given, number, way, batch_first)
+        turn = way == "reverse"
+        rows = turned(walk.expressions, codes, 0) if turn else codes
+        sequence, memory = _along(walk, one, own, rows)
+        found.append((turned(walk.expressions, sequence, 0) if turn else sequence, sequence[-1], memory))
+    y = np.stack([sequence for sequence, _, _ in found], axis=1)
+    ends = [np.stack(parts) for parts in list(zip(*found, strict=True))[1:]]
+    if batch_first:
+        y, ends = y.transpose(2, 0, 1, 3), [part.transpose(1, 0, 2) for part in ends]
+    return [Traced(np.ascontiguousarray(part)) for part in (y, *ends)]
+
+
+def _direction(
+    node: Node, given: dict[str, Value], number: int, way: str, batch_first: bool
+) -> tuple[Node, dict[str, Value]]:
+    """Return a node of one direction, and its inputs, out of one of `way` or of both."""
+    count = len(WAYS[str(node.attributes.get("direction", "forward"))])
+    own = dict(given)
+    for key in (key for key in INPUTS if key not in ("X", "lengths")):
+        value = given.get(key)
+        axis = 1 if batch_first and key.startswith("initial") else 0
+        if value is None:
+            continue
+        size = np.shape(value.codes if isinstance(value, Traced) else value)[axis]
+        if size != count:
+            raise node.refused(f"its {key} is of {size} directions, expected {count}")
+        own[key] = moved(value, lambda a, axis=axis: np.take(a, [number], axis))  # type: ignore[misc]
+    attributes = dict(node.attributes)
+    words = list(attributes.get("activations") or DEFAULTS[node.op] * count)
+    each = len(words) // count
+    attributes["activations"] = words[number * each : (number + 1) * each]
+    for key in ("activation_alpha", "activation_beta"):
+        values = list(attributes.get(key) or [])
+        if len(values) == len(words):
+            attributes[key] = values[number * each : (number + 1) * each]
+    name = f"{node.name or node.op}_reverse" if count > 1 and way == "reverse" else node.name
+    return Node(node.op, node.inputs, node.outputs, attributes, name), own
+
+
+def _along(walk: Walk, node: Node, given: dict[str, Value], codes: Codes) -> tuple[Codes, Codes]:
+    """Return what a node gives for rows (steps, batch, width) in the order in which they are run, and its last memory."""
     steps, batch, width = codes.shape
-    _check_lengths(node, given.get("lengths"), steps)
+    batch_first = bool(node.attributes.get("layout", 0))
     states = {
         what: _state(walk, node, what, given.get(what), batch_first) for what in ("initial_h", "initial_c")
     }
@@ -46,13 +98,10 @@ def _recurrent(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     named, times = _per_step(codes[:, 0])
     number = walk.expressions.add(Expression("layer", layer.units, (named,), layer, layer.name))
     rows = np.stack([vector(number, layer.units, int(step)) for step in times])
-    sequence = np.broadcast_to(rows[:, None, None, :], (steps, 1, batch, layer.units))
+    sequence = np.broadcast_to(rows[:, None, :], (steps, batch, layer.units))
     inner = walk.expressions.add(Expression("cell state", layer.units, (named,), layer, layer.name))
-    memory = np.broadcast_to(vector(inner, layer.units, int(times[-1])), (1, batch, layer.units))
-    found = [sequence, sequence[-1], memory]
-    if batch_first:
-        found = [sequence.transpose(2, 0, 1, 3), *(part.transpose(1, 0, 2) for part in found[1:])]
-    return [Traced(np.ascontiguousarray(part)) for part in found]
+    memory = np.broadcast_to(vector(inner, layer.units, int(times[-1])), (batch, layer.units))
+    return np.ascontiguousarray(sequence), memory
 
 
 def _per_step(codes: Codes) -> tuple[Codes, Codes]:
@@ -90,9 +139,6 @@ def _state(walk: Walk, node: Node, what: str, state: Value, batch_first: bool) -
 def read_recurrent(node: Node, given: dict[str, Value], states: dict[str, Floats | None]) -> FloatLayer:
     """Return the layer of an LSTM, GRU or RNN node. Raises ConversionError, naming it, for what no layer here computes."""
     attributes, kind = node.attributes, node.op
-    direction = attributes.get("direction", "forward")
-    if direction != "forward":
-        raise node.refused(f"direction is {direction}, and a stream has no future to read")
     if attributes.get("clip"):
         raise node.refused(
             "it limits what its activations read (clip), which no layer here does; export it without"
@@ -101,7 +147,8 @@ def read_recurrent(node: Node, given: dict[str, Value], states: dict[str, Floats
         _activation(node, n, word) for n, word in enumerate(attributes.get("activations") or DEFAULTS[kind])
     ]
     w, r, b, p = _weights(node, given)
-    name, gates, units = node.name or kind, GATES[kind], r.shape[1]
+    name, gates = node.name or kind, GATES[kind]
+    units = len(w) // gates
     input_bias, hidden_bias = np.split(b, 2)
     hidden, cell = states["initial_h"], states["initial_c"]
     try:
@@ -125,9 +172,14 @@ def read_recurrent(node: Node, given: dict[str, Value], states: dict[str, Floats
             gate_activation=words[0], cell_activation=words[1], output_activation=words[2], coupled=coupled,
             cell_clip=float(attributes.get("cell_clip", 0.0)), peephole=_peephole(p, units, coupled),
             initial_hidden=hidden, initial_cell=cell,
+            projection_weights=_first(given.get("projection")), projection_bias=_first(given.get("projection_bias")),
         )  # fmt: skip
     except ValueError as exc:
         raise node.refused(str(exc)) from None
+
+
+def _first(value: Value) -> Floats | None:
+    return None if value is None else np.asarray(value[0], np.float32)
 
 
 def _peephole(p: Floats | None, units: int, coupled: bool) -> Floats | None:
@@ -173,8 +225,10 @@ def _weights(node: Node, given: dict[str, Value]) -> tuple[Floats, Floats, Float
         else others["B"].reshape(-1).astype(np.float32)
     )
     p = None if others["P"] is None else others["P"].reshape(-1).astype(np.float32)
-    gates, units = GATES[node.op], r.shape[1]
-    if r.shape != (gates * units, units) or len(w) != len(r) or len(b) != 2 * len(w):
+    gates, projection = GATES[node.op], given.get("projection")
+    units = len(w) // gates
+    hidden = units if projection is None else len(projection[0])
+    if r.shape != (gates * units, hidden) or len(w) != len(r) or len(b) != 2 * len(w):
         raise node.refused(
             f"W, R and B have shapes {w.shape}, {r.shape} and {b.shape}, which do not belong together"
         )

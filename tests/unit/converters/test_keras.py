@@ -113,8 +113,8 @@ def test_a_functional_model(tmp_path, version):
 
 
 REFUSED = {
-    "bidirectional": (layer("Bidirectional", "both", layer=LSTM), r'layer "both" \(Bidirectional\): half of it reads the future'),
-    "backwards": (layer("LSTM", "rnn", go_backwards=True, return_sequences=True), "direction is reverse"),
+    "wrapped": (layer("Bidirectional", "both", layer=DENSE), r'layer "both" \(Bidirectional\): it wraps a Dense; LSTM, .* can be'),
+    "backwards": (layer("LSTM", "rnn", go_backwards=True, return_sequences=True), "comes in the reverse order of the samples"),
     "masking": (layer("Masking", "mask"), r'layer "mask" \(Masking\): cannot be converted'),
     "lambda": (layer("Lambda", "any"), r'layer "any" \(Lambda\): cannot be converted'),
     "activation": (layer("Activation", "act", activation="swish"), r'layer "act" \(activation\): swish'),

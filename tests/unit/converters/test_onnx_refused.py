@@ -25,8 +25,8 @@ from onnx_cases import (  # noqa: E402
 
 LENGTHS = numpy_helper.from_array(np.array([7], np.int32), "n")
 REFUSED = {
-    "bidirectional": ([recurrent(direction="bidirectional"), TAIL], [], "rnn.*direction is bidirectional"),
-    "reverse": ([recurrent(direction="reverse"), TAIL], [], "rnn.*direction is reverse"),
+    "directions": ([recurrent(direction="bidirectional"), TAIL], [], "rnn.*its W is of 1 directions, expected 2"),
+    "direction": ([recurrent(direction="sideways"), TAIL], [], "rnn.*direction is sideways, expected one of forward"),
     "clip": ([recurrent(clip=1.0), TAIL], [], r"rnn.*limits what its activations read \(clip\)"),
     "lengths": ([recurrent(inputs="x W R B n"), TAIL], [LENGTHS], "rnn.*sequence_lens"),
     "activation": ([recurrent(activations=["Sigmoid", "Softsign", "Tanh"]), TAIL], [], "rnn.*activation Softsign"),
@@ -39,11 +39,10 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_refused_is_refused_by_node(tmp_path, case):
     nodes, more, message = REFUSED[case]
-    directions = 2 if case == "bidirectional" else 1
     base = [
-        constant("W", directions, 4 * H, I),
-        constant("R", directions, 4 * H, H),
-        constant("B", directions, 8 * H),
+        constant("W", 1, 4 * H, I),
+        constant("R", 1, 4 * H, H),
+        constant("B", 1, 8 * H),
     ]
     path = write(tmp_path / "m.onnx", nodes, [*base, AXIS, *more])
     with pytest.raises(ConversionError, match=message):

@@ -47,6 +47,10 @@ VARIANTS = {
     "relu": {"activation": 1},
     "peepholes": {"peephole": True},
     "peepholes, clipped": {"peephole": True, "clip": 10.0},
+    "peepholes, coupled": {"peephole": True, "coupled": True},
+    "projected": {"projection": True},
+    "projected with a bias": {"projection": "biased"},
+    "projected, peepholes, coupled": {"projection": True, "peephole": True, "coupled": True},
 }
 
 
@@ -56,11 +60,37 @@ def test_variants_of_the_fused_lstm(tmp_path, name):
     assert reading.proof.startswith("litert: within")
 
 
-def test_what_is_refused_is_refused_by_operator(tmp_path):
-    path = tflite_cases.fused_lstm(tmp_path / "m.tflite", activation=5)
-    with pytest.raises(
-        ConversionError, match=r"m\.tflite: operator .*SEQUENCE_LSTM\): it has activation number 5"
-    ):
+TWO_WAYS = {
+    "one operator": (tflite_cases.fused_bidirectional, {}),
+    "one operator, time first": (tflite_cases.fused_bidirectional, {"time_major": True}),
+    "one operator, two outputs": (tflite_cases.fused_bidirectional, {"merged": False}),
+    "one operator, peepholes": (tflite_cases.fused_bidirectional, {"peephole": True}),
+    "one operator, projected": (tflite_cases.fused_bidirectional, {"projection": True}),
+    "two operators": (tflite_cases.two_ways, {}),
+}
+
+
+@pytest.mark.parametrize("name", TWO_WAYS)
+def test_both_directions(tmp_path, name):
+    make, variant = TWO_WAYS[name]
+    reading = readers.read(make(tmp_path / "m.tflite", **variant))
+    assert reading.proof.startswith("litert: within")
+    assert [layer.kind for layer in reading.model.layers].count("lstm") == 2
+    assert any(layer.name in reading.model.backward for layer in reading.model.layers if layer.kind == "lstm")
+
+
+REFUSED = {
+    "sign": ({"activation": 5}, "it has activation number 5"),
+    "normalised": ({"norm": True}, "it has layer normalisation"),
+    "clipped projection": ({"projection": True, "projection_clip": 1.0}, "it has a limit on its projection"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_refused_by_operator(tmp_path, name):
+    variant, message = REFUSED[name]
+    path = tflite_cases.fused_lstm(tmp_path / "m.tflite", **variant)
+    with pytest.raises(ConversionError, match=rf"m\.tflite: operator .*SEQUENCE_LSTM\): {message}"):
         readers.read(path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -158,7 +158,8 @@ def lower_into(build: Builder, model: Model) -> None:
     vectors = {INPUT: build.quantize_input(model.channels)}
     for layer, sources in zip(model.layers, names, strict=True):
         inputs = [vectors[source] for source in sources]
-        vectors[layer.name] = build.layer(layer, inputs, read=layer.name in read)
+        when = vectors[layer.when] if layer.when else None
+        vectors[layer.name] = build.layer(layer, inputs, read=layer.name in read, when=when)
     first = 0
     for head in model.head_names:
         units = vectors[head].count
@@ -188,16 +189,24 @@ class Builder:
         self.operation(op.QUANTIZE_INPUT, len(channels), offsets, gains, vector.half)
         return vector
 
-    def layer(self, layer: Layer, sources: Sequence[Vector], *, read: bool) -> Vector:
-        """Add one layer; `read` says whether another one reads its int16 output."""
+    def layer(
+        self, layer: Layer, sources: Sequence[Vector], *, read: bool, when: Vector | None = None
+    ) -> Vector:
+        """Add one layer; `read` says whether another one reads its int16 output, `when` is what its `when` names."""
         self._read = read
-        return self.now_and_then(layer.period, layer.phase, lambda: layer.lower(self, sources))
+        return self.now_and_then(layer.period, layer.phase, lambda: layer.lower(self, sources), when)
 
-    def now_and_then(self, period: int, phase: int, lower: Callable[[], Vector]) -> Vector:
-        """Let what `lower` adds run at every `period`-th sample, first at sample `phase`, and hold what it gives."""
-        if period == 1:
+    def now_and_then(
+        self, period: int, phase: int, lower: Callable[[], Vector], when: Vector | None = None
+    ) -> Vector:
+        """Let what `lower` adds run at every `period`-th sample, first at sample `phase`, and hold what it gives.
+
+        when  of those only where this value is not 0
+        """
+        if period == 1 and when is None:
             return lower()
-        with self.every(period, phase):
+        timed = nullcontext() if period == 1 else self.every(period, phase)
+        with timed, nullcontext() if when is None else self.where(when):
             vector = lower()
             held = vector if vector.in_state or vector.half < 0 else self.state_vector(vector.count)
             if held is not vector:
@@ -248,6 +257,14 @@ class Builder:
         """Let the operations that are added inside run at every `period`-th sample, first at sample `phase`."""
         counter = self.state(1, np.int32, low=0, high=period - 1)
         self.operation(op.EVERY, counter, period, phase)
+        at = len(self.operations)
+        yield
+        self.operations[at - 1].append(len(self.operations) - at)
+
+    @contextmanager
+    def where(self, value: Vector) -> Iterator[None]:
+        """Let the operations that are added inside run only where the first of a vector is not 0."""
+        self.operation(op.WHEN, int(value.in_state), value.half)
         at = len(self.operations)
         yield
         self.operations[at - 1].append(len(self.operations) - at)

@@ -14,6 +14,7 @@ from edgelstm_converters.layers import (
     FloatEmbedding,
     FloatGru,
     FloatLstm,
+    FloatMasking,
     FloatMultiply,
     FloatNormalization,
     FloatPool,
@@ -195,8 +196,27 @@ FLOAT_CASES = {
     "conv_lstm of channels": lambda m, c: (
         FloatConvLstm("l", m(8, 3, 3, 1), m(8, 3, 3, 2, spread=0.7), m(8), 1, 3),
     ),
+    "masking": lambda m, c: (
+        FloatMasking("m", c, tuple(range(c)), (MASKED,) * c),
+        FloatLstm("l", m(48, c), m(48, 12), m(48), sources=("input",), when="m"),
+        FloatDense("d", m(4, 12), m(4)),
+    ),
+    "masking a window": lambda m, c: (
+        FloatMasking("m", c, (0, c - 1), (MASKED, MASKED)),
+        FloatWindow(
+            "w",
+            c,
+            8,
+            (FloatGru("g", m(36, c), m(36, 12), m(36), m(36), when="m"),),
+            ("g",),
+            (7,),
+            sources=("input", "m"),
+        ),
+    ),
 }
 """Name, which begins with the kind, to a function (Floats, columns) -> float layers."""
+MASKED = 0.375
+"""What every channel of a masked sample is."""
 
 
 def assert_same(found, exact):

@@ -15,6 +15,7 @@ from edgelstm.layers import (
     Embedding,
     Gru,
     Lstm,
+    Masking,
     Multiply,
     Normalization,
     Pool,
@@ -230,11 +231,36 @@ INTEGER_CASES = {
         Dense("d", m.rows(3 * 4 * 2, c), "tanh"),
         ConvLstm("l", m.rows(4 * (u % 5 + 1), 9 * 2), m.rows(4 * (u % 5 + 1), 9 * (u % 5 + 1)), 3, 4, 3),
     ),
+    "masking": lambda m, c, u: (
+        Masking("l", tuple(range(c)), (MASKED,) * c),
+        Lstm("a", m.rows(4 * u, c), m.rows(4 * u, u), sources=("input",), when="l"),
+        Dense("d", m.rows(u, u), "tanh", when="l", period=2, phase=1),
+        Dense("e", m.rows(3, u), when="l"),
+    ),
+    "masking a window": lambda m, c, u: (
+        Masking("l", (c - 1,), (MASKED,), matches=True),
+        Window(
+            "w",
+            5,
+            (
+                Gru("f", m.rows(3 * u, c), m.rows(3 * u, u), when="l"),
+                Rnn("b", m.rows(u, c), m.rows(u, u), sources=("input",), when="l"),
+                Concat("c", (u, u), sources=("f", "b")),
+            ),
+            ("c",),
+            (4,),
+            backward=("b",),
+            sources=("input", "l"),
+        ),
+        Dense("d", m.rows(3, 2 * u)),
+    ),
 }
 """Name, which begins with the kind, to a function (Integers, columns, units) -> layers."""
 
 ROWS = "embedding"
 """How cases begin whose first channel is the number of a row, 0 to 8."""
+MASKED = 0.375
+"""What every channel of a masked sample is."""
 
 
 def loud(case, seed, samples, columns):
@@ -243,6 +269,8 @@ def loud(case, seed, samples, columns):
     x = (rng.standard_t(2, (samples, columns)) * 3).astype(np.float32)
     if case.startswith(ROWS):
         x[:, 0] = rng.integers(0, 9, samples)
+    if case.startswith("masking"):
+        x[rng.random(samples) < 0.4] = MASKED
     return x
 
 

@@ -21,6 +21,7 @@ from edgelstm.sources import recording
 from edgelstm_converters import quantize, readers, report
 from edgelstm_converters.execution import Execution
 from edgelstm_converters.float_model import FloatModel, with_folded_affine
+from edgelstm_converters.layers import FloatMasking
 from edgelstm_converters.layers.graph import quantize_layers, with_plain_sources
 from edgelstm_converters.rounding import HELD_BACK
 from edgelstm_converters.scaling import Scaling, fold, read_scaling
@@ -248,7 +249,8 @@ def _quantize(
     """Return the int8 model, and the scales of every layer's outputs."""
     names, outputs, units = named
     rows = rows_by_channel(float_model.layers, float_model.inputs)
-    channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), x, rows)
+    kept = _unmasked(float_model, x)
+    channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), kept, rows)
     channels = quantize.balance(channels, [] if rows else _matrices_of_input(float_model))
     values = {INPUT: x, **dict(zip((layer.name for layer in float_model.layers), expected, strict=True))}
     source = quantize.vector_of(channels)
@@ -271,6 +273,15 @@ def _quantize(
         hint = "; is the network's input scaled as in training? see --scaling" if "int32" in str(exc) else ""
         raise ConversionError(f"{exc}{hint}") from None
     return model, scales
+
+
+def _unmasked(float_model: FloatModel, x: Floats) -> Floats:
+    """Return the samples that a mask does not pass over; all where none is left."""
+    kept = np.ones(len(x), bool)
+    for layer in float_model.layers:
+        if isinstance(layer, FloatMasking) and not layer.matches:
+            kept &= layer.run(x)[:, 0] != 0.0
+    return x[kept] if kept.any() else x
 
 
 def _matrices_of_input(float_model: FloatModel) -> list[Floats]:

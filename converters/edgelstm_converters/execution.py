@@ -10,7 +10,14 @@ from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
 from edgelstm.layers.window import MAX_LENGTH
 from edgelstm_converters.float_model import FloatModel
-from edgelstm_converters.layers import FloatConcat, FloatLayer, FloatSelect, FloatWindow, variational
+from edgelstm_converters.layers import (
+    FloatConcat,
+    FloatLayer,
+    FloatMasking,
+    FloatSelect,
+    FloatWindow,
+    variational,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,10 @@ class Execution:
             )
         if model.after is not None and lookahead:
             raise ConversionError("its output belongs to a whole window: a look-ahead does not go with it")
-        inner = _inner(model)
+        masks = tuple(
+            layer for layer in model.layers if isinstance(layer, FloatMasking)
+        )  # of the newest sample
+        inner = tuple(layer for layer in _inner(model) if layer not in masks)
         heads = ends_of(model)
         rows = [
             0 if model.after is not None and head in model.backward else last - lookahead for head in heads
@@ -89,8 +99,10 @@ class Execution:
             lookahead=lookahead,
             hop=self.hop,
             due=last % self.hop,
+            sources=(INPUT, *(mask.name for mask in masks)) if masks else (),
         )
-        return _behind(window, model)
+        behind = _behind(window, model)
+        return replace(behind, layers=(*masks, *behind.layers))
 
     def _masked(self, model: FloatModel) -> FloatModel:
         layers, before = [], INPUT

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgelstm.layers import INPUT
 from edgelstm_converters.layers import FloatAffine, FloatDense, FloatGru, FloatLayer, FloatLstm
-from edgelstm_converters.layers.float_layer import ACTIVATIONS, Floats, held
+from edgelstm_converters.layers.float_layer import ACTIVATIONS, Floats, run_now_and_then
 from edgelstm_converters.layers.graph import sources_of
 
 __all__ = ["ACTIVATIONS", "FloatDense", "FloatGru", "FloatLayer", "FloatLstm", "FloatModel", "Floats"]
@@ -66,8 +66,9 @@ class FloatModel:
             read = {source: found[source] for source in self.sources_of(number)}
             if self.after and layer.name in self.after:
                 read = {name: y if name in self.after else self.end(name, y) for name, y in read.items()}
-            sources = [read[name][turn][layer.phase :: layer.period] for name in self.sources_of(number)]
-            found[layer.name] = held(layer.run(*sources), layer.period, layer.phase, len(x))[turn]
+            sources = [read[name][turn] for name in self.sources_of(number)]
+            when = found[layer.when][turn] if layer.when else None
+            found[layer.name] = run_now_and_then(layer, sources, when)[turn]
         return [found[layer.name] for layer in self.layers]
 
 
@@ -85,7 +86,8 @@ def with_folded_affine(model: FloatModel) -> FloatModel:
         before = by_name.get(sources[layer.name][0])
         if not isinstance(layer, FloatAffine) or before is None or readers.count(before.name) != 1:
             continue
-        if (before.period, before.phase) != (layer.period, layer.phase) or _apart(model, before, layer):
+        together = (before.period, before.phase, before.when) == (layer.period, layer.phase, layer.when)
+        if not together or _apart(model, before, layer):
             continue
         folded = before.followed_by(layer.factor, layer.shift, layer.activation)
         if folded is not None:

@@ -1,4 +1,4 @@
-"""From the float32 sample to int16; twin in `reference/input_stage.py`."""
+"""From the float32 sample to int16; twins in `reference/input_stage.py`."""
 
 import numpy as np
 
@@ -17,3 +17,17 @@ def quantize_input(sample, offsets, gains, quantized):
     for channel in range(sample.shape[0]):
         scaled = np.rint((sample[channel] - offsets[channel]) * gains[channel])
         quantized[channel] = min(max(scaled, np.float32(-32768.0)), np.float32(32767.0))
+
+
+@njit
+def match(sample, channels, values, count, equal):
+    """Return `equal`, 0 or 1, where every one of the channels has its value, else the other.
+
+    sample    float32 (all channels,)
+    channels  int32   (>= count,)  their numbers
+    values    float32 (>= count,)
+    """
+    for n in range(count):
+        if sample[channels[n]] != values[n]:
+            return 1 - equal
+    return equal

@@ -8,7 +8,7 @@ from edgelstm.kernels.compiled import njit
 from edgelstm.kernels.context import floats_at, matrix_at, vector_at, words_at
 from edgelstm.kernels.dense import activate, emit, narrow
 from edgelstm.kernels.gru import gru_cell, gru_reset
-from edgelstm.kernels.input_stage import quantize_input
+from edgelstm.kernels.input_stage import match, quantize_input
 from edgelstm.kernels.lanes import LANES
 from edgelstm.kernels.lstm import lstm_cell
 from edgelstm.kernels.python_array import READABLE, WRITEABLE, entry_point, python_object, vector_data
@@ -29,12 +29,14 @@ from edgelstm.reference.operations import (
     LIMITS,
     LOOP,
     LSTM_CELL,
+    MATCH,
     NARROW,
     OPERATION_COUNT,
     OPERATION_WORDS,
     OUTPUTS,
     QUANTIZE_INPUT,
     ROW_PRODUCT,
+    WHEN,
     WRONG_SHAPE,
 )
 
@@ -108,6 +110,11 @@ def _step(program, state, scratch, x, y):
             scratch[of[0]] += 1
             if scratch[of[0]] < of[1]:
                 n -= of[2]
+        elif kind == MATCH:
+            scratch16[of[3]] = match(x, program[of[1] :], floats[of[2] :], of[0], of[4])
+        elif kind == WHEN:
+            if (state16[of[1]] if of[0] else scratch16[of[1]]) == 0:
+                n += of[2]
         else:
             run_seldom(kind, of, program, state, scratch)
 

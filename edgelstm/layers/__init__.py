@@ -14,6 +14,7 @@ from edgelstm.layers.embedding import Embedding
 from edgelstm.layers.gru import Gru
 from edgelstm.layers.layer import INPUT, Layer
 from edgelstm.layers.lstm import Lstm
+from edgelstm.layers.masking import Masking
 from edgelstm.layers.merge import Add, Concat, Multiply, Select
 from edgelstm.layers.normalization import Normalization
 from edgelstm.layers.products import ElementProduct, RowProduct
@@ -37,6 +38,7 @@ __all__ = [
     "Gru",
     "Layer",
     "Lstm",
+    "Masking",
     "Multiply",
     "Normalization",
     "Pool",
@@ -66,5 +68,6 @@ _ALL: tuple[type[Layer], ...] = (
     Clockwork,
     Variational,
     ConvLstm,
+    Masking,
 )
 FAMILIES: dict[str, type[Layer]] = {family.kind: family for family in _ALL}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from edgelstm.layers.bounds import require
@@ -28,10 +28,15 @@ def sources_of(layers: Sequence[Node], number: int) -> tuple[str, ...]:
     return layers[number].sources or (layers[number - 1].name if number else INPUT,)
 
 
-def check_layers(layers: Sequence[Layer], inputs: int) -> dict[str, int]:
-    """Check every layer; return how many values each gives, by name. Raises ModelFileError for the first that is wrong."""
+def check_layers(
+    layers: Sequence[Layer], inputs: int, given: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Check every layer; return how many values each gives, by name. Raises ModelFileError for the first that is wrong.
+
+    given  how many values others give that stand beside `input`, by name
+    """
     require(1 <= len(layers) <= MAX_LAYERS, f"{len(layers)} layers, expected 1 to {MAX_LAYERS}")
-    units = {INPUT: inputs}
+    units = {INPUT: inputs, **(given or {})}
     for number, layer in enumerate(layers):
         where = f'layer "{layer.name}"'
         require(bool(layer.name), "a layer has an empty name")
@@ -47,17 +52,30 @@ def check_layers(layers: Sequence[Layer], inputs: int) -> dict[str, int]:
         require(
             0 <= layer.phase < layer.period, f"{where}: phase is {layer.phase}, expected less than its period"
         )
+        if layer.when:
+            require(
+                layer.when in units,
+                f'{where}: runs when "{layer.when}" is not 0, which is no layer before it',
+            )
+            found = units[layer.when]
+            require(
+                found == 1,
+                f'{where}: runs when "{layer.when}" is not 0, which gives {found} values, expected 1',
+            )
         layer.check([units[source] for source in sources])
         units[layer.name] = layer.units
     return units
 
 
-def tables_of(layers: Sequence[Node], carried: Sequence[int]) -> Iterator[tuple[int, int]]:
+def tables_of(
+    layers: Sequence[Node], carried: Sequence[int], given: Mapping[str, Sequence[int]] | None = None
+) -> Iterator[tuple[int, int]]:
     """Yield which channel chooses a row of a table of these layers, and how many rows that has.
 
     carried  for every value at `input` the channel that it is, or `COMPUTED`
+    given    the same of others that stand beside `input`, by name
     """
-    known: dict[str, Sequence[int]] = {INPUT: carried}
+    known: dict[str, Sequence[int]] = {INPUT: carried, **(given or {})}
     for number, layer in enumerate(layers):
         sources = [known[name] for name in sources_of(layers, number)]
         yield from layer.tables(sources)

@@ -26,6 +26,7 @@ class Layer(ABC):
 
     sources  names of the layers that it reads, `input` for the channels; none: the layer before it
     period   it runs at every `period`-th sample, first at sample `phase`, and holds its output in between
+    when     name of a layer of one value: it runs only at samples where that is not 0, and holds its output else
     """
 
     kind: ClassVar[str]
@@ -33,6 +34,7 @@ class Layer(ABC):
     sources: tuple[str, ...] = field(default=(), kw_only=True)
     period: int = field(default=1, kw_only=True)
     phase: int = field(default=0, kw_only=True)
+    when: str = field(default="", kw_only=True)
 
     @property
     @abstractmethod

@@ -51,7 +51,8 @@ class Variational(Layer):
         for layer in self.layers:
             require(not layer.sources, f'{where}: its layer "{layer.name}" has sources, expected a chain')
             require(
-                layer.period == 1, f'{where}: its layer "{layer.name}" has period {layer.period}, expected 1'
+                layer.period == 1 and not layer.when,
+                f'{where}: its layer "{layer.name}" runs now and then, expected at every sample',
             )
         runs = len(self.masks)
         require(2 <= runs <= MAX_RUNS, f"{where}: {runs} runs, expected 2 to {MAX_RUNS}")

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from edgelstm.program import Builder, Vector
 
 MAX_LENGTH = 4096
+_Sequence = tuple["Vector", int]
+"""Rows one after another, and the width of a row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window(Layer):
     """Layers over the last `length` samples, from their initial state; `input` names what the window reads.
+
+    Further sources, such as a mask, are kept for as many samples; inner layers know them by their own names.
 
     layers    inner layers in order; each gives a row for every row of the window
     backward  names of those that begin at the newest row
@@ -69,31 +73,44 @@ class Window(Layer):
             0 <= self.lookahead < self.length,
             f"{where}: lookahead is {self.lookahead}, expected less than its length",
         )
-        units = check_layers(self.layers, columns[0])
+        units = check_layers(self.layers, columns[0], dict(zip(self.sources[1:], columns[1:], strict=True)))
+        for layer in self.layers:
+            require(
+                layer.kind != "masking",
+                f'{where}: its layer "{layer.name}" looks at the newest sample only; it has to stand before the window',
+            )
         require(bool(self.heads), f"{where}: has no heads")
         require(
             len(self.rows) == len(self.heads), f"{where}: {len(self.rows)} rows for {len(self.heads)} heads"
         )
         for name in (*self.heads, *self.backward):
-            require(name in units and name != INPUT, f'{where}: "{name}" is none of its layers')
+            require(
+                name in units and name not in (INPUT, *self.sources[1:]),
+                f'{where}: "{name}" is none of its layers',
+            )
         for row in self.rows:
             require(0 <= row < self.length, f"{where}: takes row {row}, expected 0 to {self.length - 1}")
         if self.initial is not None:
             require_array(self.initial, (columns[0],), np.int16, f"{where}: initial")
 
     def tables(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
-        return tables_of(self.layers, sources[0])
+        others = dict(zip(self.sources[1:], sources[1:], strict=True))
+        return tables_of(self.layers, sources[0], others)
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
-        ring = build.ring(sources[0], self.length, self.initial)
+        names = INPUT, *self.sources[1:]
+        initial = [self.initial, *(None for _ in sources[1:])]
+        rings = [build.ring(source, self.length, q) for source, q in zip(sources, initial, strict=True)]
 
         def run() -> Vector:
-            width = sources[0].count
-            sequences = {INPUT: (build.scratch_vector(self.length * width), width)}
-            build.operation(op.GATHER, *ring, self.length, 1, sequences[INPUT][0].place)
+            sequences: dict[str, _Sequence] = {}
+            for name, source, ring in zip(names, sources, rings, strict=True):
+                sequences[name] = build.scratch_vector(self.length * source.count), source.count
+                build.operation(op.GATHER, *ring, self.length, 1, sequences[name][0].place)
             for number, layer in enumerate(self.layers):
                 read = [sequences[source] for source in sources_of(self.layers, number)]
-                sequences[layer.name] = self._loop(build, layer, read)
+                when = sequences[layer.when] if layer.when else None
+                sequences[layer.name] = self._loop(build, layer, read, when)
             output, first = build.scratch_vector(self.units), 0
             for head, row in zip(self.heads, self.rows, strict=True):
                 sequence, width = sequences[head]
@@ -104,16 +121,17 @@ class Window(Layer):
         return build.now_and_then(self.hop, self.due, run)
 
     def _loop(
-        self, build: Builder, layer: Layer, sources: Sequence[tuple[Vector, int]]
-    ) -> tuple[Vector, int]:
+        self, build: Builder, layer: Layer, sources: Sequence[_Sequence], when: _Sequence | None
+    ) -> _Sequence:
         """Add the loop of one layer over the rows; return its sequence and the width of a row."""
         first, step = (self.length - 1, -1) if layer.name in self.backward else (0, 1)
         sequence = build.scratch_vector(self.length * layer.units)
         with build.loop(self.length) as counter:
             vectors = []
-            for source, width in sources:
+            for source, width in (*sources, *([when] if when else [])):
                 vectors.append(build.scratch_vector(width))
                 build.operation(op.LOAD_ROW, source.place, width, counter, first, step, vectors[-1].place)
-            given = build.layer(layer, vectors, read=True)
+            flag = vectors.pop() if when else None
+            given = build.layer(layer, vectors, read=True, when=flag)
             build.operation(op.STORE_ROW, sequence.place, layer.units, counter, first, step, given.place)
         return sequence, layer.units

@@ -14,3 +14,13 @@ def quantize_input(sample, offsets, gains, quantized):
     with np.errstate(over="ignore"):  # an infinite product saturates like any other
         scaled = np.rint((sample - offsets) * gains)
     quantized[: sample.shape[0]] = np.clip(scaled, -32768.0, 32767.0)
+
+
+def match(sample, channels, values, equal):
+    """Return `equal`, 0 or 1, where every one of the channels has its value, else the other.
+
+    sample    float32 (all channels,)
+    channels  int32   (n,)  their numbers
+    values    float32 (n,)
+    """
+    return equal if (sample[channels] == values).all() else 1 - equal

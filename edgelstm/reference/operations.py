@@ -17,6 +17,8 @@ operations address by word. `word` counts int32 and `half` counts int16 from the
 | EVERY          | state word of the counter, period, phase, how many operations to skip unless it is due |
 | LOOP           | scratch word of the counter: it begins at 0 |
 | END_LOOP       | scratch word of the counter, how often, how many operations to go back |
+| MATCH          | channels, word of their numbers, values word (float32), scratch half of the result, result where all are equal |
+| WHEN           | in state, half of a value, how many operations to skip where it is 0 |
 
 `stride` is the number of units padded to a multiple of 16. The parameters of a row product are four vectors of 16 x groups words: multipliers, shifts,
 bias, and the sum of each row's weights. Weights begin at a multiple of 64 bytes.
@@ -47,9 +49,11 @@ OPERATION_WORDS = 16
     EVERY,
     LOOP,
     END_LOOP,
-) = range(12)
+    MATCH,
+    WHEN,
+) = range(14)
 
-FIRST_SELDOM = 12
+FIRST_SELDOM = 14
 (
     COPY,
     ELEMENT_PRODUCT,

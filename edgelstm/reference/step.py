@@ -19,6 +19,7 @@ from edgelstm.reference.operations import (
     LIMITS,
     LOOP,
     LSTM_CELL,
+    MATCH,
     NARROW,
     OPERATION_COUNT,
     OPERATION_WORDS,
@@ -26,6 +27,7 @@ from edgelstm.reference.operations import (
     QUANTIZE_INPUT,
     ROW_PRODUCT,
     SELDOM,
+    WHEN,
     WRONG_SHAPE,
 )
 
@@ -171,6 +173,15 @@ def _step(program, state, scratch, x, y):
             scratch[counter] += 1
             if scratch[counter] < times:
                 n -= operations
+        elif kind == MATCH:
+            count, channels, values, to, equal = of[:5]
+            scratch16[to] = input_stage.match(
+                x, words[channels : channels + count], floats[values : values + count], equal
+            )
+        elif kind == WHEN:
+            in_state, half, operations = of[:3]
+            if (state16 if in_state else scratch16)[half] == 0:
+                n += operations
         else:
             module, name = SELDOM[kind]
             operation = getattr(import_module(f"edgelstm.reference.{module}"), name)

@@ -43,6 +43,10 @@ CONVERTED = {
     "both directions, each its own": lambda: [kl.Bidirectional(kl.LSTM(H), backward_layer=kl.LSTM(6, activation="relu", go_backwards=True))],
     "backwards, last step": lambda: [kl.GRU(H, go_backwards=True), kl.Dense(3)],
     "activation layers": lambda: [kl.Rescaling(0.1, 2.0), kl.LSTM(H, **SEQUENCE), kl.Dense(5), kl.ReLU(), kl.Dense(3), kl.Activation("tanh")],
+    "masked": lambda: [kl.Masking(), kl.LSTM(H, **SEQUENCE), kl.Dense(3)],
+    "masked, last step": lambda: [kl.Masking(-10.0), kl.GRU(H, **SEQUENCE), kl.LSTM(7), kl.Dense(3)],
+    "masked, both directions": lambda: [kl.Masking(1.5), kl.Bidirectional(kl.LSTM(H, **SEQUENCE)), kl.Bidirectional(kl.GRU(7)), kl.Dense(3)],
+    "masked, mixed": lambda: [kl.Masking(2.0), kl.Dense(5), kl.SimpleRNN(H, **SEQUENCE), kl.BatchNormalization(), kl.LSTM(7, **SEQUENCE)],
 }  # fmt: skip
 REFUSED = {
     "backwards": (
@@ -53,7 +57,10 @@ REFUSED = {
         lambda: [kl.Bidirectional(kl.LSTM(H), merge_mode=None), kl.Concatenate()],
         "its merge_mode is None; concat, sum, mul, ave can be",
     ),
-    "masked": (lambda: [kl.Masking(), kl.LSTM(H, **SEQUENCE)], r"\(Masking\): cannot be converted"),
+    "masked late": (
+        lambda: [kl.Dense(H), kl.Masking(), kl.LSTM(H, **SEQUENCE)],
+        r"\(Masking\): it has to be the only one, and the first to read the channels",
+    ),
     "convolutional": (lambda: [kl.Conv1D(5, 3), kl.LSTM(H, **SEQUENCE)], r"\(Conv1D\): cannot be converted"),
 }
 
@@ -67,6 +74,8 @@ def saved(name, made, path):
         values = rng.normal(0, 0.4, weight.shape)
         weight.assign(np.abs(values) + 0.5 if "variance" in weight.path else values)
     x = rng.normal(size=(16, CHANNELS)).astype(np.float32)
+    if isinstance(model.layers[0], kl.Masking):
+        x[[0, 1, 5, 6, 15]] = model.layers[0].mask_value
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         y = keras.ops.convert_to_numpy(model(x[None], training=False))

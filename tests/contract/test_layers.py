@@ -5,7 +5,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from float_layer_cases import FLOAT_CASES, Floats
+from float_layer_cases import FLOAT_CASES, MASKED, Floats
 from layer_cases import INTEGER_CASES, integer_model, loud
 
 from edgelstm import model_file
@@ -93,6 +93,8 @@ def fed(case, seed, samples):
     x = walk(seed, samples)
     if case.startswith("embedding"):
         x[:, 0] = np.random.default_rng(seed).integers(0, 7, samples)
+    if case.startswith("masking"):
+        x[np.random.default_rng(seed).random(samples) < 0.3] = MASKED
     return x
 
 

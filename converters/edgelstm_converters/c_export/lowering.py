@@ -91,9 +91,11 @@ class CBuilder(Builder):
     def padded(units: int) -> int:
         return units
 
-    def layer(self, layer: Layer, sources: Sequence[Vector], *, read: bool) -> Vector:
+    def layer(
+        self, layer: Layer, sources: Sequence[Vector], *, read: bool, when: Vector | None = None
+    ) -> Vector:
         self._layer = identifier(layer.name)
-        return super().layer(layer, sources, read=read)
+        return super().layer(layer, sources, read=read, when=when)
 
     def operation(self, *words: Any) -> None:
         super().operation(*words)

@@ -13,6 +13,7 @@ from edgelstm_converters.layers.embedding import FloatEmbedding
 from edgelstm_converters.layers.float_layer import FloatLayer, Quantised
 from edgelstm_converters.layers.gru import FloatGru
 from edgelstm_converters.layers.lstm import FloatLstm
+from edgelstm_converters.layers.masking import FloatMasking
 from edgelstm_converters.layers.merge import FloatAdd, FloatConcat, FloatMultiply, FloatSelect
 from edgelstm_converters.layers.normalization import FloatNormalization
 from edgelstm_converters.layers.rnn import FloatRnn
@@ -33,6 +34,7 @@ __all__ = [
     "FloatGru",
     "FloatLayer",
     "FloatLstm",
+    "FloatMasking",
     "FloatMultiply",
     "FloatNormalization",
     "FloatPool",
@@ -48,6 +50,6 @@ __all__ = [
 _ALL: tuple[type[FloatLayer], ...] = (
     FloatLstm, FloatGru, FloatRnn, FloatDense, FloatAffine, FloatConcat, FloatSelect, FloatAdd, FloatMultiply, FloatConv1d,
     FloatPool, FloatNormalization, FloatEmbedding, FloatWindow, FloatAttention, FloatClockwork, FloatVariational,
-    FloatConvLstm,
+    FloatConvLstm, FloatMasking,
 )  # fmt: skip
 FLOAT_FAMILIES: dict[str, type[FloatLayer]] = {family.kind: family for family in _ALL}

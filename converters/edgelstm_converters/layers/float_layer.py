@@ -33,7 +33,7 @@ class Quantised:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FloatLayer(ABC):
-    """A layer as it was trained. `sources`, `period` and `phase` mean what they mean in `edgelstm.layers.Layer`.
+    """A layer as it was trained. `sources`, `period`, `phase` and `when` mean what they mean in `edgelstm.layers.Layer`.
 
     plain        whether all its values come in the same steps, without an offset
     needs_plain  whether it can only read such values
@@ -46,6 +46,7 @@ class FloatLayer(ABC):
     sources: tuple[str, ...] = field(default=(), kw_only=True)
     period: int = field(default=1, kw_only=True)
     phase: int = field(default=0, kw_only=True)
+    when: str = field(default="", kw_only=True)
 
     @property
     @abstractmethod
@@ -113,6 +114,34 @@ class FloatRecurrent(FloatLayer):
     @property
     def units(self) -> int:
         return int(self.hidden_weights.shape[1])
+
+
+def run_now_and_then(layer: FloatLayer, sources: Sequence[Floats], when: Floats | None) -> Floats:
+    """Return what stands at the output of a layer at every sample: what it last gave, zeros before.
+
+    sources  each (samples, ..., values)
+    when     (samples, 1), the layer that it names, or None; with it there is one stream only
+    """
+    samples = len(sources[0])
+    if when is None:
+        y = layer.run(*(source[layer.phase :: layer.period] for source in sources))
+        return held(y, layer.period, layer.phase, samples)
+    runs = rows_of(layer, when)
+    y = (
+        layer.run(*(source[runs] for source in sources))
+        if runs.any()
+        else np.empty((0, layer.units), np.float32)
+    )
+    before = np.concatenate([np.zeros((1, layer.units), np.float32), y])
+    result: Floats = before[np.cumsum(runs)]
+    return result
+
+
+def rows_of(layer: FloatLayer, when: Floats) -> NDArray[np.bool_]:
+    """Return at which samples a layer runs, given what its `when` says at each, (samples, 1)."""
+    due: NDArray[np.bool_] = np.arange(len(when)) % layer.period == layer.phase
+    runs: NDArray[np.bool_] = due & (when[:, 0] != 0.0)
+    return runs
 
 
 def held(y: Floats, period: int, phase: int, samples: int) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgelstm.layers import INPUT
 from edgelstm_converters.layers.affine import FloatAffine
-from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised
+from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, rows_of
 from edgelstm_converters.quantize import Vector
 
 
@@ -35,15 +35,25 @@ def quantize_layers(
     read = kept.union(*sources)
     for layer, names in zip(layers, sources, strict=True):
         reach = float(np.abs(values[layer.name]).max())
-        seen = [values[name][layer.phase :: layer.period] for name in names]
+        seen = [_seen(layer, values[name], values.get(layer.when)) for name in names]
         read_as = [vectors[name] for name in names]
         if source.samples is not None:
             read_as = [vector.seeing(part) for vector, part in zip(read_as, seen, strict=True)]
         quantised = layer.quantize(read_as, seen, reach, read=layer.name in read)
-        timed = replace(quantised.layer, sources=layer.sources, period=layer.period, phase=layer.phase)
+        timed = replace(
+            quantised.layer, sources=layer.sources, period=layer.period, phase=layer.phase, when=layer.when
+        )
         found.append(replace(quantised, layer=timed))
         vectors[layer.name] = quantised.vector
     return found
+
+
+def _seen(layer: FloatLayer, values: Floats, when: Floats | None) -> Floats:
+    """Return those of the values at its source, (samples, ..., values), that a layer gets to read; of windows all."""
+    if when is None or values.ndim > 2:
+        return values[layer.phase :: layer.period]
+    runs = rows_of(layer, when)
+    return values[runs] if runs.any() else values
 
 
 def with_plain_sources(layers: Sequence[FloatLayer], inputs: int) -> tuple[FloatLayer, ...]:
@@ -63,7 +73,7 @@ def with_plain_sources(layers: Sequence[FloatLayer], inputs: int) -> tuple[Float
                 one, none = np.ones(units[source], np.float32), np.zeros(units[source], np.float32)
                 if name not in units:
                     rescaled = FloatAffine(name, one, none, sources=(source,))
-                    found.append(replace(rescaled, period=layer.period, phase=layer.phase))
+                    found.append(replace(rescaled, period=layer.period, phase=layer.phase, when=layer.when))
                     units[name] = units[source]
                 renamed[position] = name
         found.append(layer if tuple(renamed) == names else replace(layer, sources=tuple(renamed)))

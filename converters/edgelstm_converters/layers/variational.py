@@ -81,7 +81,8 @@ def variational(
         raise ConversionError(f"a dropout rate of {rate}, expected more than 0 and less than 1")
     kept, scaled = 1.0 - rate, []
     for layer in layers:
-        if layer.sources or layer.period != 1 or getattr(layer, "reset_after", True) is False:
+        now_and_then = layer.period != 1 or layer.when or layer.kind == "masking"
+        if layer.sources or now_and_then or getattr(layer, "reset_after", True) is False:
             raise ConversionError(f'layer "{layer.name}" ({layer.kind}) cannot take part in masked runs')
         none = np.zeros(layer.inputs, np.float32)
         found = layer.with_scaled_input(none, np.full(layer.inputs, kept, np.float32))

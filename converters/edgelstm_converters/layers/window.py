@@ -11,7 +11,7 @@ import numpy as np
 from edgelstm.layers import INPUT, Window
 from edgelstm.layers.graph import tables_of
 from edgelstm_converters.layers.convolution import before_first, with_history
-from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, held
+from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, held, run_now_and_then
 from edgelstm_converters.layers.graph import quantize_layers, sources_of, with_plain_sources
 from edgelstm_converters.quantize import Vector
 
@@ -46,24 +46,35 @@ class FloatWindow(FloatLayer):
         return sum(units[head] for head in self.heads)
 
     def tables(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
-        return tables_of(self.layers, sources[0])
+        others = dict(zip(self.sources[1:], sources[1:], strict=True))
+        return tables_of(self.layers, sources[0], others)
 
     def run(self, *sources: Floats) -> Floats:
-        values = self._run_inside(sources[0], self.layers)
+        values = self._run_inside(sources, self.layers)
         y = np.concatenate(
             [values[head][row] for head, row in zip(self.heads, self.rows, strict=True)], axis=-1
         )
         return held(y, self.hop, self.due, len(sources[0]))
 
-    def _run_inside(self, x: Floats, layers: Sequence[FloatLayer]) -> dict[str, Floats]:
-        """Return what `input` and every inner layer gives in every window: (length, windows, values)."""
-        padded = with_history(x, self.length - 1, self.before)
-        windows = np.lib.stride_tricks.sliding_window_view(padded, self.length, axis=0)
-        values = {INPUT: np.ascontiguousarray(np.moveaxis(windows[self.due :: self.hop], -1, 0))}
+    def _run_inside(self, sources: Sequence[Floats], layers: Sequence[FloatLayer]) -> dict[str, Floats]:
+        """Return what the sources and every inner layer give in every window: (length, windows, values)."""
+        names, values = (INPUT, *self.sources[1:]), {}
+        for name, x in zip(names, sources, strict=True):
+            padded = with_history(x, self.length - 1, self.before if name == INPUT else None)
+            windows = np.lib.stride_tricks.sliding_window_view(padded, self.length, axis=0)
+            values[name] = np.ascontiguousarray(np.moveaxis(windows[self.due :: self.hop], -1, 0))
         for number, layer in enumerate(layers):
             turn = slice(None, None, -1) if layer.name in self.backward else slice(None)
-            read = [values[name][turn][layer.phase :: layer.period] for name in sources_of(layers, number)]
-            values[layer.name] = held(layer.run(*read), layer.period, layer.phase, self.length)[turn]
+            read = [values[name][turn] for name in sources_of(layers, number)]
+            if layer.when:  # which rows it runs at is another matter in every window
+                flags = values[layer.when][turn]
+                found = [
+                    run_now_and_then(layer, [part[:, n] for part in read], flags[:, n])
+                    for n in range(flags.shape[1])
+                ]
+                values[layer.name] = np.stack(found, axis=1)[turn]
+            else:
+                values[layer.name] = run_now_and_then(layer, read, None)[turn]
         return values
 
     def with_scaled_input(self, mean: Floats, std: Floats) -> FloatWindow | None:
@@ -83,7 +94,7 @@ class FloatWindow(FloatLayer):
     ) -> Quantised:
         layers = with_plain_sources(self.layers, self.width)
         backward = set(self.backward)
-        values = self._run_inside(seen[0], layers)
+        values = self._run_inside(seen, layers)
         inner = quantize_layers(layers, sources[0], values, frozenset(self.heads))
         vectors = {quantised.layer.name: quantised.vector for quantised in inner}
         layer = Window(

@@ -19,6 +19,7 @@ NOTHING = (
     "GaussianDropout",
     "AlphaDropout",
     "ActivityRegularization",
+    "Masking",  # keras_mask.py
 )
 ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 IN_CELLS = {**ACTIVATIONS, "linear": "Identity", "hard_sigmoid": "HardSigmoid"}

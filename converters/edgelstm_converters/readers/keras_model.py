@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from edgelstm.errors import ConversionError
 from edgelstm_converters.readers import Asked, Reading
 from edgelstm_converters.readers.keras_file import load
 from edgelstm_converters.readers.keras_graph import to_graph
+from edgelstm_converters.readers.keras_mask import mask_value, with_mask
 from edgelstm_converters.readers.proof import NOT_ASKED, first_line, judge_stream
 from edgelstm_converters.trace.streams import Stream, read_stream
 
@@ -23,16 +25,23 @@ def read(path: Path, asked: Asked) -> Reading:
     asked.only()
     file = load(path)
     try:
-        graph = to_graph(file)
+        graph, mask = to_graph(file), mask_value(_layers(file.config))
     except (KeyError, IndexError, TypeError, AttributeError, RecursionError, ValueError) as exc:
         raise ConversionError(
             f"its configuration is none that Keras writes: {type(exc).__name__}: {first_line(exc)}"
         ) from None
     stream = read_stream(graph, {}, lambda node, values, opset: None, asked.inputs)
-    return Reading(stream.model, _prove(path, stream) if asked.verify else NOT_ASKED)
+    stream = replace(stream, model=with_mask(stream.model, mask))
+    return Reading(stream.model, _prove(path, stream, mask) if asked.verify else NOT_ASKED)
 
 
-def _prove(path: Path, stream: Stream) -> str:
+def _layers(config: dict[str, Any]) -> list[dict[str, Any]]:
+    inner = config["config"]
+    found: list[dict[str, Any]] = inner if isinstance(inner, list) else inner["layers"]
+    return found
+
+
+def _prove(path: Path, stream: Stream, mask: float | None) -> str:
     if find_spec("keras") is None:
         return "not proved: keras is not installed"
     if "keras" not in sys.modules and "KERAS_BACKEND" not in os.environ:
@@ -58,4 +67,4 @@ def _prove(path: Path, stream: Stream) -> str:
             found = model(feeds[stream.signal], training=False)
             return [keras.ops.convert_to_numpy(y) for y in (found if isinstance(found, list) else [found])]
 
-        return judge_stream("keras", run, stream, {}, "please report this")
+        return judge_stream("keras", run, stream, {}, "please report this", mask=mask)

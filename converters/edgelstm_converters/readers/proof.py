@@ -25,9 +25,13 @@ NOT_ASKED = "not proved: not asked for"
 Run = Callable[[dict[str, Any]], list[Any]]
 
 
-def probe(inputs: int, samples: int = SAMPLES) -> Floats:
-    """Return the samples that source and reading are compared on, (samples, inputs)."""
-    return np.random.default_rng(0).normal(0, 1, (samples, inputs)).astype(np.float32)
+def probe(inputs: int, samples: int = SAMPLES, mask: float | None = None) -> Floats:
+    """Return the samples that source and reading are compared on, (samples, inputs); a third of them masked."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (samples, inputs)).astype(np.float32)
+    if mask is not None:
+        x[rng.random(samples) < 1 / 3] = mask
+    return x
 
 
 def compare(engine: str, model: FloatModel, x: Floats, expected: Floats, hint: str) -> str:
@@ -63,17 +67,27 @@ def compare_int8(engine: str, model: FloatModel, x: Floats, expected: Floats, hi
 
 
 def judge_stream(
-    engine: str, run: Run, stream: Stream, fixed: Mapping[str, Any], hint: str, *, int8: bool = False
+    engine: str,
+    run: Run,
+    stream: Stream,
+    fixed: Mapping[str, Any],
+    hint: str,
+    *,
+    int8: bool = False,
+    mask: float | None = None,
 ) -> str:
-    """Feed the engine of a graph as the stream says, and compare; returns the line of proof."""
+    """Feed the engine of a graph as the stream says, and compare; returns the line of proof.
+
+    mask  what all channels of a sample are that it passes over
+    """
     try:
-        x, y = _outputs(run, stream, fixed)
+        x, y = _outputs(run, stream, fixed, mask)
     except Exception as exc:  # whatever an engine raises for a model it cannot run
         raise ConversionError(f"{engine} cannot run it: {first_line(exc)}") from None
     return (compare_int8 if int8 else compare)(engine, stream.model, x, y, hint)
 
 
-def _outputs(run: Run, stream: Stream, fixed: Mapping[str, Any]) -> tuple[Floats, Floats]:
+def _outputs(run: Run, stream: Stream, fixed: Mapping[str, Any], mask: float | None) -> tuple[Floats, Floats]:
     """Return the samples that the model gets and what came out, (samples, outputs) or (1, outputs) for the last step only."""
     time = stream.axes.time
     samples = SAMPLES if stream.free else 1 if time is None else stream.shape[time]
@@ -90,7 +104,7 @@ def _outputs(run: Run, stream: Stream, fixed: Mapping[str, Any]) -> tuple[Floats
             x = np.moveaxis(inner, stream.start_time or 0, 0).reshape(len(x), -1)
         return x, _one_of_batch(y, stream, len(x)), after
 
-    x = probe(channels, samples if samples > 1 else SAMPLES)
+    x = probe(channels, samples if samples > 1 else SAMPLES, mask)
     if samples > 1:
         try:
             return one(x)[:2]

@@ -115,7 +115,6 @@ def test_a_functional_model(tmp_path, version):
 REFUSED = {
     "wrapped": (layer("Bidirectional", "both", layer=DENSE), r'layer "both" \(Bidirectional\): it wraps a Dense; LSTM, .* can be'),
     "backwards": (layer("LSTM", "rnn", go_backwards=True, return_sequences=True), "comes in the reverse order of the samples"),
-    "masking": (layer("Masking", "mask"), r'layer "mask" \(Masking\): cannot be converted'),
     "lambda": (layer("Lambda", "any"), r'layer "any" \(Lambda\): cannot be converted'),
     "activation": (layer("Activation", "act", activation="swish"), r'layer "act" \(activation\): swish'),
     "no weights": (layer("Dense", "other"), r'layer "other" \(Dense\): its kernel is not in the file'),

@@ -70,11 +70,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _print_sizes(exported: Exported) -> None:
     name = exported.name
-    print(f"{exported.folder}: {name}.h, {name}.c, {name}_selftest.c, MANIFEST.json")
+    watches = f"{name}_detector.h, {name}_detector.c, " if exported.detector_bytes else ""
+    print(f"{exported.folder}: {name}.h, {name}.c, {watches}{name}_selftest.c, MANIFEST.json")
     print(
         f"  weights and tables {exported.table_bytes:,} B in flash; state {exported.state_bytes:,} B for each stream, "
         f"scratch {exported.scratch_bytes:,} B on the stack of a step; a snapshot has {exported.snapshot_bytes:,} B"
     )
+    if exported.detector_bytes:
+        print(
+            f"  detector: constants {exported.detector_constant_bytes:,} B in flash; state {exported.detector_bytes:,} B for each "
+            f"stream, with the model's; a snapshot has {exported.detector_snapshot_bytes:,} B"
+        )
 
 
 def _measure(loaded: LoadedModel, exported: Exported, target: str) -> Measured:

@@ -3,7 +3,8 @@
     exported = export(loaded, "pump/")
 
 NAME.h, NAME.c, NAME_selftest.c and MANIFEST.json. The layers drive it: a model is lowered as for the kernels, and every
-operation has one template in `operations.py` and one file of C in `runtime/`.
+operation has one template in `operations.py` and one file of C in `runtime/`. A model with a detector gets NAME_detector.h and
+NAME_detector.c too; every stage has one file in `runtime/detector/`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from edgelstm.errors import ConversionError
 from edgelstm.model_file import ARITHMETIC_VERSION
 from edgelstm.reference.sigmoid_table import KNOTS
 from edgelstm.stream import LoadedModel
-from edgelstm_converters.c_export import layouts, library, operations, self_test, source
+from edgelstm_converters.c_export import detector, layouts, library, operations, self_test, snapshots, source
 from edgelstm_converters.c_export.layouts import LAYOUTS
 from edgelstm_converters.c_export.lowering import CBuilder, identifier, lower
 
@@ -27,7 +28,10 @@ __all__ = ["LAYOUTS", "Exported", "export", "write_manifest"]
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written, and its sizes in bytes before any compiler has seen it."""
+    """What was written, and its sizes in bytes before any compiler has seen it; those of a detector are 0 without one.
+
+    detector_bytes  state of a detector, with that of its networks
+    """
 
     folder: Path
     name: str
@@ -35,6 +39,9 @@ class Exported:
     state_bytes: int
     scratch_bytes: int
     snapshot_bytes: int
+    detector_constant_bytes: int = 0
+    detector_bytes: int = 0
+    detector_snapshot_bytes: int = 0
 
 
 def export(
@@ -58,6 +65,11 @@ def export(
         f"{chosen}.c": source.body(loaded.model, loaded.digest, build, chosen),
         f"{chosen}_selftest.c": self_test.source(loaded, chosen),
     }
+    watches = loaded.model.detector_settings is not None
+    if watches:
+        detector.check(loaded)
+        texts[f"{chosen}_detector.h"] = detector.header(loaded, build, chosen)
+        texts[f"{chosen}_detector.c"] = detector.body(loaded, build, chosen)
     if shared:
         texts[f"{chosen}_library.c"] = library.source(chosen)
     root = Path(folder)
@@ -67,7 +79,8 @@ def export(
         table_bytes=table_bytes(build),
         state_bytes=sum(array.bytes for array, _ in build.state_arrays),
         scratch_bytes=sum(array.bytes for array in build.scratch_arrays),
-        snapshot_bytes=source.snapshot_bytes(build),
+        snapshot_bytes=snapshots.sealed_bytes(build),
+        **(detector.sizes(loaded, build) if watches else {}),
     )
     paths = {exported.folder / file_name: text for file_name, text in texts.items()}
     paths |= {root / path: text for path, text in layouts.files_of(layout, loaded, chosen).items()}
@@ -91,6 +104,13 @@ def write_manifest(exported: Exported, loaded: LoadedModel, targets: dict[str, A
         "state_bytes": exported.state_bytes,
         "scratch_bytes": exported.scratch_bytes,
         "snapshot_bytes": exported.snapshot_bytes,
+        "detector": {
+            "constant_bytes": exported.detector_constant_bytes,
+            "state_bytes": exported.detector_bytes,
+            "snapshot_bytes": exported.detector_snapshot_bytes,
+        }
+        if exported.detector_bytes
+        else None,
         "targets": targets,
     }
     (exported.folder / "MANIFEST.json").write_text(json.dumps(document, indent=2) + "\n")

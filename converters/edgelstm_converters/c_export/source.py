@@ -11,11 +11,10 @@ from edgelstm.model_file import ARITHMETIC_VERSION
 from edgelstm.program import StateField
 from edgelstm.reference import operations as op
 from edgelstm.reference.sigmoid_table import KNOTS
-from edgelstm.snapshot import FORMAT_VERSION, STREAM_MAGIC
 from edgelstm_converters.c_export import operations
-from edgelstm_converters.c_export.lowering import Array, CBuilder, Constant
-
-HEADER_BYTES, CRC_BYTES = 48, 4
+from edgelstm_converters.c_export.lowering import CBuilder, Constant
+from edgelstm_converters.c_export.numbers import numbers
+from edgelstm_converters.c_export.snapshots import sealed_bytes, snapshots
 
 
 def header(model: Model, digest: str, build: CBuilder, name: str) -> str:
@@ -31,10 +30,10 @@ def header(model: Model, digest: str, build: CBuilder, name: str) -> str:
     outputs = "\n".join(
         f" *   y[{n}]  {y.name}{f', {y.unit}' if y.unit else ''}" for n, y in enumerate(model.outputs)
     )
-    return f"""/* {name}.h: the model "{_comment(model.name)}" {digest[:12]}, exported by edgelstm; arithmetic version {ARITHMETIC_VERSION}.
+    return f"""/* {name}.h: the model "{comment(model.name)}" {digest[:12]}, exported by edgelstm; arithmetic version {ARITHMETIC_VERSION}.
  *
-{_comment(channels)}
-{_comment(outputs)}
+{comment(channels)}
+{comment(outputs)}
  *
  * No heap, no library, no global variables: the caller owns the state, one per stream.
  */
@@ -45,7 +44,7 @@ def header(model: Model, digest: str, build: CBuilder, name: str) -> str:
 
 #define {upper}_INPUTS {len(model.channels)}
 #define {upper}_OUTPUTS {len(model.outputs)}
-#define {upper}_SNAPSHOT_BYTES {snapshot_bytes(build)}
+#define {upper}_SNAPSHOT_BYTES {sealed_bytes(build)}
 
 #ifdef __cplusplus
 extern "C" {{
@@ -91,8 +90,8 @@ def body(model: Model, digest: str, build: CBuilder, name: str) -> str:
     products = [operation.words[0] for operation in build.listed if operation.kind == op.ROW_PRODUCT]
     longest = max((product.columns for product in products), default=4)
     units = [operation.words[0] for operation in build.listed if operation.kind == op.LSTM_CELL]
-    runtime = "".join(_fragment(fragment) for fragment in fragments)
-    return f"""/* {name}.c: the model "{_comment(model.name)}" {digest[:12]}, exported by edgelstm. C99; see {name}.h.
+    runtime = "".join(fragment(one) for one in fragments)
+    return f"""/* {name}.c: the model "{comment(model.name)}" {digest[:12]}, exported by edgelstm. C99; see {name}.h.
  *
  * Compiles for any core; blocks for the DSP and vector (MVE) instructions of Arm cores are chosen by the macros
  * that the compiler defines. The same bits on all of them.
@@ -118,40 +117,20 @@ int {name}_step({name}_state *state, const float *x, float *y)
 }}
 
 {_reset(build, name)}
-{_snapshots(digest, build, name)}"""
+{snapshots(digest, build, name)}"""
 
 
-def snapshot_bytes(build: CBuilder) -> int:
-    """Return the length of a sealed snapshot."""
-    saved = (field.count * np.dtype(field.dtype).itemsize for _, field in _saved(build))
-    return HEADER_BYTES + sum(saved) + CRC_BYTES
-
-
-def _saved(build: CBuilder) -> list[tuple[Array, StateField]]:
-    return [pair for pair in build.state_arrays if pair[1].derived_from is None and pair[1].lasting]
-
-
-def _fragment(name: str) -> str:
+def fragment(name: str) -> str:
     text = files("edgelstm_converters.c_export").joinpath("runtime", f"{name}.c").read_text()
-    return text.replace("@KNOTS@", _numbers([str(value) for value in KNOTS.tolist()]))
+    return text.replace("@KNOTS@", numbers([str(value) for value in KNOTS.tolist()]))
 
 
 def _constant(constant: Constant) -> str:
     values = constant.values.tolist()
     texts = [f"{float.hex(v)}f" for v in values] if constant.type == "float" else [str(v) for v in values]
     return (
-        f"static const {constant.type} {constant.name}[{len(values)}] ALIGNED = {{\n{_numbers(texts)}\n}};\n"
+        f"static const {constant.type} {constant.name}[{len(values)}] ALIGNED = {{\n{numbers(texts)}\n}};\n"
     )
-
-
-def _numbers(texts: list[str]) -> str:
-    lines, line = [], "   "
-    for text in texts:
-        if len(line) + len(text) + 2 > 110:
-            lines.append(line)
-            line = "   "
-        line += f" {text},"
-    return "\n".join([*lines, line])
 
 
 def _reset(build: CBuilder, name: str) -> str:
@@ -172,61 +151,6 @@ def _reset(build: CBuilder, name: str) -> str:
     return f"{''.join(constants)}void {name}_reset({name}_state *state)\n{{\n{text}\n}}\n"
 
 
-def _snapshots(digest: str, build: CBuilder, name: str) -> str:
-    upper = name.upper()
-    saved = [(a, f, np.dtype(f.dtype).itemsize) for a, f in _saved(build)]
-    length = sum(f.count * size for _, f, size in saved)
-    head = STREAM_MAGIC + FORMAT_VERSION.to_bytes(2, "little") + ARITHMETIC_VERSION.to_bytes(2, "little")
-    head += bytes.fromhex(digest) + length.to_bytes(4, "little")
-    puts, checks, gets, at = [], [], [], HEADER_BYTES
-    for array, field, size in saved:
-        kind = "words" if size == 4 else "halves"
-        puts.append(f"    to = put_{kind}(to, state->{array.name}, {field.count});")
-        if field.low is not None or field.high is not None:
-            low = -(2 ** (8 * size - 1)) if field.low is None else field.low
-            high = 2 ** (8 * size - 1) - 1 if field.high is None else field.high
-            low_text = "INT32_MIN" if low == -(2**31) else str(low)
-            checks += [
-                f"    if (!in_range(snapshot + {at}, {size}, {field.count}, {low_text}, {high}))",
-                f"        return {upper}_OUT_OF_RANGE;",
-            ]
-        gets.append(f"    get_{kind}(snapshot + {at}, state->{array.name}, {field.count});")
-        at += field.count * size
-    by_word = {array.word: array for array, _ in build.state_arrays}
-    for array, field in build.state_arrays:
-        if field.derived_from is not None:
-            source = by_word[field.derived_from].name
-            gets += [
-                f"    for (int n = 0; n < {field.count}; n++)",
-                f"        state->{array.name}[n] = saturate16(rshift(state->{source}[n], 8));",
-            ]
-    new_line = "\n"
-    return f"""static const uint8_t snapshot_header[{HEADER_BYTES}] = {{
-{_numbers([str(byte) for byte in head])}
-}};
-
-void {name}_save(const {name}_state *state, uint8_t *snapshot)
-{{
-    uint8_t *to = snapshot;
-    for (int at = 0; at < {HEADER_BYTES}; at++)
-        to = put(to, snapshot_header[at], 1);
-{new_line.join(puts) or "    (void)state;"}
-    put(to, crc32(snapshot, {at}), 4);
-}}
-
-int {name}_load({name}_state *state, const uint8_t *snapshot)
-{{
-    if ((uint32_t)get(snapshot + {at}, 4) != crc32(snapshot, {at}))
-        return {upper}_DAMAGED;
-    for (int n = 0; n < {HEADER_BYTES}; n++)
-        if (snapshot[n] != snapshot_header[n])
-            return n < 8 ? {upper}_DAMAGED : n < 12 ? {upper}_OTHER_VERSION : {upper}_OTHER_MODEL;
-{new_line.join([*checks, f"    {name}_reset(state);", *gets])}
-    return {upper}_LOADED;
-}}
-"""
-
-
 def _range_of(field: StateField) -> str:
     if field.derived_from is not None:
         return "rounded from the state"
@@ -234,6 +158,6 @@ def _range_of(field: StateField) -> str:
     return f"{low}{field.high}" if field.high is not None else f"{np.dtype(field.dtype)}"
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
     """Return text that cannot end the comment that it stands in."""
     return text.replace("*/", "* /").replace("/*", "/ *")

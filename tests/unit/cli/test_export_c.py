@@ -18,9 +18,11 @@ on_a_core = pytest.mark.skipif(
 
 def test_it_writes_c_and_says_what_it_takes(tmp_path, capsys):
     assert main(["export-c", MODEL, "-o", str(tmp_path)]) == 0
-    assert "weights and tables 8,408 B in flash; state 192 B" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "weights and tables 8,408 B in flash; state 192 B" in said
+    assert "detector: constants 1,024 B in flash; state" in said
     assert {p.name for p in tmp_path.iterdir()} == {
-        "pump.h", "pump.c", "pump_selftest.c", "MANIFEST.json", "CMakeLists.txt",
+        "pump.h", "pump.c", "pump_detector.h", "pump_detector.c", "pump_selftest.c", "MANIFEST.json", "CMakeLists.txt",
     }  # fmt: skip
 
 

@@ -23,6 +23,26 @@ static uint8_t *put(uint8_t *to, uint32_t value, int bytes)
     return to;
 }
 
+INLINE uint8_t *put_bytes(uint8_t *to, const void *bytes, int count)
+{
+    const uint8_t *from = (const uint8_t *)bytes;
+    for (int at = 0; at < count; at++) {
+        *to++ = from[at];
+        KEEP_LOOP();
+    }
+    return to;
+}
+
+INLINE const uint8_t *get_bytes(const uint8_t *from, void *bytes, int count)
+{
+    uint8_t *to = (uint8_t *)bytes;
+    for (int at = 0; at < count; at++) {
+        to[at] = *from++;
+        KEEP_LOOP();
+    }
+    return from;
+}
+
 static int32_t get(const uint8_t *from, int bytes)
 {
     uint32_t value = 0;

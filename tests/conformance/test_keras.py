@@ -53,6 +53,10 @@ REFUSED = {
         lambda: [kl.LSTM(H, go_backwards=True, **SEQUENCE)],
         "its output comes in the reverse order of the samples",
     ),
+    "masked both ways": (
+        lambda: [kl.Masking(), kl.Bidirectional(kl.LSTM(H, **SEQUENCE))],
+        "where a sample is masked it gives zeros",
+    ),
     "two outputs": (
         lambda: [kl.Bidirectional(kl.LSTM(H), merge_mode=None), kl.Concatenate()],
         "its merge_mode is None; concat, sum, mul, ave can be",

@@ -37,7 +37,22 @@ def mask_value(layers: list[dict[str, Any]]) -> float | None:
         f"'{first}'" in repr(each["inbound_nodes"]) for each in readers
     ):
         raise ConversionError(f'layer "{name}" (Masking): other layers read the channels beside it')
+    recurrent = [layer for layer in layers if "return_sequences" in _inner(layer)]
+    if recurrent and _inner(recurrent[-1])["return_sequences"]:
+        last = recurrent[-1]
+        if last["class_name"] == "Bidirectional" or _inner(last).get("zero_output_for_mask"):
+            name = f'layer "{last["config"]["name"]}" ({last["class_name"]})'
+            raise ConversionError(
+                f"{name}: where a sample is masked it gives zeros, which no layer here does"
+            )
     return float(np.float32(layers[number]["config"].get("mask_value", 0.0)))
+
+
+def _inner(layer: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a layer, or of the one that it wraps."""
+    config: dict[str, Any] = layer["config"]
+    inner = config.get("layer")
+    return inner["config"] if isinstance(inner, dict) else config
 
 
 def with_mask(model: FloatModel, value: float | None) -> FloatModel:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,13 +9,12 @@ from typing import Any
 
 from edgelstm.errors import ConversionError
 from edgelstm_converters.readers import Asked, Reading
+from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError, keras
 from edgelstm_converters.readers.keras_file import load
 from edgelstm_converters.readers.keras_graph import to_graph
 from edgelstm_converters.readers.keras_mask import mask_value, with_mask
 from edgelstm_converters.readers.proof import NOT_ASKED, first_line, judge_stream
 from edgelstm_converters.trace.streams import Stream, read_stream
-
-BACKENDS = ("tensorflow", "torch", "jax")
 
 
 def read(path: Path, asked: Asked) -> Reading:
@@ -44,27 +41,12 @@ def _layers(config: dict[str, Any]) -> list[dict[str, Any]]:
 def _prove(path: Path, stream: Stream, mask: float | None) -> str:
     if find_spec("keras") is None:
         return "not proved: keras is not installed"
-    if "keras" not in sys.modules and "KERAS_BACKEND" not in os.environ:
-        backend = next((name for name in BACKENDS if find_spec(name) is not None), None)
-        if backend is None:
-            return f"not proved: keras has none of its backends, {', '.join(BACKENDS)}"
-        os.environ["KERAS_BACKEND"] = backend
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            import keras
-
-            model = keras.saving.load_model(path, compile=False)
-        except Exception as exc:  # whatever Keras raises, for files of another major version too
-            return f"not proved: this keras cannot load it: {first_line(exc)}"
-
-        def run(feeds: dict[str, Any]) -> list[Any]:
-            for layer in model.layers:
-                if getattr(layer, "stateful", False):
-                    layer.reset_state()
-            found = model(feeds[stream.signal], training=False)
-            return [keras.ops.convert_to_numpy(y) for y in (found if isinstance(found, list) else [found])]
-
-        return judge_stream("keras", run, stream, {}, "please report this", mask=mask)
+    if keras.backend() is None:
+        return f"not proved: keras has none of its backends, {', '.join(keras.BACKENDS)}"
+    try:
+        engine = Engine("keras", path)
+    except EngineError as exc:  # for files of another major version too
+        return f"not proved: this keras cannot load it: {exc}"
+    except EngineDied as exc:
+        return f"not proved: {exc}"
+    return judge_stream(engine, stream, {}, "please report this", mask=mask)

@@ -13,6 +13,7 @@ from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
 from edgelstm_converters.float_model import FloatDense, FloatGru, FloatLayer, FloatLstm, FloatModel
 from edgelstm_converters.layers import FloatConcat
+from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError
 from edgelstm_converters.trace.streams import Stream
 
 Floats = NDArray[np.float32]
@@ -67,24 +68,27 @@ def compare_int8(engine: str, model: FloatModel, x: Floats, expected: Floats, hi
 
 
 def judge_stream(
-    engine: str,
-    run: Run,
+    engine: Engine,
     stream: Stream,
     fixed: Mapping[str, Any],
     hint: str,
     *,
+    run: Run | None = None,
     int8: bool = False,
     mask: float | None = None,
 ) -> str:
     """Feed the engine of a graph as the stream says, and compare; returns the line of proof.
 
+    run   feeds the engine with inputs by name, where it needs more than to be given them
     mask  what all channels of a sample are that it passes over
     """
     try:
-        x, y = _outputs(run, stream, fixed, mask)
-    except Exception as exc:  # whatever an engine raises for a model it cannot run
-        raise ConversionError(f"{engine} cannot run it: {first_line(exc)}") from None
-    return (compare_int8 if int8 else compare)(engine, stream.model, x, y, hint)
+        x, y = _outputs(run or engine.run, stream, fixed, mask)
+    except EngineDied as exc:
+        return f"not proved: {exc}"
+    except EngineError as exc:
+        raise ConversionError(f"{engine.name} cannot run it: {exc}") from None
+    return (compare_int8 if int8 else compare)(engine.name, stream.model, x, y, hint)
 
 
 def _outputs(run: Run, stream: Stream, fixed: Mapping[str, Any], mask: float | None) -> tuple[Floats, Floats]:
@@ -108,7 +112,7 @@ def _outputs(run: Run, stream: Stream, fixed: Mapping[str, Any], mask: float | N
     if samples > 1:
         try:
             return one(x)[:2]
-        except Exception:
+        except EngineError:
             if not stream.free:
                 raise
         return one(x[: stream.shape[time or 0]])[:2]  # exported as of any length, with one baked into it

@@ -53,7 +53,7 @@ topics = ["{name}/+/telemetry"]
 stream = "{{1}}"
 model = "pump"
 {form}
-detector = {{ threshold = {threshold}, raise_after = 1, raise_window = 1, clear_after = 2, cooldown_ns = 0, update_interval_ns = 0 }}
+detector = {{ threshold = {threshold}, raise_after = 1, raise_window = 1, clear_after = 1, clear_ratio = 1.0, cooldown_ns = 0, update_interval_ns = 0 }}
 """
 
 
@@ -91,7 +91,7 @@ def session(port, client_id, topics):
     client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5)
     client.on_subscribe = lambda *_: made.append(1)
     properties = Properties(PacketTypes.CONNECT)
-    properties.SessionExpiryInterval = 3600
+    properties.SessionExpiryInterval, properties.ReceiveMaximum = 3600, 1000
     client.connect("127.0.0.1", port, clean_start=False, properties=properties)
     client.subscribe(topics, 1)
     while not made:
@@ -139,7 +139,7 @@ def daemon_rate(folder, name, port, options, count):
         while not points or points[-1][1] < count:
             if process.poll() is not None:
                 sys.exit(f"bench: the daemon ended: {(folder / f'{name}.log').read_text()}")
-            time.sleep(0.05)
+            time.sleep(0.2)
             try:
                 health = ask(control, "status")["health"]
             except UnavailableError:
@@ -171,7 +171,7 @@ def main():
     parser.add_argument("--messages", type=int, default=40_000)
     parser.add_argument("--streams", type=int, default=20)
     parser.add_argument(
-        "--threshold", type=float, default=2.0, help="chosen for alert events on about a tenth of samples"
+        "--threshold", type=float, default=1.4, help="chosen for alert events on about a tenth of samples"
     )
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 
 class Origin(Protocol):
     """Where messages come from: a connection to a broker, or a source."""
 
-    def acknowledge(self, message: Message) -> None:
-        """Say that what `message` decided is on disk; called once per message, by the worker's thread."""
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Say that what `messages` decided is on disk; called once for each of them, by the worker's thread."""
 
 
 class Message(NamedTuple):

@@ -1,4 +1,4 @@
-"""One MQTT connection that looks after itself: the only file that knows paho-mqtt, and the owner of its traps.
+"""One MQTT connection that looks after itself, and the owner of paho-mqtt's traps.
 
 - An exception in a callback would end paho's thread while `is_connected()` stays true: every callback is guarded, and
   the thread's life is watched.
@@ -32,6 +32,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edgelstm.config import DEFAULT_PORTS, Config
 from edgelstm.errors import ConfigError
 from edgelstm.message import Message
+from edgelstm.mqtt_client import Client, Received
 
 _log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5.0
@@ -59,7 +60,7 @@ class Link:
 
     generation    the number of the connection; it changes before `connected` becomes true again
     published     what the broker has taken, and whether it wants it
-    on_message    called on the link's thread with each Message; it has to be quick
+    on_messages   called on the link's thread with the messages of one read; it has to be quick
     on_connected  called on the link's thread after each connect, with whether the broker kept the session
     """
 
@@ -68,7 +69,7 @@ class Link:
         config: Config,
         role: str,
         *,
-        on_message: Callable[[Message], None] | None = None,
+        on_messages: Callable[[list[Message]], None] | None = None,
         on_connected: Callable[[bool], None] | None = None,
         last_will: tuple[str, bytes] | None = None,
         subscriptions: Sequence[tuple[str, int]] = (),
@@ -83,7 +84,7 @@ class Link:
         self.published: queue.SimpleQueue[tuple[Sent, bool]] = queue.SimpleQueue()
         self.on_published: Callable[[], None] = lambda: None
         self._config, self._mqtt = config, config.mqtt
-        self._on_message, self._on_connected = on_message, on_connected
+        self._on_messages, self._on_connected = on_messages, on_connected
         self._last_will, self._subscriptions, self._forget = last_will, subscriptions, forget
         self._five = self._mqtt.protocol != "3.1.1"
         self._denied = False  # whether the broker knows us and does not want us
@@ -135,17 +136,19 @@ class Link:
         info = client.publish(topic, payload, qos=qos, retain=retain)
         return Sent(client.user_data_get(), info.mid) if info.rc == paho.MQTT_ERR_SUCCESS else None
 
-    def acknowledge(self, message: Message) -> None:
-        """Acknowledge a message, unless it came over a connection that is gone: that one is sent again."""
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Acknowledge messages, but those that came over a connection that is gone: they are sent again."""
         client = self._client
-        if message.qos and message.generation == client.user_data_get() and self.connected:
-            client.ack(message.mid, message.qos)
+        generation = client.user_data_get()
+        mids = [message.mid for message in messages if message.qos and message.generation == generation]
+        if mids and self.connected:
+            client.acknowledge(mids)
 
-    def _make_client(self) -> paho.Client:
+    def _make_client(self) -> Client:
         version = paho.MQTTv5 if self._five else paho.MQTTv311
         persistent = self.role == "in"
         self._clients += 1
-        client = paho.Client(
+        client = Client(
             paho.CallbackAPIVersion.VERSION2,
             client_id=f"{self._config.client_id}-{self.role}",
             clean_session=None if self._five else not persistent,
@@ -165,7 +168,7 @@ class Link:
         client.on_socket_open = self._guarded(_tune_socket)
         client.on_connect = self._guarded(self._connected_now)
         client.on_disconnect = self._guarded(self._disconnected_now)
-        client.on_message = self._guarded(self._received)
+        client.on_batch = self._guarded(self._received)
         client.on_publish = self._guarded(self._published_now)
         client.on_subscribe = self._guarded(self._subscribed)
         return client
@@ -297,22 +300,14 @@ class Link:
         self._up.clear()
         self._down.set()
 
-    def _received(self, client: Any, data: Any, message: paho.MQTTMessage) -> None:
-        if self._on_message is None:
+    def _received(self, client: Client, batch: list[Received]) -> None:
+        if self._on_messages is None:
             return
-        self._on_message(
-            Message(
-                message.topic,
-                message.payload,
-                message.mid,
-                message.qos,
-                data,
-                message.retain,
-                time.time_ns(),
-                message.dup,
-                self,
-            )
-        )
+        generation, now_ns = client.user_data_get(), time.time_ns()
+        self._on_messages([
+            Message(topic, payload, mid, qos, generation, retained, now_ns + n, repeated, self)
+            for n, (topic, payload, mid, qos, retained, repeated) in enumerate(batch)
+        ])  # fmt: skip
 
     def _published_now(self, client: Any, data: Any, mid: int, reason: Any, properties: Any) -> None:
         self.published.put((Sent(data, mid), not reason.is_failure))

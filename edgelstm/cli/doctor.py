@@ -120,13 +120,15 @@ def _daemon(config: Config) -> Iterator[Finding]:
 class _Probe:
     """A connection with a client id of its own, made like the daemon's."""
 
-    def __init__(self, config: Config, name: str, on_message: Callable[[Any], None] | None = None) -> None:
+    def __init__(
+        self, config: Config, name: str, on_messages: Callable[[list[Any]], None] | None = None
+    ) -> None:
         from edgelstm.mqtt_link import Link
 
         self.topic = f"{config.publish.base_topic}/{config.node_name}/doctor/{os.getpid()}"
         renamed = _renamed(config, f"{config.client_id}-doctor-{os.getpid()}-{name}")
-        subscriptions = [(self.topic, 1)] if on_message else []
-        self.link = Link(renamed, "out", on_message=on_message, subscriptions=subscriptions)
+        subscriptions = [(self.topic, 1)] if on_messages else []
+        self.link = Link(renamed, "out", on_messages=on_messages, subscriptions=subscriptions)
         self.link.start()
 
 
@@ -142,8 +144,8 @@ def _broker(config: Config) -> Iterator[Finding]:
     arrived: list[Any] = []
     came = threading.Event()
 
-    def take(message: Any) -> None:
-        arrived.append(message)
+    def take(messages: list[Any]) -> None:
+        arrived.extend(messages)
         came.set()
 
     receiver, sender = _Probe(config, "in", take), _Probe(config, "out")
@@ -169,7 +171,7 @@ def _broker(config: Config) -> Iterator[Finding]:
                 )
                 return
             times_ms.append((time.perf_counter() - started_s) * 1e3)
-            receiver.link.acknowledge(arrived[-1])
+            receiver.link.acknowledge(arrived[-1:])
         middle_ms = statistics.median(times_ms)
         hint = "; let it set_tcp_nodelay true" if middle_ms > SLOW_MS else ""
         yield Finding("note" if hint else "ok", "broker", f"round trip at QoS 1: {middle_ms:.2f} ms{hint}")
@@ -189,8 +191,7 @@ def _broker(config: Config) -> Iterator[Finding]:
         yield Finding(
             "note" if small else "ok", "broker", f"sends {settled} messages without an acknowledgement{hint}"
         )
-        for message in arrived:
-            receiver.link.acknowledge(message)
+        receiver.link.acknowledge(arrived)
     finally:
         sender.link.stop()
         receiver.link.stop()

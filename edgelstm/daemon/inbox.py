@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 from edgelstm.daemon.counters import Counters
 from edgelstm.message import Message
@@ -21,13 +22,18 @@ class Inbox:
     def __init__(self, capacity: int, counters: Counters) -> None:
         self._capacity, self._counters = capacity, counters
         self._messages: deque[Message] = deque()
+        self._droppable = 0  # those at QoS 0
         self._changed = threading.Condition()
         self._closed = False
 
     def put(self, message: Message) -> None:
+        self.extend((message,))
+
+    def extend(self, messages: Sequence[Message]) -> None:
         with self._changed:
-            self._messages.append(message)
-            if len(self._messages) > self._capacity:
+            self._messages.extend(messages)
+            self._droppable += sum(message.qos == 0 for message in messages)
+            while self._droppable and len(self._messages) > self._capacity:
                 self._drop_oldest_unacknowledgeable()
             self._changed.notify()
 
@@ -38,7 +44,10 @@ class Inbox:
                 self._changed.wait(timeout_s)
             if self._closed:
                 return []
-            return [self._messages.popleft() for _ in range(min(len(self._messages), LARGEST_BATCH))]
+            taken = [self._messages.popleft() for _ in range(min(len(self._messages), LARGEST_BATCH))]
+            if self._droppable:
+                self._droppable -= sum(message.qos == 0 for message in taken)
+            return taken
 
     def close(self) -> None:
         """Give nothing more out: what is left was not acknowledged and will be sent again."""
@@ -53,5 +62,6 @@ class Inbox:
         for position, message in enumerate(self._messages):
             if message.qos == 0:
                 del self._messages[position]
+                self._droppable -= 1
                 self._counters.add("dropped_queue_full")
                 return

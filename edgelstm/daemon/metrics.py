@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import os
 import threading
 from collections.abc import Mapping
 
@@ -60,15 +59,6 @@ def page(
     for name, histogram in histograms.items():
         lines += histogram.lines(name)
     return "\n".join(lines) + "\n"
-
-
-def resident_bytes() -> int:
-    """Return how much memory this process holds, 0 where the system does not say."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def _escaped(text: str) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgelstm.daemon.metrics import page, resident_bytes
+from edgelstm.daemon.memory import resident_bytes
+from edgelstm.daemon.metrics import page
 from edgelstm.daemon.topics import encode, info_payload
 
 if TYPE_CHECKING:

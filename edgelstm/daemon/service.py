@@ -19,6 +19,7 @@ from edgelstm.config import Config, slug
 from edgelstm.daemon import systemd
 from edgelstm.daemon.control import LONGEST, ControlSocket, answer
 from edgelstm.daemon.counters import Counters
+from edgelstm.daemon.memory import give_back_compiler
 from edgelstm.daemon.model_store import PROBATION_SAMPLES, ModelStore
 from edgelstm.daemon.publisher import Publisher
 from edgelstm.daemon.report import Report
@@ -121,7 +122,7 @@ class Service:
         self.out_link = Link(
             config,
             "out",
-            on_message=self._heard,
+            on_messages=self._heard,
             on_connected=self.publisher.connected,
             last_will=(topics.status, OFFLINE),
             subscriptions=self._asked_on(),
@@ -131,7 +132,7 @@ class Service:
         self.in_link = Link(
             config,
             "in",
-            on_message=self.worker.inbox.put,
+            on_messages=self.worker.inbox.extend,
             subscriptions=filters,
             forget=self._replaced(database, filters),
         )
@@ -159,6 +160,7 @@ class Service:
         signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
         gc.collect()
         gc.freeze()  # what is loaded stays; a collection that looked through the compiler would hold samples up for 30 ms
+        give_back_compiler()
         self.out_link.start()
         self.publisher.start()
         self.worker.start()
@@ -240,9 +242,13 @@ class Service:
             topics.append((self.config.homeassistant.status_topic, 1))
         return topics
 
-    def _heard(self, message: Message) -> None:
+    def _heard(self, messages: list[Message]) -> None:
+        self.out_link.acknowledge(messages)
+        for message in messages:
+            self._heed(message)
+
+    def _heed(self, message: Message) -> None:
         """Answer a request, or note that Home Assistant was born; called on the out-link's thread."""
-        self.out_link.acknowledge(message)
         if self.config.homeassistant.enabled and message.topic == self.config.homeassistant.status_topic:
             if message.payload == ONLINE and not message.retained:
                 self._birth_s = time.monotonic() + random.uniform(*BIRTH_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -84,7 +85,6 @@ def event_payload(event: str, detail: str) -> bytes:
 def info_payload(config: Config, models: dict[str, str], streams: int) -> bytes:
     """Describe the daemon; `models` are digests by name."""
     from edgelstm import __version__
-    from edgelstm.backend import kernels
 
     return encode(
         {
@@ -93,8 +93,16 @@ def info_payload(config: Config, models: dict[str, str], streams: int) -> bytes:
             "started": timestamp(time.time_ns()),
             "broker": f"{config.broker.hostname}:{config.broker.port or ''}".rstrip(":"),
             "durability": config.durability.mode,
-            "kernel": kernels().variant(),
+            "kernel": _kernel(),
             "models": models,
             "streams": streams,
         }
     )
+
+
+@cache
+def _kernel() -> str:
+    """Return what the kernels were compiled for: the compiler takes a while to say so."""
+    from edgelstm.backend import kernels
+
+    return str(kernels().variant())

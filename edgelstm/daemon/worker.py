@@ -8,6 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -109,9 +111,9 @@ class Worker:
                     break
                 if not self._suspects.is_dead_letter(part):
                     self.process(part, outbox)
-                for message in part:
-                    if message.origin is not None:
-                        message.origin.acknowledge(message)
+                for origin, messages in groupby(part, attrgetter("origin")):
+                    if origin is not None:
+                        origin.acknowledge(list(messages))
                 self._suspects.acquit(part)
             if time.monotonic() >= next_snapshot_s and not self._to_save:
                 for name in self._intake.evict_idle(time.monotonic()):

@@ -5,7 +5,7 @@ A live source's `make(entry, address, folder, on_message)` returns a Source; mes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -45,7 +45,7 @@ class Source(Protocol):
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
-    def acknowledge(self, message: Message) -> None: ...
+    def acknowledge(self, messages: Sequence[Message]) -> None: ...
 
 
 def make(entry: InputConfig, folder: Path, on_message: Callable[[Message], None]) -> Source:

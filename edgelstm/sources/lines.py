@@ -33,9 +33,9 @@ class Lines:
     def stopping(self) -> bool:
         return self._stopping
 
-    def acknowledged(self) -> None:
+    def acknowledged(self, count: int) -> None:
         with self._room:
-            self._waiting -= 1
+            self._waiting -= count
             self._room.notify()
 
     def hand_on(self, line: bytes, mid: int = 0, generation: int = 0) -> bool:

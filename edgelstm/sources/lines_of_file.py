@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -60,9 +60,9 @@ class FileSource:
         self._thread.join()
         self._remember()
 
-    def acknowledge(self, message: Message) -> None:
-        self._lines.acknowledged()
-        self._scored = message.generation, message.mid
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        self._lines.acknowledged(len(messages))
+        self._scored = messages[-1].generation, messages[-1].mid
         if time.monotonic() - self._remembered_s > REMEMBER_S:
             self._remember()
 

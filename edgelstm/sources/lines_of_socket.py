@@ -10,7 +10,7 @@ import selectors
 import socket
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,8 +52,8 @@ class SocketSource:
         self._listener.close()
         self._path.unlink(missing_ok=True)
 
-    def acknowledge(self, message: Message) -> None:
-        self._lines.acknowledged()
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        self._lines.acknowledged(len(messages))
 
     def _run(self) -> None:
         with selectors.DefaultSelector() as ready:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +38,10 @@ class StdinSource:
     def stop(self) -> None:
         self._lines.stop()  # the thread may hang in a read of a terminal, and ends with the process
 
-    def acknowledge(self, message: Message) -> None:
-        self._lines.acknowledged()
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        self._lines.acknowledged(len(messages))
         with self._left:
-            self._unacknowledged -= 1
+            self._unacknowledged -= len(messages)
             self._left.notify()
 
     def _run(self) -> None:

@@ -11,7 +11,7 @@ import selectors
 import termios
 import threading
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +61,8 @@ class SerialSource:
         self._samples.stop()
         self._thread.join()
 
-    def acknowledge(self, message: Message) -> None:
-        self._samples.acknowledged()
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        self._samples.acknowledged(len(messages))
 
     def _run(self) -> None:
         while not self._stopping.is_set():

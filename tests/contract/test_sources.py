@@ -93,7 +93,7 @@ def test_a_writer_is_held_back_until_lines_are_acknowledged(opened):
     writer.write(b"".join(b"%d\n" % n for n in range(WINDOW + 500)))
     wait_for(lambda: len(got) == WINDOW, what="as many as may be on their way")
     for message in got[:100]:
-        source.acknowledge(message)
+        source.acknowledge([message])
     wait_for(lambda: len(got) == WINDOW + 100, what="room for a hundred more")
     assert [int(message.payload) for message in got] == list(range(WINDOW + 100))
 
@@ -116,7 +116,7 @@ def test_a_file_is_followed_over_a_restart_rotation_and_truncation(tmp_path):
         before()
         wait_for(lambda: len(got) == count, what=f"{count} lines")
         for message in got:
-            source.acknowledge(message)
+            source.acknowledge([message])
         source.stop()
         return [message.payload for message in got]
 

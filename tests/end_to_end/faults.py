@@ -1,4 +1,4 @@
-"""`edgelstm` that dies, hangs or stumbles where $FAULT says: NAME or NAME:N for the N-th time it comes there.
+"""`edgelstm` that dies, hangs or stumbles where $FAULT says: NAME or NAME:N for the N-th time it comes there (or message).
 
 The product has no place for faults; they are put around its functions here, in a process of its own.
 """
@@ -15,10 +15,10 @@ NAME, _, COUNT = os.environ.get("FAULT", "").partition(":")
 left = int(COUNT or 1)
 
 
-def die():
+def die(count=1):
     global left
-    left -= 1
-    if left == 0:
+    left -= count
+    if left <= 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -61,7 +61,9 @@ def callback_raises(*_):
 FAULTS = {
     "before-commit": lambda: around(outbox.Outbox, "commit", before=with_alerts),
     "after-commit": lambda: around(outbox.Outbox, "commit", after=with_alerts),
-    "before-acknowledge": lambda: around(mqtt_link.Link, "acknowledge", before=lambda *_: die()),
+    "before-acknowledge": lambda: around(
+        mqtt_link.Link, "acknowledge", before=lambda _link, messages: die(len(messages))
+    ),
     "after-publish": lambda: around(outbox.Outbox, "delete", before=lambda *_: die()),
     "after-delete": lambda: around(outbox.Outbox, "delete", after=lambda *_: die()),
     "during-snapshot": lambda: around(snapshots.os, "replace", before=lambda *_: die()),

@@ -1,8 +1,13 @@
 """The page that Prometheus reads: every line is one, and histograms add up."""
 
 import re
+from pathlib import Path
 
-from edgelstm.daemon.metrics import BUCKETS_S, Histogram, page, resident_bytes
+import pytest
+
+from edgelstm.daemon.memory import give_back_compiler, resident_bytes
+from edgelstm.daemon.metrics import BUCKETS_S, Histogram, page
+from edgelstm.detector import warm_up
 
 LINE = re.compile(r'[a-z_]+(\{[a-z]+="(?:[^"\\\n]|\\.)*"(,[a-z]+="(?:[^"\\\n]|\\.)*")*\})? -?[0-9.e+-]+')
 
@@ -34,3 +39,20 @@ def test_a_histogram_counts_what_is_at_most_its_bound():
 
 def test_the_memory_of_this_process_is_known():
     assert resident_bytes() > 10 << 20
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux says what is resident")
+def test_kernels_run_after_the_compiler_was_given_back():
+    warm_up()
+    before = compiler_kib()
+    give_back_compiler()
+    assert compiler_kib() < before / 4
+    warm_up()
+
+
+def compiler_kib():
+    """Return how much of the compiler's code is resident."""
+    found = re.findall(
+        r" r-xp .*libllvmlite.*\n(?:.*kB\n)*?Rss: +(\d+) kB", Path("/proc/self/smaps").read_text()
+    )
+    return sum(map(int, found))

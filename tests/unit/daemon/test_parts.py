@@ -8,6 +8,7 @@ from edgelstm.daemon.inbox import Inbox
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.errors import SnapshotError, UnavailableError
 from edgelstm.message import Message
+from edgelstm.mqtt_client import Received
 from edgelstm.mqtt_link import Link
 
 
@@ -74,25 +75,22 @@ def test_names_of_streams_have_no_way_out_of_their_folder(template, topic, name)
 def test_nothing_is_acknowledged_on_another_connection():
     acknowledged = []
     link = Link(Config(), "in")
-    link._client.ack = lambda mid, qos: acknowledged.append(mid)
+    link._client.acknowledge = acknowledged.append
     link._up.set()
     link._client.user_data_set(2)
-    link.acknowledge(message(1, generation=1))
-    link.acknowledge(message(2, qos=0, generation=2))
-    link.acknowledge(message(3, generation=2))
+    link.acknowledge([message(1, generation=1), message(2, qos=0, generation=2)])
+    link.acknowledge([message(1, generation=1), message(3, generation=2), message(4, generation=2)])
     link._up.clear()
-    link.acknowledge(message(4, generation=2))
-    assert acknowledged == [3]
+    link.acknowledge([message(5, generation=2)])
+    assert acknowledged == [[3, 4]]
 
 
 def test_a_callback_that_fails_does_not_end_the_thread(caplog):
     def fail(received):
         raise ValueError("out of order")
 
-    link = Link(Config(), "in", on_message=fail)
-    link._client.on_message(
-        link._client, None, type("M", (), {"topic": "t", "payload": b"", "mid": 1, "qos": 1, "retain": 0})
-    )
+    link = Link(Config(), "in", on_messages=fail)
+    link._client.on_batch(link._client, [Received("t", b"", 1, 1, False, False)])
     assert "callback-failed" in caplog.text
 
 

@@ -229,14 +229,19 @@ class Builder:
         body = len(self.operations)
         yield counter
         self.operation(op.END_LOOP, counter, times, len(self.operations) - body + 1)
+        self.state_fields[fields:] = [replace(made, lasting=False) for made in self.state_fields[fields:]]
+        if self.state_words > word:
+            self.operations[at] += self.beginning(word, fields)
+        else:  # nothing to begin anew
+            del self.operations[at]
+
+    def beginning(self, word: int, fields: int) -> list[Any]:
+        """Return the words of a RESET of the state from `word`, and field number `fields`, on."""
         initial = np.zeros(self.state_words, np.int32)
-        for number, state_field in enumerate(self.state_fields[fields:], fields):
+        for state_field in self.state_fields[fields:]:
             if state_field.initial is not None:
                 field_of(initial, state_field)[:] = state_field.initial
-            self.state_fields[number] = replace(state_field, lasting=False)
-        self.operations[at] += [word, self.state_words - word, self.constant(initial[word:])]
-        if self.state_words == word:  # nothing to begin anew
-            del self.operations[at]
+        return [word, self.state_words - word, self.constant(initial[word:])]
 
     def ring(
         self, source: Vector, rows: int, initial: NDArray[np.int16] | None = None
@@ -277,9 +282,7 @@ class Builder:
         if mask is None:
             return source
         to = self.scratch_vector(source.count)
-        kept = np.zeros(_padded(source.count), np.int8)
-        kept[: source.count] = mask
-        self.operation(op.MASK, source.place, source.count, self.constant(kept.view(np.int32)), to.place)
+        self.operation(op.MASK, source.place, source.count, self.constant(mask), to.place)
         return to
 
     def emit(self, vector: Vector, scales: NDArray[np.float32], first: int) -> None:
@@ -373,9 +376,10 @@ class Builder:
     def elements(self, product: ElementProduct) -> _Constant:
         return self.constant(np.concatenate([product.multipliers, product.shifts, product.bias]))
 
-    def constant(self, values: NDArray[np.int32] | NDArray[np.float32]) -> _Constant:
-        """Return a reference to an array of 32-bit words, to be used as a word of an operation."""
-        self.constants.append(_Constant(values.view(np.int32)))
+    def constant(self, values: NDArray[Any]) -> _Constant:
+        """Return a reference to an array, padded with zeros to 32-bit words, to be used as a word of an operation."""
+        missing = -values.nbytes % 4 // values.itemsize
+        self.constants.append(_Constant(np.pad(values, (0, missing)).view(np.int32)))
         return self.constants[-1]
 
     def state(self, count: int, dtype: type[np.int16] | type[np.int32], **options: Any) -> int:

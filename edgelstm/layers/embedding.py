@@ -58,8 +58,7 @@ class Embedding(Layer):
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
         vector = build.scratch_vector(self.units)
-        halves = np.pad(self.table.ravel(), (0, self.table.size % 2))
-        parameters, table = build.elements(self.product), build.constant(halves.view(np.int32))
+        parameters, table = build.elements(self.product), build.constant(self.table.ravel())
         place = sources[0].place
         build.operation(op.LOOKUP, place, parameters, table, len(self.table), self.units, vector.place)
         return vector

@@ -17,7 +17,6 @@ from typing import Any
 
 from edgelstm.errors import ConversionError
 from edgelstm.model_file import ARITHMETIC_VERSION
-from edgelstm.reference.sigmoid_table import KNOTS
 from edgelstm.stream import LoadedModel
 from edgelstm_converters.c_export import detector, layouts, library, operations, self_test, snapshots, source
 from edgelstm_converters.c_export.layouts import LAYOUTS
@@ -117,6 +116,6 @@ def write_manifest(exported: Exported, loaded: LoadedModel, targets: dict[str, A
 
 
 def table_bytes(build: CBuilder) -> int:
-    """Return the bytes of constants in flash: weights and the table of the activations."""
-    knots = KNOTS.nbytes if "activations" in operations.fragments_of(build) else 0
-    return sum(constant.bytes for constant in build.flash) + knots
+    """Return the bytes of constants in flash: weights, and the tables of the functions that the model needs."""
+    used = [operations.TABLES[name] for name in operations.fragments_of(build) if name in operations.TABLES]
+    return sum(constant.bytes for constant in build.flash) + sum(table.nbytes for table in used)

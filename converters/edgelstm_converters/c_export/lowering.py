@@ -49,7 +49,7 @@ class Constant:
 
     @property
     def bytes(self) -> int:
-        return self.values.size * {"int8_t": 1, "uint8_t": 1}.get(self.type, 4)
+        return self.values.size * {"int8_t": 1, "uint8_t": 1, "int16_t": 2}.get(self.type, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,16 @@ class CBuilder(Builder):
         self.scratch_words = 0
         self._layer_of: dict[int, str] = {}  # by the identity of an operation: some are taken out again
         self.flash: list[Constant] = []
-        self.state_arrays: list[tuple[Array, StateField]] = []
+        self.at_start: dict[
+            str, Constant
+        ] = {}  # what arrays of the state hold in a new stream, where not zeros
         self.scratch_arrays: list[Array] = []
+        self._state_arrays: list[Array] = []
         self._layer, self._hint = "input", ""
+
+    @property
+    def state_arrays(self) -> list[tuple[Array, StateField]]:
+        return list(zip(self._state_arrays, self.state_fields, strict=True))
 
     @staticmethod
     def padded(units: int) -> int:
@@ -94,8 +101,10 @@ class CBuilder(Builder):
     def layer(
         self, layer: Layer, sources: Sequence[Vector], *, read: bool, when: Vector | None = None
     ) -> Vector:
-        self._layer = identifier(layer.name)
-        return super().layer(layer, sources, read=read, when=when)
+        outer, self._layer = self._layer, identifier(layer.name)
+        vector = super().layer(layer, sources, read=read, when=when)
+        self._layer = outer
+        return vector
 
     def operation(self, *words: Any) -> None:
         super().operation(*words)
@@ -121,12 +130,14 @@ class CBuilder(Builder):
     def state(self, count: int, dtype: type[np.int16] | type[np.int32], **options: Any) -> int:
         kind = "int16_t" if dtype is np.int16 else "int32_t"
         hint = self._hint or ("counter" if count == 1 else "held")
-        arrays = [array for array, _ in self.state_arrays]
-        array = self._new_array(arrays, hint, kind, count, self.state_words)
+        array = self._new_array(self._state_arrays, hint, kind, count, self.state_words)
         field = StateField(array.word, count, dtype, **options)
         self.state_fields.append(field)
-        self.state_arrays.append((array, field))
         self.state_words += -(-array.bytes // 4)
+        if field.initial is not None and np.any(field.initial):
+            padded = np.zeros(array.size, dtype)
+            padded[:count] = field.initial
+            self.at_start[array.name] = self._constant("at_start", kind, padded)
         return array.word
 
     def scratch(self, words: int) -> int:
@@ -135,8 +146,12 @@ class CBuilder(Builder):
         return array.word
 
     def constant(self, values: NDArray[Any]) -> Any:
-        kind = "float" if values.dtype == np.float32 else "int32_t"
+        kind = "float" if values.dtype == np.float32 else f"{values.dtype}_t"
         return self._constant("constants", kind, values)
+
+    def beginning(self, word: int, fields: int) -> list[Any]:
+        del fields
+        return [word, self.state_words - word]
 
     def product(
         self, product: RowProduct, gates: int, source: Vector, z: int, *, accumulate: bool = False
@@ -171,7 +186,7 @@ class CBuilder(Builder):
 
     def array_at(self, in_state: bool, half: int) -> tuple[Array, str]:
         """Return the array that holds the int16 (or half of an int32) `half`, and the C expression of its address."""
-        arrays = [array for array, _ in self.state_arrays] if in_state else self.scratch_arrays
+        arrays = self._state_arrays if in_state else self.scratch_arrays
         array = max((a for a in arrays if 2 * a.word <= half), key=lambda a: a.word)
         step = 1 if array.type == "int16_t" else 2
         offset = (half - 2 * array.word) // step
@@ -184,11 +199,9 @@ class CBuilder(Builder):
         self._hint = ""
         return made
 
-    def _new_array(self, taken: Sequence[Array], what: str, kind: str, count: int, word: int) -> Array:
-        array = Array(_free(f"{self._layer}_{what}", [a.name for a in taken]), kind, count, word)
-        if taken is self.scratch_arrays:
-            self.scratch_arrays.append(array)
-        return array
+    def _new_array(self, arrays: list[Array], what: str, kind: str, count: int, word: int) -> Array:
+        arrays.append(Array(_free(f"{self._layer}_{what}", [a.name for a in arrays]), kind, count, word))
+        return arrays[-1]
 
     def _constant(self, what: str, kind: str, values: NDArray[Any]) -> Constant:
         for known in self.flash:

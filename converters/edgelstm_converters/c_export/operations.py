@@ -1,6 +1,7 @@
 """The table of operations in C: what each becomes inside NAME_step, and the fragments of `runtime/` that it calls.
 
-A new operation of the kernels is one line here and one file in `runtime/`; what has none is refused by name.
+A new operation of the kernels is one line here and one C function in `runtime/`, which takes the words of the operation in
+their order; what has none is refused by name.
 """
 
 from __future__ import annotations
@@ -9,33 +10,67 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgelstm.errors import ConversionError
 from edgelstm.layers.activation import ACTIVATIONS
+from edgelstm.program import StateField
 from edgelstm.reference import operations as op
-from edgelstm.reference.ring import SUM
-from edgelstm_converters.c_export.lowering import ADD, CBuilder, Operation, Product
+from edgelstm.reference.activations import HARD_SIGMOID, HARD_SLOPES, SOFTMAX
+from edgelstm.reference.power_table import POWERS
+from edgelstm.reference.sigmoid_table import KNOTS
+from edgelstm_converters.c_export.lowering import ADD, Array, CBuilder, Operation, Product
 
-ORDER = (
-    "fixed_point", "activations", "input_stage", "shift", "dot_rows", "row_product", "row_product_shifted", "lstm_cell",
-    "gru_reset", "gru_cell", "dense", "elementwise", "ring", "snapshot",
-)  # fmt: skip
-"""Every fragment, in the order in which C wants them."""
-
-NEEDS = {
+FRAGMENTS: dict[str, tuple[str, ...]] = {
+    "fixed_point": (),
+    "input_stage": (),
+    "shift": (),
+    "wide": (),
+    "activations": (),
+    "hard_sigmoid": (),
+    "softmax": (),
+    "elementwise": ("shift",),
+    "dot_rows": (),
     "row_product": ("dot_rows",),
     "row_product_shifted": ("dot_rows", "shift"),
-    "elementwise": ("shift",),
-    "ring": ("elementwise", "shift"),
     "lstm_cell": ("activations",),
+    "lstm_cell_options": ("activations", "hard_sigmoid"),
     "gru_reset": ("activations",),
     "gru_cell": ("activations",),
     "dense": ("activations",),
+    "ring": ("elementwise",),
+    "rows": ("elementwise",),
+    "normalize": ("elementwise", "wide"),
+    "lookup": ("elementwise",),
+    "attention": ("activations", "softmax", "wide", "shift"),
+    "runs": ("wide",),
+    "grid": ("elementwise",),
+    "snapshot": (),
 }
+"""Every fragment, in the order in which C wants them, and the ones before it that it calls."""
+
 ALWAYS = ("fixed_point", "input_stage", "snapshot")
+
+TABLES: dict[str, NDArray[np.int32]] = {"activations": KNOTS, "softmax": POWERS}
+"""Fragments that hold a table, in place of @TABLE@."""
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
+class Call:
+    """The C function of an operation, the fragment that it stands in, and how each word of the operation is written."""
+
+    fragment: str
+    function: str
+    arguments: tuple[Callable[[CBuilder, Any], str], ...]
+
+    def write(self, build: CBuilder, *words: Any) -> list[str]:
+        written = (write(build, word) for write, word in zip(self.arguments, words, strict=True))
+        return [f"{self.function}({', '.join(written)});"]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
     """The fragment that an operation needs, and the function that writes its statements."""
 
     fragment: str | None
@@ -49,44 +84,117 @@ def fragments_of(build: CBuilder) -> list[str]:
         fragment = _template(operation).fragment
         if operation.kind == op.ROW_PRODUCT and operation.words[0].shifts is not None:
             fragment = "row_product_shifted"
+        if operation.kind == op.ACTIVATE_SELDOM:
+            fragment = "softmax" if operation.words[2] == SOFTMAX else "hard_sigmoid"
         if fragment:
-            wanted.update((fragment, *NEEDS.get(fragment, ())))
-    return [name for name in ORDER if name in wanted]
+            wanted.add(fragment)
+    for fragment, needed in reversed(FRAGMENTS.items()):
+        if fragment in wanted:
+            wanted.update(needed)
+    return [name for name in FRAGMENTS if name in wanted]
 
 
 def statements(build: CBuilder) -> list[str]:
     """Return the statements of a step, indented once."""
     lines: list[str] = []
-    inside: list[int] = []  # how many operations each open block has left
+    inside: list[int] = []  # how many operations each block of EVERY has left
+    loops = 0
     layer = ""
     for operation in build.listed:
-        indent = "    " * (1 + len(inside))
-        if operation.layer != layer:
+        loops -= operation.kind == op.END_LOOP
+        indent = "    " * (1 + len(inside) + loops)
+        if operation.layer != layer and operation.kind != op.END_LOOP:
             layer = operation.layer
             lines.append(f"{indent}/* {layer} */")
         lines += [indent + line for line in _template(operation).write(build, *operation.words)]
+        loops += operation.kind == op.LOOP
         inside = [left - 1 for left in inside]
         if operation.kind == op.EVERY:
             inside.append(operation.words[3])
         while inside and inside[-1] == 0:
             inside.pop()
-            lines.append("    " * (1 + len(inside)) + "}")
+            lines.append("    " * (1 + len(inside) + loops) + "}")
     return lines
 
 
-def _template(operation: Operation) -> Template:
+def begin_anew(build: CBuilder, fields: list[tuple[Array, StateField]]) -> list[str]:
+    """Return the statements that put fields of the state where a new stream begins."""
+    lines = []
+    for array, _ in fields:
+        start = build.at_start.get(array.name)
+        lines += [
+            f"for (int n = 0; n < {array.size}; n++) {{",
+            f"    state->{array.name}[n] = {f'{start.name}[n]' if start else '0'};",
+            "    KEEP_LOOP();",
+            "}",
+        ]
+    return lines
+
+
+def _template(operation: Operation) -> Call | Statement:
     if operation.kind in TEMPLATES:
         return TEMPLATES[operation.kind]
     names = [name for name, value in vars(op).items() if name.isupper() and value == operation.kind]
     name = op.SELDOM[operation.kind][1] if operation.kind in op.SELDOM else names[-1].lower()
     raise ConversionError(
         f'layer "{operation.layer}" needs the operation "{name}", which has no C yet; exported are '
-        f"{', '.join(sorted(t.fragment for t in set(TEMPLATES.values()) if t.fragment))}"
+        f"{', '.join(sorted({t.fragment for t in TEMPLATES.values() if t.fragment}))}"
     )
 
 
+# How a word of an operation is written as an argument.
+
+
+def number(build: CBuilder, word: Any) -> str:
+    del build
+    return str(int(word))
+
+
+def code(build: CBuilder, word: int) -> str:
+    """The code of an activation, by the name that `lstm_cell_options.c` gives it."""
+    del build
+    return ACTIVATIONS[word].upper()
+
+
+def constant(build: CBuilder, word: Any) -> str:
+    del build
+    return str(word.name) if word else "0"
+
+
+def scratch(build: CBuilder, word: int) -> str:
+    return build.array_at(False, 2 * word)[1]
+
+
+def scratch16(build: CBuilder, half: int) -> str:
+    return build.array_at(False, half)[1]
+
+
+def state(build: CBuilder, word: int) -> str:
+    return build.array_at(True, 2 * word)[1]
+
+
+def state16(build: CBuilder, half: int) -> str:
+    return build.array_at(True, half)[1]
+
+
+def place(build: CBuilder, word: int) -> str:
+    return build.array_at(bool(word & 1), word >> 1)[1]
+
+
+def in_scratch(build: CBuilder, word: int) -> str:
+    """The value that stands in scratch, instead of where it stands."""
+    return f"{scratch(build, word)}[0]"
+
+
+def in_state(build: CBuilder, word: int) -> str:
+    return f"{state(build, word)}[0]"
+
+
+# Operations that are more than a call.
+
+
 def _quantize_input(build: CBuilder, channels: int, offsets: Any, gains: Any, half: int) -> list[str]:
-    name = _half(build, False, half)
+    name = scratch16(build, half)
     return [
         f"for (int c = 0; c < {channels}; c++)",
         "    if (!is_finite(x[c]))",
@@ -97,9 +205,9 @@ def _quantize_input(build: CBuilder, channels: int, offsets: Any, gains: Any, ha
 
 
 def _row_product(build: CBuilder, product: Product) -> list[str]:
-    z = _word(build, product.z)
+    z = scratch(build, product.z)
     start = product.bias.name if product.bias else z
-    source = _half(build, product.source.in_state, product.source.half)
+    source = build.array_at(product.source.in_state, product.source.half)[1]
     shifts = f"{product.shifts.name}, " if product.shifts else ""
     return [
         f"row_product{'_shifted' if shifts else ''}({product.weights.name}, {product.multipliers.name}, {shifts}{start}, "
@@ -107,48 +215,28 @@ def _row_product(build: CBuilder, product: Product) -> list[str]:
     ]
 
 
-def _lstm_cell(build: CBuilder, units: int, z: int, cell: int, hidden: int) -> list[str]:
-    return [
-        f"lstm_cell({_word(build, z)}, {units}, {_state_word(build, cell)}, {_half(build, True, hidden)});"
-    ]
-
-
-def _gru_reset(build: CBuilder, units: int, z_x: int, z_h: int, hidden: int, to: int) -> list[str]:
-    return [
-        f"gru_reset({_word(build, z_x)}, {_word(build, z_h)}, {units}, {_half(build, True, hidden)}, "
-        f"{_half(build, False, to)});"
-    ]
-
-
-def _gru_cell(
-    build: CBuilder, units: int, z_x: int, z_h: int, state: int, hidden: int, reset_after: int
-) -> list[str]:
-    return [
-        f"gru_cell({_word(build, z_x)}, {_word(build, z_h)}, {units}, {reset_after}, {_state_word(build, state)}, "
-        f"{_half(build, True, hidden)});"
-    ]
-
-
 def _activate(build: CBuilder, units: int, z: int, activation: int) -> list[str]:
-    name = ACTIVATIONS[activation]
     functions = {"relu": "relu", "sigmoid": "sigmoids", "tanh": "hyperbolic_tangents"}
-    if name not in functions:
-        raise ConversionError(
-            f'the activation "{name}" has no C yet; exported are linear, {", ".join(functions)}'
-        )
-    return [f"{functions[name]}({_word(build, z)}, {units});"]
+    return [f"{functions[ACTIVATIONS[activation]]}({units}, {scratch(build, z)});"]
+
+
+def _activate_seldom(build: CBuilder, units: int, z: int, activation: int) -> list[str]:
+    if activation == SOFTMAX:
+        return [f"softmax({units}, {scratch(build, z)});"]
+    reach, slope = HARD_SLOPES[activation - HARD_SIGMOID]
+    return [f"hard_sigmoids({units}, {scratch(build, z)}, {reach}, {slope});"]
 
 
 def _narrow(build: CBuilder, units: int, z: int, bits: int, in_state: int, to: int) -> list[str]:
-    return [f"narrow({_word(build, z)}, {units}, {bits}, {_half(build, bool(in_state), to)});"]
+    return [f"narrow({units}, {scratch(build, z)}, {bits}, {build.array_at(bool(in_state), to)[1]});"]
 
 
 def _emit(build: CBuilder, units: int, z: int, scales: Any, first: int) -> list[str]:
-    return _emit_from(_word(build, z), units, scales.name, first)
+    return _emit_from(scratch(build, z), units, scales.name, first)
 
 
 def _emit_half(build: CBuilder, units: int, in_state: int, half: int, scales: Any, first: int) -> list[str]:
-    return _emit_from(_half(build, bool(in_state), half), units, scales.name, first)
+    return _emit_from(build.array_at(bool(in_state), half)[1], units, scales.name, first)
 
 
 def _emit_from(values: str, units: int, scales: str, first: int) -> list[str]:
@@ -159,7 +247,7 @@ def _emit_from(values: str, units: int, scales: str, first: int) -> list[str]:
 
 def _every(build: CBuilder, counter: int, period: int, phase: int, skip: int) -> list[str]:
     del skip
-    count = f"{_state_word(build, counter)}[0]"
+    count = in_state(build, counter)
     due = f"{build.array_at(True, 2 * counter)[0].name}_now"
     return [
         f"const int32_t {due} = {count};",
@@ -168,85 +256,73 @@ def _every(build: CBuilder, counter: int, period: int, phase: int, skip: int) ->
     ]
 
 
+def _loop(build: CBuilder, counter: int) -> list[str]:
+    return [f"{in_scratch(build, counter)} = 0;", "do {"]
+
+
+def _end_loop(build: CBuilder, counter: int, times: int, back: int) -> list[str]:
+    del back
+    return [f"}} while (++{in_scratch(build, counter)} < {times});"]
+
+
+def _reset(build: CBuilder, first: int, count: int) -> list[str]:
+    return begin_anew(build, [pair for pair in build.state_arrays if first <= pair[0].word < first + count])
+
+
 def _copy(build: CBuilder, source: int, count: int, to: int) -> list[str]:
     taken, from_name = build.array_at(bool(source & 1), source >> 1)
     given, to_name = build.array_at(bool(to & 1), to >> 1)
-    if taken.type != given.type:
-        raise ConversionError(f"a copy from {from_name} to {to_name} has no C yet")
+    assert taken.type == given.type, f"a copy from {from_name} to {to_name}"
     if given.type == "int16_t":
         return [f"copy_halves({from_name}, {count}, {to_name});"]
     return [f"copy_words({from_name}, {count // 2}, {to_name});"]
 
 
-def _element_product(
-    build: CBuilder, source: int, count: int, parameters: Any, result: int, accumulate: int
-) -> list[str]:
-    x = _place(build, source)
-    return [f"element_product({x}, {count}, {parameters.name}, {accumulate}, {_word(build, result)});"]
-
-
-def _multiply(
-    build: CBuilder, first: int, second: int, count: int, parameters: Any, result: int
-) -> list[str]:
-    x, y = _place(build, first), _place(build, second)
-    return [f"multiply({x}, {y}, {count}, {parameters.name}, {_word(build, result)});"]
-
-
-def _push(build: CBuilder, source: int, width: int, ring: int, rows: int, position: int) -> list[str]:
-    held, at = _half(build, True, ring), _state_word(build, position)
-    return [f"push({_place(build, source)}, {width}, {held}, {rows}, {at});"]
-
-
-def _gather(
-    build: CBuilder, ring: int, width: int, rows: int, position: int, taps: int, dilation: int, to: int
-) -> list[str]:
-    held, at = _half(build, True, ring), _state_word(build, position)
-    return [f"gather({held}, {width}, {rows}, {at}[0], {taps}, {dilation}, {_place(build, to)});"]
-
-
-def _pool(
-    build: CBuilder, ring: int, width: int, rows: int, mode: int, parameters: Any, result: int
-) -> list[str]:
-    held = _half(build, True, ring)
-    return [f"pool({held}, {width}, {rows}, {int(mode == SUM)}, {parameters.name}, {_word(build, result)});"]
-
-
-def _place(build: CBuilder, place: int) -> str:
-    return _half(build, bool(place & 1), place >> 1)
-
-
 def _add(build: CBuilder, bias: Any, rows: int, z: int) -> list[str]:
-    return [f"for (int n = 0; n < {rows}; n++)", f"    ({_word(build, z)})[n] += {bias.name}[n];"]
+    return [f"for (int n = 0; n < {rows}; n++)", f"    ({scratch(build, z)})[n] += {bias.name}[n];"]
 
 
-def _word(build: CBuilder, word: int) -> str:
-    return build.array_at(False, 2 * word)[1]
+_RING = (state16, number, number)
+_HELD = (*_RING, in_state, in_state)
 
-
-def _state_word(build: CBuilder, word: int) -> str:
-    return build.array_at(True, 2 * word)[1]
-
-
-def _half(build: CBuilder, in_state: bool, half: int) -> str:
-    return build.array_at(in_state, half)[1]
-
-
-TEMPLATES = {
-    op.QUANTIZE_INPUT: Template(None, _quantize_input),
-    op.ROW_PRODUCT: Template("row_product", _row_product),
-    op.LSTM_CELL: Template("lstm_cell", _lstm_cell),
-    op.GRU_RESET: Template("gru_reset", _gru_reset),
-    op.GRU_CELL: Template("gru_cell", _gru_cell),
-    op.ACTIVATE: Template("dense", _activate),
-    op.NARROW: Template("dense", _narrow),
-    op.EMIT: Template(None, _emit),
-    op.EMIT_HALF: Template(None, _emit_half),
-    op.EVERY: Template(None, _every),
-    op.COPY: Template("elementwise", _copy),
-    op.ELEMENT_PRODUCT: Template("elementwise", _element_product),
-    op.MULTIPLY: Template("elementwise", _multiply),
-    op.PUSH: Template("ring", _push),
-    op.GATHER: Template("ring", _gather),
-    op.POOL: Template("ring", _pool),
-    ADD: Template(None, _add),
-}
+TEMPLATES: dict[int, Call | Statement] = {
+    op.QUANTIZE_INPUT: Statement(None, _quantize_input),
+    op.ROW_PRODUCT: Statement("row_product", _row_product),
+    op.LSTM_CELL: Call("lstm_cell", "lstm_cell", (number, scratch, state, state16)),
+    op.GRU_RESET: Call("gru_reset", "gru_reset", (number, scratch, scratch, state16, scratch16)),
+    op.GRU_CELL: Call("gru_cell", "gru_cell", (number, scratch, scratch, state, state16, number)),
+    op.ACTIVATE: Statement("dense", _activate),
+    op.NARROW: Statement("dense", _narrow),
+    op.EMIT: Statement(None, _emit),
+    op.EMIT_HALF: Statement(None, _emit_half),
+    op.EVERY: Statement(None, _every),
+    op.LOOP: Statement(None, _loop),
+    op.END_LOOP: Statement(None, _end_loop),
+    op.COPY: Statement("elementwise", _copy),
+    op.ELEMENT_PRODUCT: Call("elementwise", "element_product", (place, number, constant, scratch, number)),
+    op.MULTIPLY: Call("elementwise", "multiply", (place, place, number, constant, scratch)),
+    op.ACTIVATE_SELDOM: Statement(None, _activate_seldom),
+    op.LSTM_CELL_OPTIONS: Call(
+        "lstm_cell_options", "lstm_cell_options",
+        (number, number, scratch, state, place, code, code, code, number, number, constant, number),
+    ),
+    op.PUSH: Call("ring", "push", (place, number, state16, number, state)),
+    op.GATHER: Call("ring", "gather", (*_RING, in_state, number, number, place)),
+    op.POOL: Call("ring", "pool", (*_RING, number, constant, scratch)),
+    op.NORMALIZE: Call(
+        "normalize", "normalize", (place, number, number, number, number, number, constant, scratch)
+    ),
+    op.LOOKUP: Call("lookup", "lookup", (place, constant, constant, number, number, place)),
+    op.LOAD_ROW: Call("rows", "load_row", (place, number, in_scratch, number, number, place)),
+    op.STORE_ROW: Call("rows", "store_row", (place, number, in_scratch, number, number, place)),
+    op.RESET: Statement(None, _reset),
+    op.COUNT_UP: Call("attention", "count_up", (state, number)),
+    op.SCORE_DOT: Call("attention", "score_dot", (place, *_HELD, number, number, number, scratch)),
+    op.SCORE_ADDITIVE: Call("attention", "score_additive", (scratch, *_HELD, constant, scratch)),
+    op.ATTEND: Call("attention", "attend", (scratch, *_HELD, number, scratch)),
+    op.MASK: Call("runs", "mask", (place, number, constant, place)),
+    op.SPREAD: Call("runs", "spread", (place, number, number, scratch)),
+    op.PATCH: Call("grid", "patch", (place, number, number, number, number, number, in_scratch, place)),
+    op.SPLIT_GATES: Call("grid", "split_gates", (scratch, number, number, number, in_scratch, scratch, number)),
+    ADD: Statement(None, _add),
+}  # fmt: skip

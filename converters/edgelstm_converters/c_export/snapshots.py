@@ -48,7 +48,7 @@ def state_functions(build: CBuilder, name: str) -> str:
         at += field.count * size
     by_word = {array.word: array for array, _ in build.state_arrays}
     for array, field in build.state_arrays:
-        if field.derived_from is not None:
+        if field.derived_from is not None and field.lasting:
             source = by_word[field.derived_from].name
             gets += [
                 f"    for (int n = 0; n < {field.count}; n++)",

@@ -10,7 +10,6 @@ from edgelstm.model import Model
 from edgelstm.model_file import ARITHMETIC_VERSION
 from edgelstm.program import StateField
 from edgelstm.reference import operations as op
-from edgelstm.reference.sigmoid_table import KNOTS
 from edgelstm_converters.c_export import operations
 from edgelstm_converters.c_export.lowering import CBuilder, Constant
 from edgelstm_converters.c_export.numbers import numbers
@@ -50,7 +49,11 @@ def header(model: Model, digest: str, build: CBuilder, name: str) -> str:
 extern "C" {{
 #endif
 
+#if defined(__GNUC__)
+typedef struct __attribute__((aligned(4))) {{
+#else
 typedef struct {{
+#endif
 {fields or "    int32_t nothing;"}
 }} {name}_state;
 
@@ -122,7 +125,9 @@ int {name}_step({name}_state *state, const float *x, float *y)
 
 def fragment(name: str) -> str:
     text = files("edgelstm_converters.c_export").joinpath("runtime", f"{name}.c").read_text()
-    return text.replace("@KNOTS@", numbers([str(value) for value in KNOTS.tolist()]))
+    if name not in operations.TABLES:
+        return text
+    return text.replace("@TABLE@", numbers([str(value) for value in operations.TABLES[name].tolist()]))
 
 
 def _constant(constant: Constant) -> str:
@@ -134,26 +139,16 @@ def _constant(constant: Constant) -> str:
 
 
 def _reset(build: CBuilder, name: str) -> str:
-    lines, constants = [], []
-    for array, field in build.state_arrays:
-        value = "0"
-        if field.initial is not None and np.any(field.initial):
-            initial = np.zeros(array.size, np.int32)
-            initial[: field.count] = field.initial
-            constants.append(_constant(Constant(f"{array.name}_at_start", "int32_t", initial)))
-            value = f"({array.type}){array.name}_at_start[n]"
-        lines += [
-            f"    for (int n = 0; n < {array.size}; n++) {{",
-            f"        state->{array.name}[n] = {value};",
-        ]
-        lines += ["        KEEP_LOOP();", "    }"]
-    text = "\n".join(lines) or "    state->nothing = 0;"
-    return f"{''.join(constants)}void {name}_reset({name}_state *state)\n{{\n{text}\n}}\n"
+    lines = operations.begin_anew(build, build.state_arrays) or ["state->nothing = 0;"]
+    text = "\n".join(f"    {line}" for line in lines)
+    return f"void {name}_reset({name}_state *state)\n{{\n{text}\n}}\n"
 
 
 def _range_of(field: StateField) -> str:
     if field.derived_from is not None:
         return "rounded from the state"
+    if not field.lasting:
+        return "begins anew with every loop, is in no snapshot"
     low = "" if field.low is None else f"{field.low} to "
     return f"{low}{field.high}" if field.high is not None else f"{np.dtype(field.dtype)}"
 

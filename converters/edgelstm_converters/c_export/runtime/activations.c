@@ -2,7 +2,7 @@
  * The odd function s(x) - 1/2 at 513 knots from 0 to 16, Q0.31, linear between them.
  */
 static const int32_t above_half_knots[513] = {
-@KNOTS@
+@TABLE@
 };
 
 /* value, negated where sign is negative */

@@ -1,4 +1,4 @@
-INLINE void copy_halves(const int16_t *from, int count, int16_t *to)
+OPERATION void copy_halves(const int16_t *from, int count, int16_t *to)
 {
     for (int at = 0; at < count; at++) {
         to[at] = from[at];
@@ -6,7 +6,7 @@ INLINE void copy_halves(const int16_t *from, int count, int16_t *to)
     }
 }
 
-INLINE void copy_words(const int32_t *from, int count, int32_t *to)
+OPERATION void copy_words(const int32_t *from, int count, int32_t *to)
 {
     for (int at = 0; at < count; at++) {
         to[at] = from[at];
@@ -21,13 +21,13 @@ INLINE int32_t scaled(int32_t value, const int32_t *parameters, int count, int a
     return mulh_add(shifted, 2 * parameters[at], parameters[2 * count + at]);
 }
 
-INLINE void element_product(const int16_t *x, int count, const int32_t *parameters, int accumulate, int32_t *result)
+OPERATION void element_product(const int16_t *x, int count, const int32_t *parameters, int32_t *result, int accumulate)
 {
     for (int at = 0; at < count; at++)
         result[at] = scaled(x[at], parameters, count, at) + (accumulate ? result[at] : 0);
 }
 
-INLINE void multiply(const int16_t *x, const int16_t *y, int count, const int32_t *parameters, int32_t *result)
+OPERATION void multiply(const int16_t *x, const int16_t *y, int count, const int32_t *parameters, int32_t *result)
 {
     for (int at = 0; at < count; at++)
         result[at] = scaled((int32_t)x[at] * y[at], parameters, count, at);

@@ -4,10 +4,12 @@
  */
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((unused, always_inline))
+#define OPERATION static __attribute__((unused))
 #define ALIGNED __attribute__((aligned(8)))
 #define KEEP_LOOP() __asm__ volatile("") /* so that a compiler makes no call of memset or memcpy of it */
 #else
 #define INLINE static inline
+#define OPERATION static
 #define ALIGNED
 #define KEEP_LOOP()
 #endif

@@ -1,6 +1,6 @@
 /* Gated recurrent unit: z_x and z_h are Q15.16, gates r, u, n; state Q8.23, within 1; hidden Q0.15. */
-static void gru_cell(const int32_t *z_x, const int32_t *z_h, int units, int reset_after, int32_t *state,
-                     int16_t *hidden)
+static void gru_cell(int units, const int32_t *z_x, const int32_t *z_h, int32_t *state, int16_t *hidden,
+                     int reset_after)
 {
     for (int unit = 0; unit < units; unit++) {
         int32_t u = sigmoid(z_x[units + unit] + z_h[units + unit]);

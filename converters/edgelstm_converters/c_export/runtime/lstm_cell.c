@@ -1,5 +1,5 @@
 /* Long short-term memory: z is Q15.16, gates i, f, g, o one after another; cell Q7.23, hidden Q0.15. */
-static void lstm_cell(const int32_t *z, int units, int32_t *cell, int16_t *hidden)
+static void lstm_cell(int units, const int32_t *z, int32_t *cell, int16_t *hidden)
 {
 #if defined(__ARM_FEATURE_MVE)
     for (int at = 0; at < units; at += 4) {

@@ -59,12 +59,12 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	@echo "installing edgelstm and its test tools ..."
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || \
 	    echo "edgelstm: no mosquitto here, so the tests on a real broker are skipped (Debian, Ubuntu: apt install mosquitto)" >&2
-	@$(call install,-e ".[demo$(comma)test]" unicorn==2.1.4 pyelftools)
+	@$(call install,-e ".[demo$(comma)test]" ziglang==0.17.1 unicorn==2.1.4 pyelftools)
 	@touch $@
 
 $(VENV)/.torch: | $(VENV)/.test
-	@echo "installing PyTorch, Keras, LiteRT and zig ..."
-	@$(call install,$(TORCH_INSTALL_ARGS) onnxscript keras ai-edge-litert ziglang==0.17.1)
+	@echo "installing PyTorch, Keras and LiteRT ..."
+	@$(call install,$(TORCH_INSTALL_ARGS) onnxscript keras ai-edge-litert)
 	@$(call install,--no-deps silero-vad g2p-en)
 	@touch $@
 

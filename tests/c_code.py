@@ -51,3 +51,52 @@ class CModel:
 
 def assert_same_bits(found, expected):
     np.testing.assert_array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+PROGRAM = """/* Steps the model over samples.bin, on from resume.bin if it is there; writes results.bin and snapshot.bin. */
+#include <stdio.h>
+#include "model.h"
+
+static model_state state;
+static float x[MODEL_INPUTS], y[MODEL_OUTPUTS];
+static uint8_t snapshot[MODEL_SNAPSHOT_BYTES];
+
+int model_selftest(void);
+
+int main(void)
+{
+    FILE *samples = fopen("samples.bin", "rb"), *resume = fopen("resume.bin", "rb");
+    FILE *results = fopen("results.bin", "wb"), *saved = fopen("snapshot.bin", "wb");
+    model_reset(&state);
+    if (resume && (fread(snapshot, sizeof snapshot, 1, resume) != 1 || model_load(&state, snapshot)))
+        return 2;
+    while (fread(x, sizeof x, 1, samples) == 1)
+        if (model_step(&state, x, y) || fwrite(y, sizeof y, 1, results) != 1)
+            return 3;
+    model_save(&state, snapshot);
+    if (fwrite(snapshot, sizeof snapshot, 1, saved) != 1 || fclose(saved) || fclose(results))
+        return 4;
+    return model_selftest() ? 5 : 0;
+}
+"""
+
+
+def build_program(exported, *compiler):
+    """Compile the C of "model" into a program for an operating system; `compiler` is its command, with options."""
+    (exported.folder / "main.c").write_text(PROGRAM)
+    sources = [str(exported.folder / name) for name in ("model.c", "model_selftest.c", "main.c")]
+    program = exported.folder / "program"
+    subprocess.run([*compiler, *sources, "-o", str(program)], check=True)
+    return program
+
+
+def run_program(program, x, outputs, resume=b"", emulator=()):
+    """Step a program over x, from its beginning or on from a snapshot; return its outputs and its last snapshot."""
+    folder = program.parent
+    x.astype("<f4").tofile(folder / "samples.bin")
+    (folder / "resume.bin").unlink(missing_ok=True)
+    if resume:
+        (folder / "resume.bin").write_bytes(resume)
+    subprocess.run([*emulator, str(program)], cwd=folder, check=True)
+    y = np.fromfile(folder / "results.bin", "<f4").reshape(-1, outputs)
+    return y, (folder / "snapshot.bin").read_bytes()

@@ -2,19 +2,16 @@
 
 import dataclasses
 import json
-import re
 import shutil
 import subprocess
 from importlib import resources
 
 import numpy as np
 import pytest
-from layer_cases import INTEGER_CASES, Integers
 
 import edgelstm
 from c_code import COMPILER, WARNINGS, CModel, assert_same_bits, pointer
 from edgelstm.errors import ConversionError
-from edgelstm.model import Channel, Model, Output
 from edgelstm.stream import LoadedModel
 from edgelstm_converters.c_export import export, operations
 from edgelstm_firmware_sim import Fault, record
@@ -101,28 +98,6 @@ def test_snapshots_that_are_refused_leave_the_state_alone(tmp_path):
     assert [c.load(bytes(damaged)), c.load(other), c.load(stream.snapshot())] == [-1, -3, -4]
     np.testing.assert_array_equal(c.state, before)
     assert c.load(good) == 0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", INTEGER_CASES)
-def test_a_family_is_exported_or_refused_by_name(case, tmp_path):
-    layers = INTEGER_CASES[case](Integers(3, False), 4, 7)
-    model = Model(
-        channels=tuple(Channel(name=f"c{n}", gain=2.0**12) for n in range(4)),
-        outputs=tuple(Output(name=f"y{n}", scale=2.0**-20) for n in range(layers[-1].units)),
-        layers=layers,
-    )
-    loaded = LoadedModel(model)
-    try:
-        c = CModel(loaded, tmp_path)
-    except ConversionError as refused:
-        assert re.search(r'layer "\w+" needs the operation "\w+", which has no C yet', str(refused))
-        assert not list(tmp_path.iterdir())
-        assert case.split()[0] not in ("lstm", "gru", "dense") or " " in case
-        return
-    x = noise(4, 100)
-    assert_same_bits(c.run(x), loaded.stream().run(x))
-    assert c.functions.model_selftest() == 0
 
 
 def test_it_calls_no_library_and_has_no_variables(tmp_path):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgelstm.layers import Layer, RowProduct
 from edgelstm.layers.products import COLUMN_BLOCK
 from edgelstm.model import Model
-from edgelstm.program import Builder, StateField, Vector, lower_into
+from edgelstm.program import Builder, StateField, Vector, limits_of, lower_into
 from edgelstm.reference import operations as op
 
 ROWS, COLUMNS, LAST_COLUMNS = 4, 8, 4
@@ -83,6 +83,7 @@ class CBuilder(Builder):
         self.scratch_words = 0
         self._layer_of: dict[int, str] = {}  # by the identity of an operation: some are taken out again
         self.flash: list[Constant] = []
+        self.limits: NDArray[np.float32] | None = None  # as in `Program`
         self.at_start: dict[
             str, Constant
         ] = {}  # what arrays of the state hold in a new stream, where not zeros
@@ -219,6 +220,7 @@ ADD = -1
 def lower(model: Model) -> CBuilder:
     """Lower a checked model to named arrays and operations."""
     build = CBuilder()
+    build.limits = limits_of(model)
     lower_into(build, model)
     return build
 

@@ -195,10 +195,20 @@ def in_state(build: CBuilder, word: int) -> str:
 
 def _quantize_input(build: CBuilder, channels: int, offsets: Any, gains: Any, half: int) -> list[str]:
     name = scratch16(build, half)
+    limits = [] if build.limits is None else build.limits.T.tolist()
+    rows = [(c, low, high) for c, (low, high) in enumerate(limits) if np.isfinite(low)]
     return [
         f"for (int c = 0; c < {channels}; c++)",
         "    if (!is_finite(x[c]))",
         "        return c + 1;",
+        *(
+            line
+            for c, low, high in rows
+            for line in (
+                f"if (x[{c}] < {low.hex()}f || x[{c}] > {high.hex()}f) /* no row of its table */",
+                f"    return {c + 1};",
+            )
+        ),
         f"for (int c = 0; c < {channels}; c++)",
         f"    {name}[c] = quantize(x[c], {offsets.name}[c], {gains.name}[c]);",
     ]

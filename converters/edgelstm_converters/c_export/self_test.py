@@ -13,7 +13,10 @@ _FNV_START, _FNV_PRIME = 2166136261, 16777619
 
 
 def signal(model: Model, samples: int = SAMPLES) -> NDArray[np.float32]:
-    """Return float32 (samples, channels): a walk through two thirds of every channel's range, with jumps."""
+    """Return float32 (samples, channels): a walk through two thirds of every channel's range, with jumps.
+
+    Channels that choose a row of a table get numbers of rows.
+    """
     seed, walk = 1, np.zeros(len(model.channels), np.int64)
     rows = np.empty((samples, len(model.channels)), np.float32)
     for n in range(samples):
@@ -23,6 +26,8 @@ def signal(model: Model, samples: int = SAMPLES) -> NDArray[np.float32]:
             walk[c] = move - 8192 if n % 97 == 0 else walk[c] - walk[c] // 32 + (move - 8192) // 16
             step = np.float32(1.0 / channel.gain)
             rows[n, c] = np.float32(walk[c]) * step + np.float32(channel.offset)
+            if c in model.rows_by_channel:
+                rows[n, c] = move % model.rows_by_channel[c]
     return rows
 
 
@@ -46,6 +51,10 @@ def source(loaded: LoadedModel, name: str) -> str:
     steps = ", ".join(f"{float.hex(float(np.float32(1.0 / c.gain)))}f" for c in model.channels)
     offsets = ", ".join(f"{float.hex(float(np.float32(c.offset)))}f" for c in model.channels)
     bits = ", ".join(f"0x{value:08x}u" for value in first.view(np.uint32).tolist())
+    chosen = "".join(
+        f"\n            if (c == {c}) /* the number of a row */\n                x[c] = (float)(move % {rows});"
+        for c, rows in model.rows_by_channel.items()
+    )
     crc = int.from_bytes(snapshot[-4:], "little")
     return f"""/* {name}_selftest.c: golden values of {name}.c, made by edgelstm. */
 #include "{name}.h"
@@ -88,7 +97,7 @@ int {name}_selftest(void)
             int32_t move = (int32_t)(seed >> 18);
             walk[c] = n % 97 == 0 ? move - 8192 : walk[c] - (walk[c] >> 5) + ((move - 8192) >> 4);
             float value = (float)walk[c] * steps[c]; /* exact: steps are powers of two */
-            x[c] = value + offsets[c];
+            x[c] = value + offsets[c];{chosen}
         }}
         {name}_step(&state, x, y);
         for (int k = 0; k < {upper}_OUTPUTS; k++) {{

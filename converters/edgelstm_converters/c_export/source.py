@@ -63,7 +63,8 @@ enum {{ {upper}_LOADED = 0, {upper}_DAMAGED = -1, {upper}_OTHER_VERSION = -2, {u
 /* Put a state where a new stream begins. */
 void {name}_reset({name}_state *state);
 
-/* Advance by one sample, x of {upper}_INPUTS values, y of {upper}_OUTPUTS. Returns 0; or n + 1 where x[n] is not finite, and nothing has changed. */
+/* Advance by one sample, x of {upper}_INPUTS values, y of {upper}_OUTPUTS. Returns 0; or n + 1 where x[n] is not finite,
+ * or is to be the number of a row of a table and is none: then nothing has changed. */
 int {name}_step({name}_state *state, const float *x, float *y);
 
 /* The state as {upper}_SNAPSHOT_BYTES bytes: the same as a stream of edgelstm gives, on any machine. */

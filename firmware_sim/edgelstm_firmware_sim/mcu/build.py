@@ -55,9 +55,16 @@ def model_name(folder: Path) -> str:
 
 
 def build_image(
-    folder: Path, target: Target, program: str, work: Path, *, compiler: str = "", optimize: str = "-O2"
+    folder: Path,
+    target: Target,
+    program: str,
+    work: Path,
+    *,
+    compiler: str = "",
+    optimize: str = "-O2",
+    snapshots: bool = False,
 ) -> Image:
-    """Link the C in `folder` with `board/PROGRAM.c` for a target, into `work`.
+    """Link the C in `folder` with `board/PROGRAM.c` for a target, into `work`; with `snapshots` it also saves and loads.
 
     Raises BuildError with the compiler's own first line where it refuses, or where the image does not fit.
     """
@@ -75,7 +82,7 @@ def build_image(
         common = [
             optimize, "-std=c99", "-ffreestanding", "-ffunction-sections", "-fdata-sections", f"-I{work}", f"-I{folder}",
         ]  # fmt: skip
-        common += [str(source) for source in sources]
+        common += [*(["-DBOARD_SNAPSHOTS"] if snapshots else []), *(str(source) for source in sources)]
         if chosen == "gcc":
             command = [GCC, "-mthumb", *target.gcc, *common, "-nostdlib", "-lgcc"]
             command += ["-T", str(work / "link.ld"), "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments"]
@@ -139,6 +146,7 @@ def _adapter(name: str) -> str:
     return (
         f'#include "{name}.h"\ntypedef {name}_state board_state;\n{functions}'
         f"#define BOARD_INPUTS {upper}_INPUTS\n#define BOARD_OUTPUTS {upper}_OUTPUTS\n"
+        f"#define BOARD_SNAPSHOT_BYTES {upper}_SNAPSHOT_BYTES\n"
     )
 
 

@@ -64,7 +64,7 @@ def measure(
                     f"no emulator of {target.name} is here (Debian, Ubuntu: apt install qemu-system-arm)"
                 )
             image = build_image(folder, target, "semihosted", work, compiler=compiler, optimize=optimize)
-            found, counts = qemu_machine.run_samples(image, x, expected.shape[1])
-            instructions, stack = int(counts[-1]), None
+            ran = qemu_machine.run_samples(image, x, expected.shape[1])
+            found, instructions, stack = ran.outputs, int(ran.instructions[-1]), None
     same = bool(np.array_equal(found.view(np.uint32), expected.view(np.uint32)))
     return Measured(target.name, image.compiler, image.flash, image.ram, stack, instructions, same)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +22,37 @@ def available() -> bool:
     return shutil.which(QEMU) is not None
 
 
-def run_samples(
-    image: Image, x: NDArray[np.float32], outputs: int, *, machine: str = "", timeout_s: float = 120.0
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Step a `semihosted` image over x, float32 (samples, inputs); return its outputs and instructions a step.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a `semihosted` image gave for its samples.
 
-    The counts include the reading of the counter, one to six instructions.
+    outputs       float32 (samples, outputs)
+    instructions  int64 (samples,)  of each step, and of the reading of the counter, one to six
+    snapshot      the state after the last sample, empty where the image was built without snapshots
+    """
+
+    outputs: NDArray[np.float32]
+    instructions: NDArray[np.int64]
+    snapshot: bytes
+
+
+def run_samples(
+    image: Image,
+    x: NDArray[np.float32],
+    outputs: int,
+    *,
+    resume: bytes = b"",
+    machine: str = "",
+    timeout_s: float = 120.0,
+) -> Run:
+    """Step a `semihosted` image over x, float32 (samples, inputs), from its beginning or on from a snapshot.
+
     Raises EmulationError where the machine ends early, as it does at a fault.
     """
     with tempfile.TemporaryDirectory() as folder:
         x.astype("<f4").tofile(Path(folder) / "samples.bin")
+        if resume:
+            (Path(folder) / "resume.bin").write_bytes(resume)
         command = [
             QEMU, "-M", machine or image.target.qemu, "-nographic", "-monitor", "none", "-serial", "none",
             "-semihosting-config", "enable=on,target=native", "-icount", f"shift={_SHIFT}",
@@ -47,8 +69,10 @@ def run_samples(
         if done.returncode:
             line = (done.stderr.strip().splitlines() or [""])[0]
             raise EmulationError(f"{image.target.name}: {QEMU} ended with {done.returncode}: {line}")
+        saved = Path(folder) / "snapshot.bin"
+        snapshot = saved.read_bytes() if saved.exists() else b""
         rows = np.fromfile(Path(folder) / "results.bin", "<u4").reshape(-1, outputs + 1)
     if len(rows) != len(x) or (rows[:, -1] == 0xFFFFFFFF).any():
         raise EmulationError(f"{image.target.name}: {len(rows)} of {len(x)} samples were stepped over")
     counts = np.rint(rows[:, -1] * (image.target.tick_ns / 2**_SHIFT)).astype(np.int64)
-    return np.ascontiguousarray(rows[:, :-1]).view(np.float32), counts
+    return Run(np.ascontiguousarray(rows[:, :-1]).view(np.float32), counts, snapshot)

@@ -59,9 +59,8 @@ class UnicornCore:
             table = elf.get_section_by_name(".symtab")
             named = [symbol for symbol in table.iter_symbols() if symbol.name]
             self.symbols = {symbol.name: int(symbol["st_value"]) & ~self._thumb for symbol in named}
-            self._output_bytes = max(
-                (int(symbol["st_size"]) for symbol in named if symbol.name == "y"), default=0
-            )
+            sizes = {symbol.name: int(symbol["st_size"]) for symbol in named}
+            self._output_bytes, self._snapshot_bytes = sizes.get("y", 0), sizes.get("snapshot", 0)
             for segment in elf.iter_segments():
                 if segment["p_type"] == "PT_LOAD":
                     self.machine.mem_write(segment["p_paddr"], segment.data())
@@ -89,6 +88,24 @@ class UnicornCore:
         if struct.unpack("<i", self.machine.mem_read(self.symbols["result"], 4))[0]:
             raise EmulationError("the step refused a sample")
         return self.outputs()
+
+    def save(self) -> bytes:
+        """Return the snapshot of the state of a `bench` image that was built with snapshots."""
+        self._act(1)
+        return bytes(self.machine.mem_read(self.symbols["snapshot"], self._snapshot_bytes))
+
+    def load(self, snapshot: bytes) -> int:
+        """Let the image take up a snapshot; return what its load function returned."""
+        self.machine.mem_write(self.symbols["snapshot"], snapshot)
+        self._act(2)
+        code: int = struct.unpack("<i", self.machine.mem_read(self.symbols["result"], 4))[0]
+        return code
+
+    def _act(self, action: int) -> None:
+        for value in (action, 0):
+            self.machine.mem_write(self.symbols["action"], struct.pack("<i", value))
+            if value:
+                self.run_to("finished")
 
     def outputs(self) -> NDArray[np.float32]:
         """Return what the last step gave, float32 (outputs,)."""

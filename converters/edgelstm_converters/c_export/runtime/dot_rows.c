@@ -13,8 +13,10 @@ INLINE void exchange_inner(const int16_t *x, int columns, int16_t *exchanged)
     const uint16x8_t order = vsetq_lane_u16(1, vsetq_lane_u16(2, vsetq_lane_u16(5, vsetq_lane_u16(6, vidupq_n_u16(0, 1), 5), 6), 1), 2);
     for (; columns >= 8; columns -= 8, x += 8, exchanged += 8)
         vstrhq_s16(exchanged, vldrhq_gather_shifted_offset_s16(x, order));
-    if (columns > 0)
-        exchanged[0] = x[0], exchanged[1] = x[2], exchanged[2] = x[1], exchanged[3] = x[3];
+    if (columns > 0) { /* in scalars GCC 12 makes wrong code of it at -O2 */
+        const uint32x4_t order_of_4 = vsetq_lane_u32(1, vsetq_lane_u32(2, vidupq_n_u32(0, 1), 1), 2);
+        vstrhq_s32(exchanged, vldrhq_gather_shifted_offset_s32(x, order_of_4));
+    }
 }
 
 INLINE const int8_t *dot_4_rows(const int8_t *w, const int16_t *x, int columns, int32_t sums[4])

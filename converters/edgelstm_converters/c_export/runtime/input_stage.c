@@ -6,6 +6,13 @@
 #error "this compiler computes float in a wider type: the bits of this model need float (on x86: -mfpmath=sse)"
 #endif
 
+/* GNU C lets a product and a sum be rounded once for both; ISO C modes of GCC do not. */
+#if defined(__FP_FAST_FMAF) && !defined(__STRICT_ANSI__)
+#define ROUNDED(value) __asm__("" : "+m"(value))
+#else
+#define ROUNDED(value) (void)(value)
+#endif
+
 INLINE uint32_t float_bits(float value)
 {
     union { float number; uint32_t bits; } both;
@@ -22,6 +29,7 @@ INLINE int is_finite(float value)
 INLINE int16_t quantize(float x, float offset, float gain)
 {
     float scaled = (x - offset) * gain;
+    ROUNDED(scaled);
     if (scaled >= 32767.0f)
         return 32767;
     if (scaled <= -32768.0f)

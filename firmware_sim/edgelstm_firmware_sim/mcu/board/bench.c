@@ -1,9 +1,16 @@
-/* Steps a model over samples that whoever runs the emulator puts into `x`; `finished` is where it looks at `y`. */
+/* Steps a model over samples that whoever runs the emulator puts into `x`; `finished` is where it looks at `y`.
+ * With BOARD_SNAPSHOTS the state is also saved and taken up again.
+ */
 #include "board_model.h"
 
 float x[BOARD_INPUTS], y[BOARD_OUTPUTS];
 board_state state;
 int result;
+#if defined(BOARD_SNAPSHOTS)
+enum { SAVE = 1, LOAD };
+uint8_t snapshot[BOARD_SNAPSHOT_BYTES];
+int action; /* SAVE, LOAD, else step */
+#endif
 
 void finished(void);
 
@@ -17,7 +24,14 @@ int main(void)
     board_reset(&state);
     finished();
     for (;;) {
-        result = board_step(&state, x, y);
+#if defined(BOARD_SNAPSHOTS)
+        if (action == SAVE)
+            board_save(&state, snapshot);
+        else if (action == LOAD)
+            result = board_load(&state, snapshot);
+        else
+#endif
+            result = board_step(&state, x, y);
         finished();
     }
 }

@@ -1,5 +1,6 @@
 /* Steps a model over samples.bin and writes results.bin, for each sample its outputs and the SysTick ticks that the
- * step took, through the files of the machine that runs the emulator (Arm semihosting).
+ * step took, through the files of the machine that runs the emulator (Arm semihosting). With BOARD_SNAPSHOTS it goes on
+ * from resume.bin, if there is one, and writes snapshot.bin at the end.
  */
 #include "board_model.h"
 
@@ -36,6 +37,12 @@ int main(void)
     systick[1] = 0xffffff;
     systick[0] = 5; /* on, at the processor's clock */
     board_reset(&state);
+#if defined(BOARD_SNAPSHOTS)
+    static uint8_t snapshot[BOARD_SNAPSHOT_BYTES];
+    uint32_t resume = open_file("resume.bin", 10, 1);
+    if (resume != 0xffffffffu && (transfer(READ, resume, snapshot, sizeof snapshot) || board_load(&state, snapshot)))
+        return 1;
+#endif
     while (transfer(READ, samples, x, sizeof x) == 0) {
         systick[2] = 0;
         uint32_t before = systick[2];
@@ -44,6 +51,12 @@ int main(void)
         transfer(WRITE, results, &found, sizeof found);
     }
     call(CLOSE, &results);
+#if defined(BOARD_SNAPSHOTS)
+    board_save(&state, snapshot);
+    uint32_t saved = open_file("snapshot.bin", 12, 5);
+    transfer(WRITE, saved, snapshot, sizeof snapshot);
+    call(CLOSE, &saved);
+#endif
     uint32_t done[2] = { 0x20026, 0 };
     call(EXIT, done);
     for (;;)

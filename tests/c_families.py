@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from layer_cases import INTEGER_CASES, ROWS, integer_model
+from layer_cases import INTEGER_CASES, MASKED, ROWS, integer_model
 
 from edgelstm.reference import step as twin
 from edgelstm.snapshot import STREAM_MAGIC, seal
@@ -58,6 +58,8 @@ def make_family(case, folder, extreme=False):
     model = integer_model(case, 1, x.shape[1], 7, extreme)
     if case.startswith(ROWS):
         x[:, 0] = np.arange(SAMPLES) % 9
+    if case.startswith("masking"):
+        x[np.random.default_rng(1).random(SAMPLES) < 0.3] = MASKED
     names = tuple(channel.name for channel in model.channels)
     channels = quantize_channels(names, ("",) * len(names), x, model.rows_by_channel)
     loaded = LoadedModel(dataclasses.replace(model, channels=channels))

@@ -25,6 +25,7 @@ from edgelstm_converters.c_export.lowering import ADD, Array, CBuilder, Operatio
 FRAGMENTS: dict[str, tuple[str, ...]] = {
     "fixed_point": (),
     "input_stage": (),
+    "match": (),
     "shift": (),
     "wide": (),
     "activations": (),
@@ -97,7 +98,7 @@ def fragments_of(build: CBuilder) -> list[str]:
 def statements(build: CBuilder) -> list[str]:
     """Return the statements of a step, indented once."""
     lines: list[str] = []
-    inside: list[int] = []  # how many operations each block of EVERY has left
+    inside: list[int] = []  # how many operations each block of EVERY and WHEN has left
     loops = 0
     layer = ""
     for operation in build.listed:
@@ -109,8 +110,8 @@ def statements(build: CBuilder) -> list[str]:
         lines += [indent + line for line in _template(operation).write(build, *operation.words)]
         loops += operation.kind == op.LOOP
         inside = [left - 1 for left in inside]
-        if operation.kind == op.EVERY:
-            inside.append(operation.words[3])
+        if operation.kind in (op.EVERY, op.WHEN):
+            inside.append(operation.words[-1])
         while inside and inside[-1] == 0:
             inside.pop()
             lines.append("    " * (1 + len(inside) + loops) + "}")
@@ -266,6 +267,16 @@ def _every(build: CBuilder, counter: int, period: int, phase: int, skip: int) ->
     ]
 
 
+def _match(build: CBuilder, count: int, channels: Any, values: Any, half: int, equal: int) -> list[str]:
+    found = f"matches(x, {count}, {channels.name}, {values.name})"
+    return [f"{scratch16(build, half)}[0] = {'' if equal else '!'}{found};"]
+
+
+def _when(build: CBuilder, in_state: int, half: int, skip: int) -> list[str]:
+    del skip
+    return [f"if ({build.array_at(bool(in_state), half)[1]}[0] != 0) {{"]
+
+
 def _loop(build: CBuilder, counter: int) -> list[str]:
     return [f"{in_scratch(build, counter)} = 0;", "do {"]
 
@@ -306,6 +317,8 @@ TEMPLATES: dict[int, Call | Statement] = {
     op.EMIT: Statement(None, _emit),
     op.EMIT_HALF: Statement(None, _emit_half),
     op.EVERY: Statement(None, _every),
+    op.MATCH: Statement("match", _match),
+    op.WHEN: Statement(None, _when),
     op.LOOP: Statement(None, _loop),
     op.END_LOOP: Statement(None, _end_loop),
     op.COPY: Statement("elementwise", _copy),

@@ -82,14 +82,16 @@ def build(program, x, triple: str, processor: str, folder: Path) -> Built:
 
 
 def _lower(triple: str, processor: str):
-    """Let Numba lower the entry for another target; return its LLVM text and the name of the function."""
+    """Let Numba lower the entry and the usual operations for another target.
+
+    Return the LLVM texts, the name of the entry, and those of the operations by kind.
+    """
     import importlib.util
     import os
 
     os.environ["NUMBA_OPT"] = "0"
     os.environ["EDGELSTM_CACHE_DIR"] = os.devnull  # no directory: nothing of this is to be kept
     from llvmlite import binding
-    from numba import njit, types
     from numba.core.codegen import JITCodeLibrary
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.cpu import CPUContext
@@ -99,36 +101,37 @@ def _lower(triple: str, processor: str):
     # code for this machine is never made, which lacks the instructions; what stands for it only has to be some built-in
     CPUContext.get_executable = lambda *_: [].append
     JITCodeLibrary._finalize_specific = lambda self: None
+    JITCodeLibrary.get_pointer_to_function = lambda *_: 0
     name = "edgelstm.kernels.instructions"  # before its package is imported, which compiles
     source = Path(__file__).parents[1] / "edgelstm" / "kernels" / "instructions.py"
     specification = importlib.util.spec_from_file_location(name, source)
     instructions = sys.modules[name] = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(instructions)
     instructions.target = lambda: (triple, processor, "")
-    from edgelstm.kernels import context, step
+    from edgelstm.kernels import seldom, step
 
-    @njit(types.int64(*[types.int64] * 5), _nrt=False)
-    def entry(address, x, x_count, y, y_count):
-        at = context.words_at(address)
-        return step.execute(
-            context.vector_at(at[0], at[1]),
-            context.matrix_at(at[2], at[3], at[4]),
-            context.vector_at(at[5], at[6]),
-            context.floats_at(x, x_count),
-            context.floats_at(y, y_count),
-        )
+    def lowered(function):
+        (done,) = function.overloads.values()
+        if not done.library._finalized:  # of what others call it is done
+            with global_compiler_lock:
+                done.library.finalize()
+        return done.library.get_llvm_str(), done.fndesc.llvm_func_name
 
-    (done,) = entry.overloads.values()
-    with global_compiler_lock:
-        done.library.finalize()
-    return done.library.get_llvm_str(), done.fndesc.llvm_func_name
+    entry_text, entry = lowered(step.execute)
+    found = {kind: lowered(function) for kind, function in seldom.USUAL.items()}
+    texts = [entry_text, *(text for text, _ in found.values())]
+    return texts, entry, {kind: name for kind, (_, name) in found.items()}
 
 
-def _driver(entry: str, triple: str, words, sizes, x) -> str:
+def _driver(entry: str, operations: dict[int, str], triple: str, words, sizes, x) -> str:
     """Return the text of a module with `run`: binds the arrays, calls the entry, returns its code."""
     from llvmlite import ir
 
+    from edgelstm.kernels import context, seldom
+    from edgelstm.reference import operations as op
+
     int32, int64 = ir.IntType(32), ir.IntType(64)
+    pointer = int64.as_pointer()
     module = ir.Module("driver")
     module.triple = triple
     state_words, scratch_words, outputs = (int(size) for size in sizes)
@@ -145,37 +148,49 @@ def _driver(entry: str, triple: str, words, sizes, x) -> str:
         "scratch": array("scratch", int32, [0] * scratch_words),
         "x": array("x", int32, x.view(np.int32).ravel().tolist()),
         "y": array("y", int32, [0] * (outputs * len(x))),
-        "context": array("context", int64, [0] * 9),
+        "context": array("context", int64, [0] * context.CONTEXT_WORDS),
     }
-    array("edgelstm.seldom_operations", int64, [0] * 256).linkage = places["y"].linkage = ""  # external
+    called = ir.FunctionType(int32, [pointer, pointer, int64, int64])
+    table = [int64(0)] * seldom.KINDS
+    for kind, name in operations.items():
+        table[kind] = ir.Function(module, called, name).ptrtoint(int64)
+    array(seldom.TABLE, int64, table).linkage = places["y"].linkage = ""  # external
     run = ir.Function(module, ir.FunctionType(int64, []), "run")
     build = ir.IRBuilder(run.append_basic_block())
     at = {name: build.ptrtoint(place, int64) for name, place in places.items()}
-    bound = [at["program"], len(words), at["state"], 1, state_words, at["scratch"], scratch_words]
-    for number, value in enumerate(bound):
+    bound = {
+        context.PROGRAM: at["program"],
+        context.SCRATCH: at["scratch"],
+        context.STATES: at["state"],
+        context.STATE_BYTES: 4 * state_words,
+        context.SCRATCH_BYTES: 4 * scratch_words,
+        context.INPUTS: words[op.INPUTS],
+        context.OUTPUTS: outputs,
+        context.STREAMS: 1,
+        context.MOST_ROWS: 1,
+    }
+    for number, value in bound.items():
         slot = build.gep(places["context"], [int64(0), int64(number)])
-        build.store(value if isinstance(value, ir.Value) else int64(value), slot)
-    pointer = int64.as_pointer()
-    called = ir.Function(module, ir.FunctionType(int32, [pointer, pointer, *[int64] * 5]), entry)
+        build.store(value if isinstance(value, ir.Value) else int64(int(value)), slot)
+    execute = ir.Function(module, ir.FunctionType(int32, [pointer, pointer, *[int64] * 4]), entry)
     code, unused = build.alloca(int64), build.alloca(int64)
-    arguments = [at["context"], at["x"], int64(x.size), at["y"], int64(outputs * len(x))]
-    build.call(called, [code, unused, *arguments])
+    build.call(execute, [code, unused, at["context"], at["x"], at["y"], int64(len(x))])
     build.ret(build.load(code))
     return str(module)
 
 
-def _emit(module_text: str, driver_text: str, triple: str, processor: str) -> str:
+def _emit(texts: list[str], triple: str, processor: str) -> str:
+    """Return the assembly of several modules in one; the last one is the driver."""
     from llvmlite import binding
 
     target = binding.Target.from_triple(triple).create_target_machine(
         processor, "", opt=3, reloc="static", codemodel="small"
     )
-    module = binding.parse_assembly(module_text)
-    module.triple = triple
-    module.data_layout = str(target.target_data)
-    driver = binding.parse_assembly(driver_text)
-    driver.data_layout = module.data_layout
-    module.link_in(driver)
+    module, *others = (binding.parse_assembly(text) for text in texts)
+    for each in (module, *others):
+        each.triple, each.data_layout = triple, str(target.target_data)
+    for other in others:
+        module.link_in(other)
     for function in module.functions:
         if not function.is_declaration and function.name != "run":
             function.linkage = "internal"
@@ -195,8 +210,8 @@ def main() -> None:
     triple, processor, folder = sys.argv[1:]
     with np.load(io.BytesIO(sys.stdin.buffer.read())) as given:
         words, sizes, x = given["words"], given["sizes"], given["x"]
-    text, entry = _lower(triple, processor)
-    assembly = _emit(text, _driver(entry, triple, words, sizes, x), triple, processor)
+    texts, entry, operations = _lower(triple, processor)
+    assembly = _emit([*texts, _driver(entry, operations, triple, words, sizes, x)], triple, processor)
     start = _START[triple.split("-")[0]].format(y_bytes=4 * int(sizes[2]) * len(x))
     Path(folder).mkdir(parents=True, exist_ok=True)
     (Path(folder) / "step.s").write_text(assembly + "\t.text" + start)

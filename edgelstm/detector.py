@@ -343,7 +343,7 @@ class Detector:
 def warm_up(*, calibration: bool = False) -> None:
     """Compile the stages, or load them from the cache, before the first sample needs them; calibration's if asked."""
     words, state = np.zeros(8, np.int32), np.zeros((1, 1), np.int32)
-    context, _owner = engine().bind(words, state, np.zeros(1, np.int32))
+    context, _owner = engine().bind(words, state, np.zeros((1, 1), np.int32))
     floats, ints, reasons = (
         np.zeros(1),
         np.zeros(at.FIRST_CHANNEL_INT, np.int64),

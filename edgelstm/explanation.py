@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm.backend import engine
 from edgelstm.detector import Detector
 from edgelstm.detector_settings import SIGNALS
 from edgelstm.errors import UsageError
 from edgelstm.kernels.detection import layout as at
 from edgelstm.kernels.detection.tail import surprise
 from edgelstm.reference import operations as op
+from edgelstm.reference import step
 from edgelstm.reference.activations import sigmoid, tanh
 from edgelstm.stream import LoadedModel
 from edgelstm.verdict import Verdict
 
 Floats = NDArray[np.float64]
+twin: Any = step
+
+_LSTM_WORDS = {op.LSTM_CELL: (0, 1, 2), op.LSTM_LAYER: (0, 11, 10)}
+"""Which words of an operation are stride, pre-activations and cell."""
 
 PARTS = 12
 """Stretches of the window that are occluded one after another."""
@@ -130,11 +135,11 @@ def _occlude(
 def _look_inside(
     loaded: LoadedModel, detector: Detector, times_ns: NDArray[np.int64], values: NDArray[np.float32]
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Step the network beside the detector and read gates and cells of its plain LSTM layers after every sample."""
+    """Step the network's twin, which keeps its gates, beside the detector; read them and the cells after every sample."""
     program = loaded.program
     state = detector._network[:1].copy()
     scratch = program.new_scratch()
-    context, _owner = engine().bind(program.words, state, scratch)
+    context, _owner = twin.bind(program.words, state, scratch)
     said = np.zeros((1, loaded.outputs), np.float32)
     layers = _lstm_operations(loaded)
     gates: dict[str, list[Floats]] = {name: [] for name in layers}
@@ -142,9 +147,9 @@ def _look_inside(
     for t in range(len(values)):
         detector.push_block(times_ns[t : t + 1], values[t : t + 1])
         feed = np.ascontiguousarray(detector._feed[:1])
-        engine().execute_block(context, feed, said)
+        twin.execute_block(context, feed, said)
         for name, (stride, z_at, cell_at, units) in layers.items():
-            z = scratch[z_at : z_at + 4 * stride].astype(np.int64).reshape(4, stride)[:, :units]
+            z = scratch[0, z_at : z_at + 4 * stride].astype(np.int64).reshape(4, stride)[:, :units]
             i, f, o = (sigmoid(z[n]) / 2.0**31 for n in (0, 1, 3))
             gates[name].append(np.stack([i, f, tanh(z[2]) / 2.0**30, o]))
             cells[name].append(state[0, cell_at : cell_at + units] / 2.0**23)
@@ -157,14 +162,11 @@ def _look_inside(
 def _lstm_operations(loaded: LoadedModel) -> dict[str, tuple[int, int, int, int]]:
     """Return, for every plain LSTM layer, stride, pre-activations and cell in the program, and its units."""
     words = loaded.program.words
+    table = words[op.FIRST_OPERATION :][: int(words[op.OPERATION_COUNT]) * op.OPERATION_WORDS]
     found = [
-        tuple(int(word) for word in words[first + 1 : first + 4])
-        for first in range(
-            op.FIRST_OPERATION,
-            op.FIRST_OPERATION + int(words[op.OPERATION_COUNT]) * op.OPERATION_WORDS,
-            op.OPERATION_WORDS,
-        )
-        if words[first] == op.LSTM_CELL
+        [int(of[word]) for word in _LSTM_WORDS[kind]]
+        for kind, *of in table.reshape(-1, op.OPERATION_WORDS)
+        if kind in _LSTM_WORDS
     ]
     layers = [layer for layer in loaded.model.layers if layer.kind == "lstm"]
     if len(layers) != len(found):

@@ -53,7 +53,8 @@ class Library:
             self._reset(_pointer(state))
         return states
 
-    def new_scratch(self) -> NDArray[np.int32]:
+    def new_scratch(self, streams: int = 1) -> NDArray[np.int32]:
+        del streams
         return np.zeros(1, np.int32)  # the C keeps its scratch on the stack
 
     def pack_state(self, state: NDArray[np.int32]) -> bytes:

@@ -18,6 +18,7 @@ from edgelstm.model import Channel, Model
 from edgelstm.reference import operations as op
 from edgelstm.reference.activations import HARD_SIGMOID
 from edgelstm.reference.fixed_point import rshift, saturate16
+from edgelstm.reference.lstm import GATES, by_unit
 from edgelstm.reference.row_product import LANES, QUAD, pack_rows
 from edgelstm.state_field import StateField, field_of
 
@@ -25,6 +26,9 @@ __all__ = ["Builder", "Program", "StateField", "Vector", "aligned_zeros", "lower
 
 ALIGNED_WORDS = 16
 """What weights and states are aligned to: a cache line of 64 bytes."""
+
+ROWS_AT_ONCE = 8
+"""How many streams an operation is run for, one after another, before the next one is."""
 
 _CELL_END, _ONE = 1 << 30, 1 << 23  # 128 in Q7.23, where a cell saturates; 1 in Q8.23
 
@@ -62,8 +66,10 @@ class Program:
         states[:] = state
         return states
 
-    def new_scratch(self) -> NDArray[np.int32]:
-        return aligned_zeros(self.scratch_words)
+    def new_scratch(self, streams: int = 1) -> NDArray[np.int32]:
+        """Return int32 (rows, scratch_words): what streams that are stepped together need, at most ROWS_AT_ONCE rows."""
+        rows = min(streams, ROWS_AT_ONCE)
+        return aligned_zeros(rows * self.scratch_words).reshape(rows, self.scratch_words)
 
     def pack_state(self, state: NDArray[np.int32]) -> bytes:
         """Return one stream's state unpadded, little-endian, in layer order: the same bytes on every machine."""
@@ -176,11 +182,14 @@ class Builder:
         self.constants: list[_Constant] = []
         self.state_fields: list[StateField] = []
         self.state_words = 0
-        self.scratch_words = _padded(op.BACKWARD + 1)
+        self.scratch_words = 0
         self._read = True
         self._packed: dict[
             int, tuple[RowProduct, list[_Packed]]
         ] = {}  # by id, of a product that is kept alive
+        self._packed_layers: dict[
+            tuple[int, int], tuple[RowProduct, RowProduct, tuple[_Constant, _Constant, _Constant, int]]
+        ] = {}
 
     def quantize_input(self, channels: tuple[Channel, ...]) -> Vector:
         offsets = self.constant(np.array([c.offset for c in channels], np.float32))
@@ -349,14 +358,57 @@ class Builder:
                 int(accumulate or block > 0), shifted,
             )  # fmt: skip
 
+    def lstm_layer(
+        self, inputs: RowProduct, hidden: RowProduct, source: Vector, cell: int, state: Vector, z: int
+    ) -> None:
+        """Add a layer of plain long short-term memory: both products, gates and cells of LANES units together."""
+        stride = _padded(hidden.columns)
+        if len(inputs.multipliers) > 1 or len(hidden.multipliers) > 1:
+            self.product(inputs, GATES, source, z)
+            self.product(hidden, GATES, state, z, accumulate=True)
+            self.operation(op.LSTM_CELL, stride, z, cell, state.half)
+            return
+        known = id(inputs), id(hidden)
+        if known not in self._packed_layers:
+            self._packed_layers[known] = inputs, hidden, self._pack_layer(inputs, hidden)
+        input_weights, hidden_weights, parameters, shifted = self._packed_layers[known][2]
+        quads = [-(-product.columns // QUAD) for product in (inputs, hidden)]
+        self.operation(
+            op.LSTM_LAYER, stride, input_weights, quads[0], int(source.in_state), source.half,
+            hidden_weights, quads[1], state.half, parameters, shifted, cell, z,
+        )  # fmt: skip
+
+    def _pack_layer(
+        self, inputs: RowProduct, hidden: RowProduct
+    ) -> tuple[_Constant, _Constant, _Constant, int]:
+        """Return the weights of both products, their parameters, and whether they shift."""
+
+        def grouped(*vectors: NDArray[np.int32]) -> NDArray[np.int32]:
+            rows = np.stack([by_unit(_pad_rows(vector, GATES)) for vector in vectors])
+            return rows.reshape(len(vectors), -1, LANES).swapaxes(0, 1).ravel()
+
+        both = inputs, hidden
+        minus_sums = [-product.weights.sum(axis=1, dtype=np.int32) for product in both]
+        shifts = [product.shifts[0] for product in both]
+        parameters = grouped(
+            *(product.multipliers[0] for product in both), *minus_sums, inputs.bias + hidden.bias
+        )
+        packed = [pack_rows(by_unit(_pad_rows(product.weights, GATES))).view(np.int32) for product in both]
+        return (
+            self.constant(packed[0]),
+            self.constant(packed[1]),
+            self.constant(np.concatenate([parameters, grouped(*shifts)])),
+            int(any(shift.any() for shift in shifts)),
+        )
+
     def _pack(self, product: RowProduct, gates: int, block: int) -> _Packed:
         """Return weights and parameters of a column block, its row groups, column quads, and whether it shifts."""
         first = block * COLUMN_BLOCK
         end = product.columns if block == len(product.multipliers) - 1 else first + COLUMN_BLOCK
         weights = _pad_rows(product.weights[:, first:end], gates)
         bias = product.bias if block == 0 else np.zeros_like(product.bias)
-        weight_sums = product.weights[:, first:end].sum(axis=1, dtype=np.int32)
-        vectors = (product.multipliers[block], product.shifts[block], bias, weight_sums)
+        minus_sums = -product.weights[:, first:end].sum(axis=1, dtype=np.int32)
+        vectors = (product.multipliers[block], product.shifts[block], bias, minus_sums)
         parameters = np.concatenate([_pad_rows(vector, gates) for vector in vectors])
         return (
             self.constant(pack_rows(weights).view(np.int32)),

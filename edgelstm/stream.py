@@ -93,7 +93,7 @@ class _States:
         self._state = self._layout.initial_state(count)
         self._execute_sample = self._engine.execute_python_sample
         self._context, self._owner = self._engine.bind(
-            model.program.words, self._state, self._layout.new_scratch()
+            model.program.words, self._state, self._layout.new_scratch(count)
         )
 
     def _run_block(self, x: Floats, shape: tuple[int, int], out: Floats | None) -> Floats:

@@ -56,7 +56,7 @@ def _above_half(magnitudes, signs):
     """Look s(z) - 1/2 up, linear between knots, for each |z| in Q15.16 and lanes that have the sign of z."""
     build = magnitudes[0].builder
     indices = [magnitude >> 11 for magnitude in magnitudes]
-    if len(indices) == 4 and byte_tables_fast():
+    if byte_tables_fast():
         entries = look_up(build, indices)
     else:
         entries = [_knot_and_step(build, index) for index in indices]

@@ -1,66 +1,57 @@
-"""The arrays of a stream behind one integer, because every array argument of a call from Python costs time.
+"""What a call works on, behind one integer, because every argument of a call from Python costs time.
 
-A context is the address of int64 words: the addresses and sizes of program, state and scratch, and the addresses of
-the classes of the arrays that Python hands over.
+A context is the address of int64 words. Those up to LIMITS are made once, by `bind`. The others are written on the way:
+by `execute`, which rows the operations are to work on. A row is one sample of one stream.
 """
 
 import numpy as np
-from numba.core import types
-from numba.extending import intrinsic
-from numba.np.arrayobj import make_array, populate_array
+from numba import types
 
-CONTEXT_WORDS = 9
+from edgelstm.kernels.places import pointed_at
+from edgelstm.reference import operations
+from edgelstm.reference.operations import EVERY, FIRST_OPERATION, OPERATION_COUNT, OPERATION_WORDS
+
+(
+    PROGRAM,
+    SCRATCH,
+    STATE_BYTES,
+    SCRATCH_BYTES,
+    INPUTS,
+    OUTPUTS,
+    STATES,
+    STREAMS,
+    MOST_ROWS,
+    ARRAY_TYPE,
+    ELEMENT_TYPE,
+    LIMITS,
+    ROWS,
+    STATE,
+    X,
+    Y,
+    BACKWARD,
+) = range(17)
+"""Addresses of program and scratch; bytes of one stream's state and of one row's scratch; inputs and outputs of a sample; the
+address of all states, and how many; how many rows the scratch is for; addresses of the classes of the arrays that Python hands
+over; the address of the lowest and the highest values of channels, or 0. Then, for the operations: how many rows; the first one's state, sample and result; and 1 at every second step."""
+
+CONTEXT_WORDS = 17
+
+words_at = pointed_at(types.int64)
 
 
 def bind(program, state, scratch):
     """Return a context and the object that has to live as long as it is used.
 
-    program  int32 (words,); state  int32 (streams, state_words); scratch  int32 (scratch_words,)
+    program  int32 (words,); state  int32 (streams, state_words); scratch  int32 (rows at once, scratch_words)
     """
-    owner = np.empty(CONTEXT_WORDS, np.int64)
-    owner[:2] = program.ctypes.data, program.size
-    owner[2:5] = state.ctypes.data, *state.shape
-    owner[5:7] = scratch.ctypes.data, scratch.size
-    owner[7:] = id(np.ndarray), id(np.dtype(np.float32))
+    table = program[FIRST_OPERATION:][: program[OPERATION_COUNT] * OPERATION_WORDS]
+    branches = bool((table[::OPERATION_WORDS] >= EVERY).any())  # rows would part
+    owner = np.zeros(CONTEXT_WORDS, np.int64)
+    owner[PROGRAM], owner[SCRATCH], owner[STATES] = (array.ctypes.data for array in (program, scratch, state))
+    owner[STATE_BYTES], owner[SCRATCH_BYTES] = 4 * state.shape[1], 4 * scratch.shape[1]
+    owner[INPUTS], owner[OUTPUTS] = program[operations.INPUTS], program[operations.OUTPUTS]
+    owner[STREAMS], owner[MOST_ROWS] = len(state), 1 if branches else len(scratch)
+    limits = int(program[operations.LIMITS])
+    owner[LIMITS] = program.ctypes.data + 4 * limits if limits else 0
+    owner[ARRAY_TYPE], owner[ELEMENT_TYPE] = id(np.ndarray), id(np.dtype(np.float32))
     return owner.ctypes.data, (owner, program, state, scratch)
-
-
-@intrinsic
-def words_at(typing_context, address):
-    """Return the int64 (CONTEXT_WORDS,) array at `address`."""
-    return types.Array(types.int64, 1, "C")(types.int64), lambda *call: _emit_array(
-        *call, sizes=[CONTEXT_WORDS]
-    )
-
-
-@intrinsic
-def vector_at(typing_context, address, count):
-    """Return the int32 (count,) array at `address`."""
-    return types.Array(types.int32, 1, "C")(types.int64, types.int64), _emit_array
-
-
-@intrinsic
-def floats_at(typing_context, address, count):
-    """Return the float32 (count,) array at `address`."""
-    return types.Array(types.float32, 1, "C")(types.int64, types.int64), _emit_array
-
-
-@intrinsic
-def matrix_at(typing_context, address, rows, columns):
-    """Return the int32 (rows, columns) array at `address`."""
-    return types.Array(types.int32, 2, "C")(types.int64, types.int64, types.int64), _emit_array
-
-
-def _emit_array(context, builder, signature, arguments, sizes=()):
-    kind = signature.return_type
-    array = make_array(kind)(context, builder)
-    item_bytes = context.get_abi_sizeof(context.get_data_type(kind.dtype))
-    shape = [context.get_constant(types.intp, size) for size in sizes] or list(arguments[1:])
-    strides, step = [], context.get_constant(types.intp, item_bytes)
-    for size in reversed(shape):
-        strides.insert(0, step)
-        step = builder.mul(step, size)
-    data = builder.inttoptr(arguments[0], context.get_data_type(kind.dtype).as_pointer())
-    item = context.get_constant(types.intp, item_bytes)
-    populate_array(array, data=data, shape=shape, strides=strides, itemsize=item, meminfo=None)
-    return array._getvalue()

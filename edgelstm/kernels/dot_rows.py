@@ -16,6 +16,7 @@ from edgelstm.reference.row_product import QUAD
 BLOCK = QUAD * LANES
 _SUMS = ir.VectorType(INT32, LANES)
 _BYTES = ir.VectorType(INT8, BLOCK)
+_HIGH, _LOW = 0, 1
 
 
 class _Bytes:
@@ -25,19 +26,18 @@ class _Bytes:
     turns   how many sums a single one has
     """
 
-    def __init__(self, rows, groups, turns, flip, offset):
-        self.rows, self.groups, self.turns, self.flip, self.offset = rows, groups, turns, flip, offset
+    def __init__(self, rows, groups, turns, flipped, offset):
+        self.rows, self.groups, self.turns, self.flipped, self.offset = rows, groups, turns, flipped, offset
 
-    def zeros(self):
-        return [ir.Constant(_SUMS, None)] * 2
+    def beginning(self, offsets):
+        return [ir.Constant(_SUMS, None), (offsets * self.offset).value]
 
     def activations(self, build, quad):
-        """Return the high bytes and the low bytes of four activations, one byte flipped, repeated for each row."""
-        flipped = build.xor(quad, ir.Constant(INT64, self.flip * 0x0001_0001_0001_0001))
+        """Return the high bytes and the low bytes of four activations, those of one kind flipped, repeated for each row."""
         repeated = build.bitcast(
-            splat(build, flipped, ir.VectorType(INT64, LANES)), ir.VectorType(INT8, 2 * BLOCK)
+            splat(build, quad, ir.VectorType(INT64, LANES)), ir.VectorType(INT8, 2 * BLOCK)
         )
-        return [
+        planes = [
             build.shuffle_vector(
                 repeated,
                 ir.Constant(repeated.type, ir.Undefined),
@@ -45,6 +45,8 @@ class _Bytes:
             )
             for byte in (1, 0)
         ]
+        planes[self.flipped] = build.xor(planes[self.flipped], ir.Constant(_BYTES, [0x80] * BLOCK))
+        return planes
 
     def add(self, build, sums, weights, activations):
         return [
@@ -64,7 +66,7 @@ class _Vpdpbusd(_Bytes):
     """Unsigned activations: the high byte is flipped."""
 
     def __init__(self, rows, groups, turns):
-        super().__init__(rows, groups, turns, flip=0x8000, offset=-0x8000)
+        super().__init__(rows, groups, turns, flipped=_HIGH, offset=0x8000)
 
     def instruct(self, build, sums, weights, activations):
         name = f"llvm.x86.avx512.vpdpbusd.{32 * self.rows}"
@@ -78,7 +80,7 @@ class _Sdot(_Bytes):
     """Signed activations: the low byte is flipped."""
 
     def __init__(self):
-        super().__init__(rows=4, groups=(2, 2), turns=2, flip=0x80, offset=0x80)
+        super().__init__(rows=4, groups=(2, 2), turns=2, flipped=_LOW, offset=-0x80)
 
     def instruct(self, build, sums, weights, activations):
         bytes_of = ir.VectorType(INT8, QUAD * self.rows)
@@ -95,9 +97,10 @@ class _Sdot(_Bytes):
 class _Pairs:
     """Products of int16, neighbours added: LLVM makes `vpmaddwd`, `pmaddwd` or widening multiplies of it."""
 
-    groups, turns, offset = (2, 2), 2, 0
+    groups, turns = (2, 2), 2
 
-    def zeros(self):
+    def beginning(self, offsets):
+        del offsets
         return [ir.Constant(ir.VectorType(INT32, 2 * LANES), None)]
 
     def activations(self, build, quad):
@@ -138,25 +141,25 @@ def groups_at_once():
     return _FORMS[dot()].groups
 
 
-def activation_offset():
-    """Return what the sum of a row's weights is multiplied with, and added, to undo the flipped bits."""
-    return _FORMS[dot()].offset
-
-
-def dot_rows(groups, weights, first_weight, quad_bytes, quads, source):
-    """Return, as `groups` Lanes, the sums of `groups * LANES` rows of packed `weights` times `source`.
+def dot_rows(weights, first_weight, quad_bytes, quads, source, minus_weight_sums):
+    """Return, as Lanes, the sums of the rows of some groups of packed `weights` times `source`.
 
     weights  int8  from `first_weight` on: the blocks of the groups side by side, `quad_bytes` further for each quad
     source   int16 (4 * quads,)
+    minus_weight_sums  Lanes for each group: minus the sum of each row's weights
 
     The groups share each broadcast of four activations. A single one has several sums, in turn: an instruction waits for
-    the one before it on the same sum. The offset is not yet added.
+    the one before it on the same sum.
     """
     build, form = weights.builder, _FORMS[dot()]
-    turns = form.turns if groups == 1 else 1
+    turns = form.turns if len(minus_weight_sums) == 1 else 1
+    nothing = Lanes(build, ir.Constant(_SUMS, None))
     sums = [
-        [[cgutils.alloca_once_value(build, zero) for zero in form.zeros()] for _ in range(groups)]
-        for _ in range(turns)
+        [
+            [cgutils.alloca_once_value(build, value) for value in form.beginning(offsets)]
+            for offsets in (minus_weight_sums if turn == 0 else [nothing] * len(minus_weight_sums))
+        ]
+        for turn in range(turns)
     ]
     quad_values = build.bitcast(source.data, INT64.as_pointer())
 

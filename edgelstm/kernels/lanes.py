@@ -212,13 +212,14 @@ def join(build, vectors):
     return vectors[0]
 
 
-def changed_if(flag, value, change):
-    """Return `change(value)` where the Index `flag` is not 0, else `value`."""
-    build = value.builder
-    result = cgutils.alloca_once_value(build, value.value)
+def all_changed_if(flag, values, change):
+    """Return `change(value, number)` for each of `values` where the Index `flag` is not 0, else `values`."""
+    build = values[0].builder
+    results = [cgutils.alloca_once_value(build, value.value) for value in values]
     with build.if_then(build.icmp_signed("!=", flag.value, ir.Constant(INT64, 0)), likely=False):
-        build.store(change(value).value, result)
-    return Lanes(build, build.load(result))
+        for number, (result, value) in enumerate(zip(results, values, strict=True)):
+            build.store(change(value, number).value, result)
+    return [Lanes(build, build.load(result)) for result in results]
 
 
 def rshift(value, bits):

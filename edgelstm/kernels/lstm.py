@@ -1,35 +1,60 @@
-"""The long short-term memory cell; twin in `reference/lstm.py`."""
+"""The long short-term memory cell, and a whole layer of it; twins in `reference/lstm.py`."""
 
 from edgelstm.kernels.activations import gates, tanh_of_cells
 from edgelstm.kernels.compiled import njit
+from edgelstm.kernels.dot_rows import BLOCK, dot_rows, groups_at_once, sum_of
 from edgelstm.kernels.lanes import (
     LANES,
+    all_changed_if,
     mulr,
     over_lanes,
     rshift,
     saturate16,
     saturate31,
+    shift_left_saturating,
 )
+from edgelstm.kernels.places import after
+from edgelstm.reference.lstm import BIAS, GATES, GROUP_VECTORS, MINUS_WEIGHT_SUMS, MULTIPLIERS, SHIFT_VECTORS
+from edgelstm.reference.row_product import PANEL
+
+
+def _advance(z, cell, at):
+    """Advance one vector of cells from the pre-activations of its four gates; return the output gate."""
+    i, f, g, o = gates(*z)
+    cell[at] = saturate31(mulr(f, cell[at]) + mulr(i, rshift(g, 7)))
+    return o
 
 
 @over_lanes
 def _update_cell(z, stride, cell, at):
-    i, f, g, o = gates(z[at], z[stride + at], z[stride * 2 + at], z[stride * 3 + at])
-    cell[at] = saturate31(mulr(f, cell[at]) + mulr(i, rshift(g, 7)))
-    z[stride * 3 + at] = o
+    z[stride * 3 + at] = _advance([z[at], z[stride + at], z[stride * 2 + at], z[stride * 3 + at]], cell, at)
 
 
 def _update_hidden(vectors):
     @over_lanes
-    def update(z, stride, cell, hidden, at):
+    def update(output, first, cell, hidden, at):
         places = [at + LANES * n for n in range(vectors)]
         for place, tanh_c in zip(places, tanh_of_cells(*(cell[place] for place in places)), strict=True):
-            hidden[place] = saturate16(rshift(mulr(z[stride * 3 + place], tanh_c), 15))
+            hidden[place] = saturate16(rshift(mulr(output[first + place], tanh_c), 15))
 
     return update
 
 
-_update_four, _update_one = _update_hidden(4), _update_hidden(1)
+_update_four, _update_two, _update_one = (_update_hidden(vectors) for vectors in (4, 2, 1))
+
+
+@njit(inlined=True)
+def _hidden_vector(output, first, stride, cell, hidden):
+    """Write `hidden` from the output gates at `first` and the cells."""
+    at = 0
+    while at + 4 * LANES <= stride:
+        _update_four(output, first, cell, hidden, at)
+        at += 4 * LANES
+    if at + 2 * LANES <= stride:
+        _update_two(output, first, cell, hidden, at)
+        at += 2 * LANES
+    if at < stride:
+        _update_one(output, first, cell, hidden, at)
 
 
 @njit(inlined=True)
@@ -40,10 +65,103 @@ def lstm_cell(z, stride, cell, hidden):
     cell    int32  (stride,)      Q7.23, read, then written
     hidden  int16  (stride,)      Q0.15, written
     """
-    for at in range(0, stride, LANES):
+    at = 0
+    while at < stride:
         _update_cell(z, stride, cell, at)
-    fours = stride // (4 * LANES) * (4 * LANES)
-    for at in range(0, fours, 4 * LANES):
-        _update_four(z, stride, cell, hidden, at)
-    for at in range(fours, stride, LANES):
-        _update_one(z, stride, cell, hidden, at)
+        at += LANES
+    _hidden_vector(z, 3 * stride, stride, cell, hidden)
+
+
+def _pre_activations(count, products, parameters, shifts, shifted):
+    """Return the pre-activations, as Lanes, of `count` row groups: both products and the bias."""
+    at_once = min(groups_at_once()[0], count)
+    parts = []
+    for number, (weights, quads, values, quad_bytes) in enumerate(products):
+        minus_sums = [
+            parameters[(n * GROUP_VECTORS + MINUS_WEIGHT_SUMS + number) * LANES] for n in range(count)
+        ]
+        totals = []
+        for first in range(0, count, at_once):
+            of_these = minus_sums[first : first + at_once]
+            totals += dot_rows(weights, first * BLOCK, quad_bytes, quads, values, of_these)
+        totals = all_changed_if(
+            shifted,
+            totals,
+            lambda value, n, number=number: shift_left_saturating(
+                value, shifts[(n * SHIFT_VECTORS + number) * LANES]
+            ),
+        )
+        parts.append(
+            [
+                mulr(total, parameters[(n * GROUP_VECTORS + MULTIPLIERS + number) * LANES])
+                for n, total in enumerate(totals)
+            ]
+        )
+    biases = [parameters[(n * GROUP_VECTORS + BIAS) * LANES] for n in range(count)]
+    return [sum_of(three) for three in zip(*parts, biases, strict=True)]
+
+
+def _gates_of(blocks, side_by_side):
+    """Make the function for `blocks` vectors of units at once, of a panel of `side_by_side` vectors."""
+
+    @over_lanes
+    def gates_of(
+        input_weights, input_quads, x, hidden_weights, hidden_quads, hidden, parameters, shifts, shifted, cell, output,
+    ):  # fmt: skip
+        quad_bytes = side_by_side * GATES * BLOCK
+        products = (
+            (input_weights, input_quads, x, quad_bytes),
+            (hidden_weights, hidden_quads, hidden, quad_bytes),
+        )
+        z = _pre_activations(blocks * GATES, products, parameters, shifts, shifted)
+        for n in range(blocks):
+            output[n * LANES] = _advance(z[GATES * n : GATES * (n + 1)], cell, n * LANES)
+
+    return gates_of
+
+
+_SIDE_BY_SIDE = PANEL // GATES
+_AT_ONCE = max(1, min(groups_at_once()[0] // GATES, _SIDE_BY_SIDE))
+_of_whole_panel, _of_last_panel = _gates_of(_AT_ONCE, _SIDE_BY_SIDE), _gates_of(1, 1)
+
+
+@njit(inlined=True)
+def lstm_layer(
+    input_weights, input_quads, x, hidden_weights, hidden_quads, hidden, parameters, shifts, shifted, stride,
+    cell, z, backward,
+):  # fmt: skip
+    """Advance the state of one layer by one sample, in place.
+
+    input_weights, hidden_weights  int8   packed as for `row_product`, rows in the order of `by_unit`
+    x                              int16  (4 * input_quads,)
+    hidden                         int16  (stride,)  Q0.15, read, then written
+    parameters                     int32  (4 * stride * GROUP_VECTORS,)  of each row group MULTIPLIERS and MINUS_WEIGHT_SUMS of both
+                                   products, and BIAS
+    shifts                         int32  (4 * stride * SHIFT_VECTORS,)  of both products; all 0 where `shifted` is 0
+    cell                           int32  (stride,)  Q7.23, read, then written
+    z                              int32  (stride,)  scratch: the output gates
+    backward                       1 to begin at the last units: what the step before read last is still in the cache
+    """
+    blocks = stride >> 4
+    panels = (blocks + 1) >> 1
+    for n in range(panels):
+        first = (panels - 1 - n if backward else n) * _SIDE_BY_SIDE
+        inputs = after(input_weights, first * GATES * BLOCK * input_quads)
+        hiddens = after(hidden_weights, first * GATES * BLOCK * hidden_quads)
+        if first + _SIDE_BY_SIDE <= blocks:
+            for block in range(0, _SIDE_BY_SIDE, _AT_ONCE):
+                _of_whole_panel(
+                    after(inputs, block * GATES * BLOCK), input_quads, x,
+                    after(hiddens, block * GATES * BLOCK), hidden_quads, hidden,
+                    after(parameters, (first + block) * GATES * GROUP_VECTORS * LANES),
+                    after(shifts, (first + block) * GATES * SHIFT_VECTORS * LANES), shifted,
+                    after(cell, (first + block) * LANES), after(z, (first + block) * LANES),
+                )  # fmt: skip
+        else:
+            _of_last_panel(
+                inputs, input_quads, x, hiddens, hidden_quads, hidden,
+                after(parameters, first * GATES * GROUP_VECTORS * LANES),
+                after(shifts, first * GATES * SHIFT_VECTORS * LANES), shifted,
+                after(cell, first * LANES), after(z, first * LANES),
+            )  # fmt: skip
+    _hidden_vector(z, 0, stride, cell, hidden)

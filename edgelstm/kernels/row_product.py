@@ -1,24 +1,30 @@
 """Rows of int8 weights times a vector of int16; twin in `reference/row_product.py`."""
 
 from edgelstm.kernels.compiled import njit
-from edgelstm.kernels.dot_rows import BLOCK, activation_offset, dot_rows, groups_at_once
-from edgelstm.kernels.lanes import LANES, changed_if, mulr, over_lanes, shift_left_saturating
+from edgelstm.kernels.dot_rows import BLOCK, dot_rows, groups_at_once
+from edgelstm.kernels.lanes import LANES, all_changed_if, mulr, over_lanes, shift_left_saturating
+from edgelstm.kernels.places import after
 from edgelstm.reference.row_product import PANEL
 
+_PANEL_BITS = 3
+assert PANEL == 1 << _PANEL_BITS
 
-def _row_groups(groups):
-    """Make the function for `groups` row groups at once."""
+
+def _row_groups(groups, side_by_side=None):
+    """Make the function for `groups` row groups at once, of a panel of `side_by_side` groups or of any number."""
 
     @over_lanes
     def row_groups(
-        weights, first_weight, quad_bytes, multipliers, shifts, bias, weight_sums, quads, source, result,
-        first_row, accumulate, shifted,
+        weights, first_weight, quad_bytes, multipliers, shifts, bias, minus_weight_sums, quads, source, result,
+        accumulate, shifted,
     ):  # fmt: skip
-        sums = dot_rows(groups, weights, first_weight, quad_bytes, quads, source)
-        for group, total in enumerate(sums):
-            at = first_row + group * LANES
-            total = total + weight_sums[at] * activation_offset()
-            total = changed_if(shifted, total, lambda value, at=at: shift_left_saturating(value, shifts[at]))
+        places = [group * LANES for group in range(groups)]
+        stride = side_by_side * BLOCK if side_by_side else quad_bytes
+        sums = dot_rows(
+            weights, first_weight, stride, quads, source, [minus_weight_sums[at] for at in places]
+        )
+        sums = all_changed_if(shifted, sums, lambda value, n: shift_left_saturating(value, shifts[places[n]]))
+        for at, total in zip(places, sums, strict=True):
             part = bias[at] + mulr(total, multipliers[at])
             result[at] = part + (result[at] & (accumulate * -1).in_lanes())
 
@@ -27,6 +33,7 @@ def _row_groups(groups):
 
 _MANY, _SOME = groups_at_once()
 _many_groups, _some_groups, _one_group = _row_groups(_MANY), _row_groups(_SOME), _row_groups(1)
+_only_group = _row_groups(1, side_by_side=1)
 
 
 @njit(inlined=True)
@@ -35,7 +42,7 @@ def row_product(
     multipliers,
     shifts,
     bias,
-    weight_sums,
+    minus_weight_sums,
     groups,
     quads,
     source,
@@ -46,36 +53,47 @@ def row_product(
 ):
     """Compute `bias + mulr(sat32((weights . source) << shifts), multipliers)` for every row.
 
-    weights      int8   packed: panels of 4 groups x quads x groups x LANES rows x 4 columns
+    weights      int8   packed: panels of 8 groups x quads x groups x LANES rows x 4 columns
     multipliers  int32  (groups * LANES,)  0 <= M < 2**30
     shifts       int32  (groups * LANES,)  0 to 30; all 0 where `shifted` is 0
     bias         int32  (groups * LANES,)
-    weight_sums  int32  (groups * LANES,)  of each row
+    minus_weight_sums  int32  (groups * LANES,)  of each row
     source       int16  (4 * quads,)       activations; anything in the padding, its weights are 0
     result       int32  (groups * LANES,)  written, or added to where `accumulate` is 1 and not 0
     backward     1 to begin at the last rows: what the product before read last is still in the cache
     """
-    panels = (groups + PANEL - 1) // PANEL
+    if groups == 1:
+        _only_group(
+            weights, 0, 0, multipliers, shifts, bias, minus_weight_sums, quads, source, result, accumulate, shifted
+        )  # fmt: skip
+        return
+    panels = (groups + PANEL - 1) >> _PANEL_BITS
     for n in range(panels):
         panel = (panels - 1 - n if backward else n) * PANEL
         size = min(PANEL, groups - panel)
-        first_weight, quad_bytes = panel * quads * BLOCK, size * BLOCK
+        panel_weights, quad_bytes = after(weights, panel * quads * BLOCK), size * BLOCK
         group = 0
         while group + _MANY <= size:
+            at = (panel + group) * LANES
             _many_groups(
-                weights, first_weight + group * BLOCK, quad_bytes, multipliers, shifts, bias, weight_sums,
-                quads, source, result, (panel + group) * LANES, accumulate, shifted,
+                panel_weights, group * BLOCK, quad_bytes, after(multipliers, at), after(shifts, at),
+                after(bias, at), after(minus_weight_sums, at), quads, source, after(result, at),
+                accumulate, shifted,
             )  # fmt: skip
             group += _MANY
         while _SOME < _MANY and group + _SOME <= size:
+            at = (panel + group) * LANES
             _some_groups(
-                weights, first_weight + group * BLOCK, quad_bytes, multipliers, shifts, bias, weight_sums,
-                quads, source, result, (panel + group) * LANES, accumulate, shifted,
+                panel_weights, group * BLOCK, quad_bytes, after(multipliers, at), after(shifts, at),
+                after(bias, at), after(minus_weight_sums, at), quads, source, after(result, at),
+                accumulate, shifted,
             )  # fmt: skip
             group += _SOME
         while group < size:
+            at = (panel + group) * LANES
             _one_group(
-                weights, first_weight + group * BLOCK, quad_bytes, multipliers, shifts, bias, weight_sums,
-                quads, source, result, (panel + group) * LANES, accumulate, shifted,
+                panel_weights, group * BLOCK, quad_bytes, after(multipliers, at), after(shifts, at),
+                after(bias, at), after(minus_weight_sums, at), quads, source, after(result, at),
+                accumulate, shifted,
             )  # fmt: skip
             group += 1

@@ -1,11 +1,12 @@
-"""Operations that few programs use, each compiled on its own when the first program that has it is bound.
+"""Operations, each compiled on its own, and a table of their addresses through which the entries call them.
 
-Machine code of the entries finds them through a table of addresses, so it neither contains nor awaits them: a daemon that
-runs an LSTM compiles no attention.
+Machine code of the entries so neither contains nor awaits them. The usual ones are compiled with the entries; of the others each
+when the first program that has it is bound: a daemon that runs an LSTM compiles no attention.
 """
 
 import ctypes
 from importlib import import_module
+from typing import Any
 
 from llvmlite import binding, ir
 from numba import types
@@ -18,15 +19,37 @@ _WORDS = types.int32[::1]
 SIGNATURE = types.void(_WORDS, _WORDS, _WORDS, _WORDS)
 """Of every seldom operation: its words, program, state and scratch."""
 
-_KINDS = 256
-_NAME = "edgelstm.seldom_operations"
-_addresses = (ctypes.c_int64 * _KINDS)()
-binding.add_symbol(_NAME, ctypes.addressof(_addresses))
+USUAL_SIGNATURE = types.void(types.int64, types.int64)
+"""Of every usual operation: the addresses of its words and of the context."""
+
+KINDS = 256
+TABLE = "edgelstm.operations"
+USUAL: dict[int, Any] = {}
+"""The usual operations by kind."""
+
+_addresses = (ctypes.c_int64 * KINDS)()
+binding.add_symbol(TABLE, ctypes.addressof(_addresses))
 
 
 def seldom(function):
     """Compile a seldom operation."""
     return njit(SIGNATURE)(function)
+
+
+def usual(kind):
+    """Compile a usual operation, and put it in the table."""
+
+    def compiled(function):
+        USUAL[kind] = njit(USUAL_SIGNATURE)(function)
+        _enter(kind, USUAL[kind])
+        return USUAL[kind]
+
+    return compiled
+
+
+def _enter(kind, function):
+    (compiled,) = function.overloads.values()
+    _addresses[kind] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
 def prepare(kinds):
@@ -36,20 +59,25 @@ def prepare(kinds):
             module, name = SELDOM[kind]
             with importing():
                 function = getattr(import_module(f"edgelstm.kernels.{module}"), name)
-            (compiled,) = function.overloads.values()
-            _addresses[kind] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+            _enter(kind, function)
+
+
+@intrinsic
+def run_usual(typing_context, kind, of, context):
+    """Call the usual operation `kind` with the addresses of its words and of the context."""
+    return types.void(types.int64, types.int64, types.int64), _emit_call
 
 
 @intrinsic
 def run_seldom(typing_context, kind, of, program, state, scratch):
-    """Call the operation `kind` with its words, program, state and scratch, each int32 (any,)."""
+    """Call the seldom operation `kind` with its words, program, state and scratch, each int32 (any,)."""
     return types.void(types.int64, _WORDS, _WORDS, _WORDS, _WORDS), _emit_call
 
 
 def _emit_call(context, builder, signature, arguments):
     kinds = signature.args[1:]
-    table_type = ir.ArrayType(ir.IntType(64), _KINDS)
-    table = builder.module.globals.get(_NAME) or ir.GlobalVariable(builder.module, table_type, _NAME)
+    table_type = ir.ArrayType(ir.IntType(64), KINDS)
+    table = builder.module.globals.get(TABLE) or ir.GlobalVariable(builder.module, table_type, TABLE)
     address = builder.load(builder.gep(table, [ir.Constant(ir.IntType(64), 0), arguments[0]]))
     function_type = context.call_conv.get_function_type(types.void, kinds)
     function = builder.inttoptr(address, function_type.as_pointer())

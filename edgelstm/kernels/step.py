@@ -2,54 +2,54 @@
 
 import numpy as np
 from numba import types
+from numba.extending import intrinsic
 
-from edgelstm.kernels import context, seldom
+from edgelstm.kernels import context, seldom, usual
 from edgelstm.kernels.compiled import njit
-from edgelstm.kernels.context import floats_at, matrix_at, vector_at, words_at
-from edgelstm.kernels.dense import activate, emit, narrow
-from edgelstm.kernels.gru import gru_cell, gru_reset
-from edgelstm.kernels.input_stage import match, quantize_input
-from edgelstm.kernels.lanes import LANES
-from edgelstm.kernels.lstm import lstm_cell
-from edgelstm.kernels.python_array import READABLE, WRITEABLE, entry_point, python_object, vector_data
-from edgelstm.kernels.row_product import row_product
-from edgelstm.kernels.seldom import run_seldom
-from edgelstm.reference.operations import (
-    ACTIVATE,
+from edgelstm.kernels.context import (
+    ARRAY_TYPE,
     BACKWARD,
+    ELEMENT_TYPE,
+    INPUTS,
+    LIMITS,
+    MOST_ROWS,
+    OUTPUTS,
+    PROGRAM,
+    ROWS,
+    SCRATCH,
+    STATE,
+    STATE_BYTES,
+    STATES,
+    STREAMS,
+    X,
+    Y,
+    words_at,
+)
+from edgelstm.kernels.places import after, floats_at, halves_at, ints_at
+from edgelstm.kernels.python_array import READABLE, WRITEABLE, entry_point, python_object, vector_data
+from edgelstm.kernels.seldom import run_seldom, run_usual
+from edgelstm.reference.operations import (
     DONE,
-    EMIT,
-    EMIT_HALF,
     END_LOOP,
     EVERY,
     FIRST_OPERATION,
-    GRU_CELL,
-    GRU_RESET,
-    INPUTS,
-    LIMITS,
     LOOP,
-    LSTM_CELL,
-    MATCH,
-    NARROW,
     OPERATION_COUNT,
     OPERATION_WORDS,
-    OUTPUTS,
-    QUANTIZE_INPUT,
-    ROW_PRODUCT,
     WHEN,
     WRONG_SHAPE,
 )
 
-__all__ = ["bind", "execute", "execute_block", "execute_python_sample", "execute_sample"]
+__all__ = ["bind", "execute", "execute_block", "execute_python_sample", "execute_sample", "usual"]
 
-_CODE, _CONTEXT = types.int64, types.int64
+_INTEGER = types.int64
 _VECTOR, _MATRIX = types.float32[::1], types.float32[:, ::1]
 
 
 def bind(program, state, scratch):
     """Return a context and the object that has to live as long as it is used, once all operations are compiled.
 
-    program  int32 (words,); state  int32 (streams, state_words); scratch  int32 (scratch_words,)
+    program  int32 (words,); state  int32 (streams, state_words); scratch  int32 (rows at once, scratch_words)
     """
     table = program[FIRST_OPERATION:][: program[OPERATION_COUNT] * OPERATION_WORDS]
     seldom.prepare({int(kind) for kind in table[::OPERATION_WORDS]})
@@ -57,130 +57,108 @@ def bind(program, state, scratch):
 
 
 @njit(inlined=True)
-def _step(program, state, scratch, x, y):
-    floats, weights = program.view(np.float32), program.view(np.int8)
-    state16, scratch16 = state.view(np.int16), scratch.view(np.int16)
-    scratch[BACKWARD] ^= 1
-    n, operations = 0, program[OPERATION_COUNT]
+def _step(address):
+    """Advance the rows of a context by one sample."""
+    at = words_at(address)
+    at[BACKWARD] ^= 1
+    program = ints_at(at[PROGRAM])
+    of, n, operations = at[PROGRAM] + 4 * FIRST_OPERATION, 0, program[OPERATION_COUNT]
     while n < operations:
-        first = FIRST_OPERATION + n * OPERATION_WORDS
+        words = ints_at(of + 4 * n * OPERATION_WORDS)
+        kind = words[0]
         n += 1
-        of = program[first + 1 : first + OPERATION_WORDS]
-        kind = program[first]
-        if kind == ROW_PRODUCT:
-            parameters, rows, start = of[1], of[2] * LANES, of[5]
-            row_product(
-                weights[4 * of[0] :],
-                program[parameters:],
-                program[parameters + rows :],
-                program[parameters + 2 * rows :],
-                program[parameters + 3 * rows :],
-                of[2],
-                of[3],
-                state16[start:] if of[4] else scratch16[start:],
-                scratch[of[6] :],
-                of[7],
-                of[8],
-                scratch[BACKWARD],
-            )
-        elif kind == LSTM_CELL:
-            lstm_cell(scratch[of[1] :], of[0], state[of[2] :], state16[of[3] :])
-        elif kind == GRU_RESET:
-            gru_reset(scratch[of[1] :], scratch[of[2] :], of[0], state16[of[3] :], scratch16[of[4] :])
-        elif kind == GRU_CELL:
-            gru_cell(scratch[of[1] :], scratch[of[2] :], of[0], of[5], state[of[3] :], state16[of[4] :])
-        elif kind == QUANTIZE_INPUT:
-            quantize_input(x, floats[of[1] :], floats[of[2] :], scratch16[of[3] :])
-        elif kind == ACTIVATE:
-            activate(scratch[of[1] :], of[0], of[2])
-        elif kind == NARROW:
-            narrow(scratch[of[1] :], of[0], of[2], state16[of[4] :] if of[3] else scratch16[of[4] :])
-        elif kind == EMIT:
-            emit(scratch[of[1] :], of[0], floats[of[2] :], y[of[3] :])
-        elif kind == EMIT_HALF:
-            emit(state16[of[2] :] if of[1] else scratch16[of[2] :], of[0], floats[of[3] :], y[of[4] :])
+        if kind < EVERY:
+            run_usual(kind, of + 4 * (n - 1) * OPERATION_WORDS + 4, address)
         elif kind == EVERY:
-            count = state[of[0]]
-            state[of[0]] = count + 1 if count + 1 < of[1] else 0
-            if count != of[2]:
-                n += of[3]
+            state = ints_at(at[STATE])
+            count = state[words[1]]
+            state[words[1]] = count + 1 if count + 1 < words[2] else 0
+            if count != words[3]:
+                n += words[4]
         elif kind == LOOP:
-            scratch[of[0]] = 0
+            ints_at(at[SCRATCH])[words[1]] = 0
         elif kind == END_LOOP:
-            scratch[of[0]] += 1
-            if scratch[of[0]] < of[1]:
-                n -= of[2]
-        elif kind == MATCH:
-            scratch16[of[3]] = match(x, program[of[1] :], floats[of[2] :], of[0], of[4])
+            scratch = ints_at(at[SCRATCH])
+            scratch[words[1]] += 1
+            if scratch[words[1]] < words[2]:
+                n -= words[3]
         elif kind == WHEN:
-            if (state16[of[1]] if of[0] else scratch16[of[1]]) == 0:
-                n += of[2]
+            holder = halves_at(at[STATE] if words[1] else at[SCRATCH])
+            if holder[words[2]] == 0:
+                n += words[3]
         else:
-            run_seldom(kind, of, program, state, scratch)
+            run_seldom(kind, after(words, 1), program, ints_at(at[STATE]), ints_at(at[SCRATCH]))
 
 
-@njit
-def execute(program, state, scratch, x, y):
-    """Step every stream over every sample; return DONE, or where `x` holds the first value that is refused.
+@njit(_INTEGER(_INTEGER, _INTEGER, _INTEGER, _INTEGER))
+def execute(address, x, y, samples):
+    """Step every stream of a context over its samples; return DONE, or where `x` holds its first value that is refused.
 
-    program  int32   (words,)                      as packed by `edgelstm.program.lower`
-    state    int32   (streams, state_words)        read, then written
-    scratch  int32   (scratch_words,)              overwritten
-    x        float32 (samples * streams * inputs)  sample by sample, within it stream by stream
-    y        float32 (samples * streams * outputs) written
+    address  the context from `bind`
+    x        address of float32 (samples * streams * inputs)  sample by sample, within it stream by stream
+    y        address of float32 (samples * streams * outputs) written
 
     A value anywhere in `x` that is not finite, or beyond the limits of its channel, is found before anything is changed.
     """
-    for at in range(x.shape[0]):
-        if not np.isfinite(x[at]):
-            return at
-    inputs, outputs, streams = program[INPUTS], program[OUTPUTS], state.shape[0]
-    if program[LIMITS]:
-        limits = program.view(np.float32)[program[LIMITS] :]
-        for at in range(x.shape[0]):
-            if x[at] < limits[at % inputs] or x[at] > limits[inputs + at % inputs]:
-                return at
-    for row in range(x.shape[0] // inputs):
-        _step(
-            program,
-            state[row % streams],
-            scratch,
-            x[row * inputs : (row + 1) * inputs],
-            y[row * outputs : (row + 1) * outputs],
-        )
+    at, values = words_at(address), floats_at(x)
+    for n in range(samples * at[STREAMS] * at[INPUTS]):
+        if not np.isfinite(values[n]):
+            return n
+    if at[LIMITS] != 0:
+        inputs, limits = at[INPUTS], floats_at(at[LIMITS])
+        for n in range(samples * at[STREAMS] * inputs):
+            if values[n] < limits[n % inputs] or values[n] > limits[inputs + n % inputs]:
+                return n
+    at[X], at[Y] = x, y
+    for _ in range(samples):
+        at[STATE], left = at[STATES], at[STREAMS]
+        while left > 0:
+            rows = min(left, at[MOST_ROWS])
+            at[ROWS] = rows
+            _step(address)
+            at[X] += 4 * rows * at[INPUTS]
+            at[Y] += 4 * rows * at[OUTPUTS]
+            at[STATE] += rows * at[STATE_BYTES]
+            left -= rows
     return DONE
 
 
-@njit(_CODE(_CONTEXT, _VECTOR, _VECTOR))
+@intrinsic
+def _address(typing_context, array):
+    """Return the address of an array's first value."""
+
+    def emit(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.ptrtoint(data, context.get_value_type(types.int64))
+
+    return types.int64(array), emit
+
+
+@njit(_INTEGER(_INTEGER, _VECTOR, _VECTOR))
 def execute_sample(address, x, y):
     """Step the only stream of a context over one sample; codes as `execute`, or WRONG_SHAPE.
 
     address  the context from `bind`;  x  float32 (inputs,);  y  float32 (outputs,)
     """
     at = words_at(address)
-    program, scratch = vector_at(at[0], at[1]), vector_at(at[5], at[6])
-    state = matrix_at(at[2], at[3], at[4])
-    if x.shape[0] != program[INPUTS] or y.shape[0] != program[OUTPUTS] or state.shape[0] != 1:
+    if x.shape[0] != at[INPUTS] or y.shape[0] != at[OUTPUTS] or at[STREAMS] != 1:
         return WRONG_SHAPE
-    return execute(program, state, scratch, x, y)
+    return execute(address, _address(x), _address(y), 1)
 
 
 @entry_point
-@njit(_CODE(_CONTEXT, python_object, python_object))
+@njit(_INTEGER(_INTEGER, python_object, python_object))
 def execute_python_sample(address, x, y):
     """Do as `execute_sample` with any Python objects: WRONG_SHAPE where one is no such array."""
     at = words_at(address)
-    program, state = vector_at(at[0], at[1]), matrix_at(at[2], at[3], at[4])
-    inputs, outputs = program[INPUTS], program[OUTPUTS]
-    samples = vector_data(x, at[7], at[8], inputs, READABLE)
-    results = vector_data(y, at[7], at[8], outputs, READABLE | WRITEABLE)
-    if samples == 0 or results == 0 or state.shape[0] != 1:
+    samples = vector_data(x, at[ARRAY_TYPE], at[ELEMENT_TYPE], at[INPUTS], READABLE)
+    results = vector_data(y, at[ARRAY_TYPE], at[ELEMENT_TYPE], at[OUTPUTS], READABLE | WRITEABLE)
+    if samples == 0 or results == 0 or at[STREAMS] != 1:
         return WRONG_SHAPE
-    scratch = vector_at(at[5], at[6])
-    return execute(program, state, scratch, floats_at(samples, inputs), floats_at(results, outputs))
+    return execute(address, samples, results, 1)
 
 
-@njit(_CODE(_CONTEXT, _MATRIX, _MATRIX))
+@njit(_INTEGER(_INTEGER, _MATRIX, _MATRIX))
 def execute_block(address, x, y):
     """Step every stream of a context over its samples; codes as `execute`, or WRONG_SHAPE.
 
@@ -189,10 +167,8 @@ def execute_block(address, x, y):
     y        float32 (samples * streams, outputs)
     """
     at = words_at(address)
-    program, scratch = vector_at(at[0], at[1]), vector_at(at[5], at[6])
-    state = matrix_at(at[2], at[3], at[4])
-    if x.shape[1] != program[INPUTS] or y.shape[1] != program[OUTPUTS]:
+    if x.shape[1] != at[INPUTS] or y.shape[1] != at[OUTPUTS]:
         return WRONG_SHAPE
-    if x.shape[0] != y.shape[0] or x.shape[0] % state.shape[0] != 0:
+    if x.shape[0] != y.shape[0] or x.shape[0] % at[STREAMS] != 0:
         return WRONG_SHAPE
-    return execute(program, state, scratch, x.reshape(-1), y.reshape(-1))
+    return execute(address, _address(x), _address(y), x.shape[0] // at[STREAMS])

@@ -122,6 +122,9 @@ class Lstm(Layer):
         z = build.scratch(gates * stride)
         cell = build.cell_state(cells, initial=self.initial_cell)
         hidden = build.state_vector(self.units, initial=self.initial_hidden)
+        if self._plain and self.hidden_mask is None:
+            build.lstm_layer(self.inputs, self.hidden, sources[0], cell, hidden, z)
+            return hidden
         build.product(self.inputs, gates, sources[0], z)
         build.product(self.hidden, gates, build.masked(hidden, self.hidden_mask), z, accumulate=True)
         if self.projection is None:
@@ -134,13 +137,21 @@ class Lstm(Layer):
         build.narrow(projected, 8, hidden)
         return hidden
 
+    @property
+    def _activations(self) -> tuple[str, str, str]:
+        return self.gate_activation, self.cell_activation, self.output_activation
+
+    @property
+    def _plain(self) -> bool:
+        """Whether the cell is that of LSTM_CELL, and its output the hidden vector."""
+        usual = self._activations == ("sigmoid", "tanh", "tanh") and not self.coupled and not self.cell_clip
+        return usual and self.peephole is None and self.projection is None
+
     def _cell(self, build: Builder, stride: int, z: int, cell: int, hidden: Vector) -> None:
-        activations = self.gate_activation, self.cell_activation, self.output_activation
-        plain = activations == ("sigmoid", "tanh", "tanh") and not self.coupled and not self.cell_clip
-        if plain and self.peephole is None and hidden.in_state:
+        if self._plain:
             build.operation(op.LSTM_CELL, stride, z, cell, hidden.half)
             return
-        codes = [ACTIVATIONS.index(activation) for activation in activations]
+        codes = [ACTIVATIONS.index(activation) for activation in self._activations]
         peephole = 0 if self.peephole is None else build.constant(self.peephole.ravel())
         bits = 23 - self.output_exponent if self.output_activation in UNBOUNDED else 15
         build.operation(

@@ -8,6 +8,7 @@ operations address by word. `word` counts int32 and `half` counts int16 from the
 | QUANTIZE_INPUT | channels, offsets word, gains word, scratch half |
 | ROW_PRODUCT    | weights word, parameters word, groups, quads, source in state, source half, result word, accumulate, shifted |
 | LSTM_CELL      | stride, z word, cell word, hidden half |
+| LSTM_LAYER     | stride, input weights word, input quads, source in state, source half, hidden weights word, hidden quads, hidden half, parameters word, shifted, cell word, z word |
 | GRU_RESET      | stride, z inputs word, z hidden word, hidden half, scratch half of the result |
 | GRU_CELL       | stride, z inputs word, z hidden word, state word, hidden half, reset after |
 | ACTIVATE       | stride, z word, activation code |
@@ -21,7 +22,7 @@ operations address by word. `word` counts int32 and `half` counts int16 from the
 | WHEN           | in state, half of a value, how many operations to skip where it is 0 |
 
 `stride` is the number of units padded to a multiple of 16. The parameters of a row product are four vectors of 16 x groups words: multipliers, shifts,
-bias, and the sum of each row's weights. Weights begin at a multiple of 64 bytes.
+bias, and minus the sum of each row's weights. Those of an LSTM layer are in `reference/lstm.py`. Weights begin at a multiple of 64 bytes.
 
 EVERY counts samples from 0 to period - 1 and is due where it finds `phase`. LOOP and END_LOOP stand around what is
 repeated; END_LOOP adds one to the counter and goes back to the operation after LOOP until it is `how often`.
@@ -40,20 +41,21 @@ OPERATION_WORDS = 16
     QUANTIZE_INPUT,
     ROW_PRODUCT,
     LSTM_CELL,
+    LSTM_LAYER,
     GRU_RESET,
     GRU_CELL,
     ACTIVATE,
     NARROW,
     EMIT,
     EMIT_HALF,
+    MATCH,
     EVERY,
     LOOP,
     END_LOOP,
-    MATCH,
     WHEN,
-) = range(14)
+) = range(15)
 
-FIRST_SELDOM = 14
+FIRST_SELDOM = 15
 (
     COPY,
     ELEMENT_PRODUCT,
@@ -102,9 +104,6 @@ SELDOM: dict[int, tuple[str, str]] = {
     SPLIT_GATES: ("grid", "split_gates"),
 }
 """Module (of `kernels` and of `reference`) and name of every seldom operation."""
-
-BACKWARD = 0
-"""The word of scratch that compiled steps flip, to read weights from first to last and from last to first in turn."""
 
 DONE, WRONG_SHAPE = -1, -2
 """What the entries return; 0 and more is the position of a value that is not finite or beyond the limits of its channel."""

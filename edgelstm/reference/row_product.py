@@ -42,7 +42,7 @@ def row_product(
     multipliers,
     shifts,
     bias,
-    weight_sums,
+    minus_weight_sums,
     groups,
     quads,
     source,
@@ -57,12 +57,12 @@ def row_product(
     multipliers  int32  (groups * LANES,)  0 <= M < 2**30
     shifts       int32  (groups * LANES,)  0 to 30; all 0 where `shifted` is 0
     bias         int32  (groups * LANES,)
-    weight_sums  int32  (groups * LANES,)  of each row
+    minus_weight_sums  int32  (groups * LANES,)  of each row
     source       int16  (4 * quads,)       activations; anything in the padding, its weights are 0
     result       int32  (groups * LANES,)  written, or added to where `accumulate` is 1 and not 0
     backward     1 to begin at the last rows: what the product before read last is still in the cache
     """
-    del weight_sums, shifted, backward  # for machine code
+    del minus_weight_sums, shifted, backward  # for machine code
     rows = groups * LANES
     sums = unpack_rows(weights, groups, quads).astype(np.int64) @ source[: QUAD * quads].astype(np.int64)
     part = mulr(saturate32(sums << shifts[:rows]), multipliers[:rows].astype(np.int64)) + bias[:rows]

@@ -19,6 +19,7 @@ from edgelstm.reference.operations import (
     LIMITS,
     LOOP,
     LSTM_CELL,
+    LSTM_LAYER,
     MATCH,
     NARROW,
     OPERATION_COUNT,
@@ -33,8 +34,11 @@ from edgelstm.reference.operations import (
 
 
 def bind(program, state, scratch):
-    """Return a context, and the object that has to live as long as it is used."""
-    arrays = program, state, scratch
+    """Return a context, and the object that has to live as long as it is used.
+
+    program  int32 (words,); state  int32 (streams, state_words); scratch  int32 (any rows, scratch_words)
+    """
+    arrays = program, state, scratch[0]
     return arrays, arrays
 
 
@@ -140,6 +144,24 @@ def _step(program, state, scratch, x, y):
         elif kind == LSTM_CELL:
             stride, z, cell, hidden = of[:4]
             lstm.lstm_cell(scratch[z:], stride, state[cell:], state16[hidden:])
+        elif kind == LSTM_LAYER:
+            stride, input_weights, input_quads, in_state, start, hidden_weights, hidden_quads = of[:7]
+            hidden, parameters, shifted, cell, z = of[7:12]
+            lstm.lstm_layer(
+                weights[4 * input_weights :],
+                input_quads,
+                (state16 if in_state else scratch16)[start:],
+                weights[4 * hidden_weights :],
+                hidden_quads,
+                state16[hidden:],
+                words[parameters:],
+                words[parameters + 4 * stride * lstm.GROUP_VECTORS :],
+                shifted,
+                stride,
+                state[cell:],
+                scratch[z:],
+                backward=0,
+            )
         elif kind == GRU_RESET:
             stride, z_inputs, z_hidden, hidden, to = of[:5]
             gru.gru_reset(scratch[z_inputs:], scratch[z_hidden:], stride, state16[hidden:], scratch16[to:])

@@ -56,9 +56,9 @@ def outputs_digest(execute_block, bind):
 
 
 def report():
-    from edgelstm.kernels import step
+    from edgelstm.kernels import seldom, step
 
-    code = "".join(step.execute_block.inspect_asm().values())
+    code = "".join(text for made in seldom.USUAL.values() for text in made.inspect_asm().values())
     found = re.findall(r"^\s*(?:{vex}\s+)?([a-z]\w+)\s.*%([xyz]mm)\d+$", code, re.MULTILINE)
     used = sorted({f"{mnemonic} {registers}" for mnemonic, registers in found})
     print(json.dumps({"digest": outputs_digest(step.execute_block, step.bind), "instructions": used}))

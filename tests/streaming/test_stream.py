@@ -47,10 +47,10 @@ def test_cut_by_snapshots_anywhere(cuts, number):
 
 @models
 def test_streams_together_are_streams_alone(model):
-    x = np.random.default_rng(1).normal(0, 2, (SAMPLES, 7, 3)).astype(np.float32)
-    many = model.streams(7)
+    x = np.random.default_rng(1).normal(0, 2, (SAMPLES, 19, 3)).astype(np.float32)
+    many = model.streams(19)
     together = np.array([many.step(rows) for rows in x])
-    for index in range(7):
+    for index in range(19):
         alone = model.stream()
         np.testing.assert_array_equal(together[:, index], alone.run(np.ascontiguousarray(x[:, index])))
         assert many.snapshot(index) == alone.snapshot()

@@ -15,6 +15,7 @@ from edgelstm.layers.products import COLUMN_BLOCK
 from edgelstm.model import Model
 from edgelstm.program import Builder, StateField, Vector, limits_of, lower_into
 from edgelstm.reference import operations as op
+from edgelstm.reference.lstm import GATES
 
 ROWS, COLUMNS, LAST_COLUMNS = 4, 8, 4
 """Rows and columns of a block of packed weights, and what columns are padded to."""
@@ -80,7 +81,6 @@ class CBuilder(Builder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scratch_words = 0
         self._layer_of: dict[int, str] = {}  # by the identity of an operation: some are taken out again
         self.flash: list[Constant] = []
         self.limits: NDArray[np.float32] | None = None  # as in `Program`
@@ -178,6 +178,13 @@ class CBuilder(Builder):
                 z=z,
             )
             self.operation(op.ROW_PRODUCT, words)
+
+    def lstm_layer(
+        self, inputs: RowProduct, hidden: RowProduct, source: Vector, cell: int, state: Vector, z: int
+    ) -> None:
+        self.product(inputs, GATES, source, z)
+        self.product(hidden, GATES, state, z, accumulate=True)
+        self.operation(op.LSTM_CELL, hidden.columns, z, cell, state.half)
 
     @property
     def listed(self) -> list[Operation]:

@@ -1,16 +1,19 @@
 """What a step cannot be faster than: its weights, read from the cache level they fit in, and the call.
 
-Bandwidth is measured on the core itself by a compiled loop of the widest loads; the call is the compiled entry refusing
-its arguments, which is everything around the kernels.
+Bandwidth is measured on the core itself by a compiled loop of the widest loads; the call is a step of a
+program that does nothing, which is everything around the kernels.
 """
 
 import os
 import time
 
 import numba
+import numpy as np
 
+from edgelstm.backend import engine
 from edgelstm.kernels.lanes import LANES, over_lanes
 from edgelstm.program import aligned_zeros
+from edgelstm.reference import operations as op
 
 _AT_ONCE, _SUMS = 16, 8
 
@@ -58,13 +61,13 @@ def _bandwidth(kib: int) -> float:
 
 
 def _call_ns() -> float:
-    import network as networks
-    from edgelstm.backend import engine
-    from peers import loaded_model
-
-    stream = loaded_model(networks.make(8, 4)).stream()
-    call, context = engine().execute_python_sample, stream._context
-    return min(_elapsed(lambda: [call(context, None, None) for _ in range(1000)]) for _ in range(20)) / 1000
+    """Return the nanoseconds of a step of a program without operations, from one input to one output."""
+    words = np.zeros(op.FIRST_OPERATION + op.OPERATION_WORDS, np.int32)
+    words[[op.INPUTS, op.OUTPUTS]] = 1
+    _, owner = engine().bind(words, np.zeros((1, 1), np.int32), np.zeros((1, 1), np.int32))
+    step = engine().method(owner, 1, False, None, None)
+    x, y = np.zeros(1, np.float32), np.zeros(1, np.float32)
+    return min(_elapsed(lambda: [step(x, y) for _ in range(1000)]) for _ in range(20)) / 1000
 
 
 def _elapsed(function) -> float:

@@ -1,7 +1,7 @@
 """Exported C as the engine of a stream: a shared object made by `edgelstm export-c --shared`, for boards without Numba.
 
 Its path is always given: nothing is ever loaded because it lies beside a model file. It has the entries of the other engines
-(`bind`, `execute_sample`, `execute_python_sample`, `execute_block`) and the layout of its own state.
+(`bind`, `execute_sample`, `execute_block`) and the layout of its own state.
 """
 
 from __future__ import annotations
@@ -79,8 +79,6 @@ class Library:
         if not (_float32(x, (self._inputs,)) and _float32(y, (self._outputs,)) and len(context) == 1):
             return WRONG_SHAPE
         return self._execute(context, 1, x, y)
-
-    execute_python_sample = execute_sample
 
     def execute_block(self, context: Any, x: Any, y: Any) -> int:
         """Step every stream over its samples, sample by sample, within it stream by stream; codes as `execute_sample`."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy import empty
 from numpy.typing import NDArray
 
 from edgelstm import model_file
@@ -82,31 +83,30 @@ def load(path: str | os.PathLike[str], library: str | os.PathLike[str] | None = 
     return LoadedModel(model_file.load(path), library)
 
 
-class _States:
-    """The states of one or more streams of a model, and the scratch they are stepped in."""
+class _Call:
+    """Gives samples to the engine: makes the result, copies what is only laid out otherwise, says what is wrong."""
 
-    def __init__(self, model: LoadedModel, count: int) -> None:
-        self.model = model
-        self._outputs = model.outputs
-        self._engine = model.library or engine()
-        self._layout = model.library or model.program
-        self._state = self._layout.initial_state(count)
-        self._execute_sample = self._engine.execute_python_sample
-        self._context, self._owner = self._engine.bind(
-            model.program.words, self._state, self._layout.new_scratch(count)
-        )
+    def __init__(self, model: LoadedModel, engine: Any, context: Any, shape: tuple[int | None, ...]) -> None:
+        """Of samples of `shape`, which begins with None for any number of them."""
+        self._model, self._context, self._shape = model, context, shape
+        self._execute = engine.execute_sample if len(shape) == 1 else engine.execute_block
 
-    def _run_block(self, x: Floats, shape: tuple[int, int], out: Floats | None) -> Floats:
-        out_shape = (shape[0], self.model.outputs)
+    def __call__(self, x: Floats, out: Floats | None = None) -> Floats:
+        shape = self._expected(x)
+        out_shape = (*shape[:-1], self._model.outputs)
         if out is None:
             out = np.empty(out_shape, np.float32)
         code = WRONG_SHAPE
         if isinstance(x, np.ndarray) and x.shape == shape and isinstance(out, np.ndarray):
             try:
-                code = self._engine.execute_block(self._context, x, out)
+                code = self._execute(self._context, x, out)
             except TypeError:  # no machine code for arrays like these
                 pass
         return out if code == DONE else self._look_closer(code, x, shape, out, out_shape)
+
+    def _expected(self, x: Floats) -> tuple[int, ...]:
+        samples = x.shape[0] if isinstance(x, np.ndarray) and x.ndim == 2 else 1
+        return tuple(samples if size is None else size for size in self._shape)
 
     def _look_closer(
         self, code: int, x: Floats, shape: tuple[int, ...], out: Floats, out_shape: tuple[int, ...]
@@ -119,8 +119,7 @@ class _States:
         if not (out.flags.c_contiguous and out.flags.writeable):
             raise SampleError("out is not a writable, C-contiguous array")
         if code < 0:
-            execute = self._engine.execute_sample if x.ndim == 1 else self._engine.execute_block
-            code = execute(self._context, np.array(x, order="C", subok=False), out)
+            code = self._execute(self._context, np.array(x, order="C", subok=False), out)
         if code >= 0:
             at = tuple(int(axis) for axis in np.unravel_index(code, shape))
             raise SampleError(f"the sample at {list(at)} is {x[at]}: {self._refusal(at[-1], float(x[at]))}")
@@ -129,8 +128,38 @@ class _States:
     def _refusal(self, channel: int, value: float) -> str:
         if not math.isfinite(value):
             return "values have to be finite"
-        name, rows = self.model.model.channels[channel].name, self.model.model.rows_by_channel[channel]
+        model = self._model.model
+        name, rows = model.channels[channel].name, model.rows_by_channel[channel]
         return f'channel "{name}" is the number of a row of a table, expected 0 to {rows - 1}'
+
+
+class _States:
+    """The states of one or more streams of a model, and the scratch they are stepped in."""
+
+    def __init__(self, model: LoadedModel, count: int) -> None:
+        self.model = model
+        self._engine = model.library or engine()
+        self._layout = model.library or model.program
+        self._state = self._layout.initial_state(count)
+        self._context, self._owner = self._engine.bind(
+            model.program.words, self._state, self._layout.new_scratch(count)
+        )
+
+    def _method(self, *shape: int | None) -> Callable[..., Floats]:
+        """Return what is called with samples of `shape`, and the array for the results; None is any number of samples.
+
+        Machine code where the engine has it, which calls Python only for what it does not take.
+        """
+        call = _Call(self.model, self._engine, self._context, (*shape, self.model.inputs))
+        if not hasattr(self._engine, "method"):
+            return call
+        any_samples = None in shape
+        results = (*shape, self.model.outputs)
+        maker = None if any_samples else partial(np.empty, results, _FLOAT32)
+        method: Callable[..., Floats] = self._engine.method(
+            self._owner, len(results), any_samples, maker, call
+        )
+        return method
 
     def _pack(self, index: int) -> bytes:
         return seal(STREAM_MAGIC, self.model.digest, self._layout.pack_state(self._state[index]))
@@ -145,6 +174,9 @@ class Stream(_States):
 
     def __init__(self, model: LoadedModel) -> None:
         super().__init__(model, 1)
+        self._step, self._run = self._method(), self._method(None)
+        # called in place of the methods below, without a call between
+        vars(self).update(step=self._step, run=self._run)
 
     def step(self, x: Floats, out: Floats | None = None) -> Floats:
         """Advance by one sample.
@@ -154,15 +186,7 @@ class Stream(_States):
 
         Raises SampleError, with the state untouched, for a wrong shape or type, or a value that is not finite or no row of its table.
         """
-        if out is None:
-            out = empty(self._outputs, _FLOAT32)
-        try:
-            code = self._execute_sample(self._context, x, out)
-        except TypeError:  # no machine code for arrays like these
-            code = WRONG_SHAPE
-        if code == DONE:
-            return out
-        return self._look_closer(code, x, (self.model.inputs,), out, (self._outputs,))
+        return self._step(x, out)
 
     def run(self, x: Floats, out: Floats | None = None) -> Floats:
         """Advance by a block of samples: the same bits as one by one.
@@ -172,8 +196,7 @@ class Stream(_States):
 
         Raises SampleError, with the state untouched, for a wrong shape or type, or a value that is not finite or no row of its table.
         """
-        samples = x.shape[0] if isinstance(x, np.ndarray) and x.ndim == 2 else 1
-        return self._run_block(x, (samples, self.model.inputs), out)
+        return self._run(x, out)
 
     def reset(self) -> None:
         """Return to the initial state."""
@@ -196,6 +219,8 @@ class Streams(_States):
             raise UsageError(f"a batch of {count} streams; expected at least 1")
         super().__init__(model, count)
         self.count = count
+        self._step = self._method(count)
+        vars(self).update(step=self._step)  # as of a Stream
 
     def step(self, x: Floats, out: Floats | None = None) -> Floats:
         """Advance every stream by one sample.
@@ -205,7 +230,7 @@ class Streams(_States):
 
         Raises SampleError, with every state untouched, for a wrong shape or type, or a value that is not finite or no row of its table.
         """
-        return self._run_block(x, (self.count, self.model.inputs), out)
+        return self._step(x, out)
 
     def reset(self, index: int | None = None) -> None:
         """Return one stream, or all of them, to the initial state."""

@@ -57,3 +57,8 @@ def njit(target: Any = None, *, inlined: bool = False) -> Any:
             numba.njit(*signature, **_options, forceinline=inlined) if COMPILES else lambda function: function
         )
     return numba.njit(**_options)(target) if COMPILES else target
+
+
+def callback(signature: Any) -> Any:
+    """Compile a function that is called from outside by its address."""
+    return numba.cfunc(signature, cache=_options["cache"])

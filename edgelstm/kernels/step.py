@@ -5,14 +5,19 @@ from numba import types
 from numba.extending import intrinsic
 
 from edgelstm.kernels import context, seldom, usual
-from edgelstm.kernels.compiled import njit
+from edgelstm.kernels.compiled import callback, njit
 from edgelstm.kernels.context import (
+    ANY_SAMPLES,
     ARRAY_TYPE,
     BACKWARD,
+    DIMENSIONS,
     ELEMENT_TYPE,
     INPUTS,
     LIMITS,
+    MAKER,
     MOST_ROWS,
+    OTHERWISE,
+    OUT_NAME,
     OUTPUTS,
     PROGRAM,
     ROWS,
@@ -26,7 +31,23 @@ from edgelstm.kernels.context import (
     words_at,
 )
 from edgelstm.kernels.places import after, floats_at, halves_at, ints_at
-from edgelstm.kernels.python_array import READABLE, WRITEABLE, entry_point, python_object, vector_data
+from edgelstm.kernels.python_method import (
+    OUT,
+    READABLE,
+    SIGNATURE,
+    WRITEABLE,
+    Owner,
+    array_data,
+    call_python,
+    context_of,
+    drop,
+    keep,
+    let_go,
+    method_maker,
+    names_only,
+    rows_of,
+    take_again,
+)
 from edgelstm.kernels.seldom import run_seldom, run_usual
 from edgelstm.reference.operations import (
     DONE,
@@ -40,7 +61,7 @@ from edgelstm.reference.operations import (
     WRONG_SHAPE,
 )
 
-__all__ = ["bind", "execute", "execute_block", "execute_python_sample", "execute_sample", "usual"]
+__all__ = ["bind", "execute", "execute_block", "execute_sample", "method", "usual"]
 
 _INTEGER = types.int64
 _VECTOR, _MATRIX = types.float32[::1], types.float32[:, ::1]
@@ -53,7 +74,8 @@ def bind(program, state, scratch):
     """
     table = program[FIRST_OPERATION:][: program[OPERATION_COUNT] * OPERATION_WORDS]
     seldom.prepare({int(kind) for kind in table[::OPERATION_WORDS]})
-    return context.bind(program, state, scratch)
+    owner = context.bind(program, state, scratch)
+    return owner.ctypes.data, owner
 
 
 @njit(inlined=True)
@@ -146,18 +168,6 @@ def execute_sample(address, x, y):
     return execute(address, _address(x), _address(y), 1)
 
 
-@entry_point
-@njit(_INTEGER(_INTEGER, python_object, python_object))
-def execute_python_sample(address, x, y):
-    """Do as `execute_sample` with any Python objects: WRONG_SHAPE where one is no such array."""
-    at = words_at(address)
-    samples = vector_data(x, at[ARRAY_TYPE], at[ELEMENT_TYPE], at[INPUTS], READABLE)
-    results = vector_data(y, at[ARRAY_TYPE], at[ELEMENT_TYPE], at[OUTPUTS], READABLE | WRITEABLE)
-    if samples == 0 or results == 0 or at[STREAMS] != 1:
-        return WRONG_SHAPE
-    return execute(address, samples, results, 1)
-
-
 @njit(_INTEGER(_INTEGER, _MATRIX, _MATRIX))
 def execute_block(address, x, y):
     """Step every stream of a context over its samples; codes as `execute`, or WRONG_SHAPE.
@@ -172,3 +182,69 @@ def execute_block(address, x, y):
     if x.shape[0] != y.shape[0] or x.shape[0] % at[STREAMS] != 0:
         return WRONG_SHAPE
     return execute(address, _address(x), _address(y), x.shape[0] // at[STREAMS])
+
+
+@njit(inlined=True)
+def _run(at, x, y):
+    """Step a context over the arrays that the objects at `x` and `y` are, without the interpreter's lock; codes as `execute`."""
+    kind, element, dimensions = at[ARRAY_TYPE], at[ELEMENT_TYPE], at[DIMENSIONS]
+    values = array_data(x, kind, element, dimensions, at[INPUTS], READABLE)
+    results = array_data(y, kind, element, dimensions, at[OUTPUTS], READABLE | WRITEABLE)
+    if values == 0 or results == 0:
+        return WRONG_SHAPE
+    samples = 1
+    if dimensions == 2:
+        rows = rows_of(x)
+        if rows != rows_of(y) or (at[ANY_SAMPLES] == 0 and rows != at[STREAMS]):
+            return WRONG_SHAPE
+        samples = rows if at[ANY_SAMPLES] else 1
+    thread = let_go()
+    code = execute(_address(at), values, results, samples)
+    take_again(thread)
+    return code
+
+
+@callback(SIGNATURE)
+def _step_of_python(owner, arguments, count, names):
+    """Step the streams of an Owner over the samples that Python hands over, or let its function for all else do it."""
+    at, given = words_at(context_of(owner)), words_at(arguments)
+    y, made = 0, 0
+    if names != 0:
+        y = given[1] if count == 1 and names_only(names, at[OUT_NAME]) else 0
+    elif count == 2:
+        y = given[1]
+    elif count == 1 and at[MAKER] != 0:
+        y = made = call_python(at[MAKER], 0, 0, 0)
+        if made == 0:
+            return 0
+    if y != 0 and _run(at, given[0], y) == DONE:
+        if made == 0:
+            keep(y)
+        return y
+    if made != 0:
+        drop(made)
+    return call_python(at[OTHERWISE], arguments, count, names)
+
+
+_make_method = method_maker(
+    "step",
+    "Advance by the samples `x`; write the outputs to `out`, or to a new array, and return it.",
+    _step_of_python,
+)
+
+
+def method(owner, dimensions, any_samples, maker, otherwise):
+    """Return the method of a context that Python calls with samples and, by position or as `out`, an array for the results.
+
+    owner        what `bind` returned beside the context
+    dimensions   1 for one sample of the only stream, 2 for one of every stream, or for a block of the only stream
+    any_samples  whether it is a block
+    maker        called without arguments for a new array where none is given; None where `otherwise` is to make it
+    otherwise    called with the same arguments where they are not what machine code takes, or a value is refused
+    """
+    words = owner.copy().view(Owner)
+    words[DIMENSIONS], words[ANY_SAMPLES] = dimensions, any_samples
+    words[OUT_NAME], words[OTHERWISE] = id(OUT), id(otherwise)
+    words[MAKER] = 0 if maker is None else id(maker)
+    words.keeps = owner, maker, otherwise
+    return _make_method(words)

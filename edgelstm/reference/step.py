@@ -54,9 +54,6 @@ def execute_sample(context, x, y):
     return execute(program, state, scratch, x, y)
 
 
-execute_python_sample = execute_sample
-
-
 def execute_block(context, x, y):
     """Step every stream of a context over its samples; codes as `execute`, or WRONG_SHAPE.
 

@@ -1,6 +1,9 @@
 """One by one, in blocks, together with others, or cut by a snapshot: the same bits."""
 
+import gc
+import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -205,6 +208,44 @@ def test_snapshots_are_refused_by_name():
         MODELS[0].stream().restore(b"")
     with pytest.raises(SnapshotError, match="no snapshot"):
         MODELS[0].stream().restore(b"something else" * 10)
+
+
+def test_a_call_keeps_no_references():
+    model = MODELS[0]
+    stream, many = model.stream(), model.streams(2)
+    bad, out = np.full(3, np.nan, np.float32), np.empty(2, np.float32)
+    rows, results = X[:2].copy(), np.empty((2, 2), np.float32)
+    sample = rows[0].copy()
+    held = [sample, bad, out, rows, results]
+    before = [sys.getrefcount(thing) for thing in held]
+    for _ in range(100):
+        assert stream.step(sample, out) is stream.step(sample, out=out) is out
+        assert sys.getrefcount(stream.step(sample)) <= 2
+        assert stream.run(rows, results) is many.step(rows, out=results) is results
+        for wrong in ((bad, out), (bad,), (sample, rows), (None, out)):
+            with pytest.raises(SampleError):
+                stream.step(*wrong)
+        with pytest.raises(TypeError):
+            stream.step(sample, result=out)
+    del wrong
+    assert [sys.getrefcount(thing) for thing in held] == before
+
+
+def test_a_method_outlives_its_stream_which_needs_no_collector():
+    stream = MODELS[0].stream()
+    gone, step, run = weakref.ref(stream), stream.step, stream.run
+    first = step(X[0])
+    gc.disable()
+    try:
+        del stream
+        assert gone() is None
+    finally:
+        gc.enable()
+    [np.ones(1000) for _ in range(100)]
+    expected = MODELS[0].stream().run(X)
+    np.testing.assert_array_equal(first, expected[0])
+    np.testing.assert_array_equal(step(X[1]), expected[1])
+    np.testing.assert_array_equal(run(X[2:]), expected[2:])
 
 
 def test_a_batch_needs_a_stream():

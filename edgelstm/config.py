@@ -23,6 +23,7 @@ from edgelstm.errors import ConfigError
 _DURATIONS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+NATS = "nats:"
 
 
 class Duration(float):
@@ -62,6 +63,16 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reconnect_max: Duration = Duration(4.0)
     refused_pause: Duration = Duration(60.0)  # after a refusal that only a person can end
     startup: Literal["retry", "exit"] = "retry"  # where no broker answers at the start
+
+
+class NatsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The NATS server that inputs with a source of nats: take samples from; see docs/scale.md."""
+
+    url: str = "nats://127.0.0.1:4222"  # nats, tls
+    credentials_file: str = ""
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
 
 
 class PublishConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,7 +139,8 @@ class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     name: str
     model: str
     topics: tuple[str, ...] = ()
-    source: str = ""  # instead of topics: stdin:, file:PATH, unix:PATH, serial:PATH
+    source: str = ""  # instead of topics: stdin:, file:PATH, unix:PATH, serial:PATH, nats:STREAM
+    subject: str = ""  # of nats:; {shard} is our part, and what comes behind it the topic
     stream: str = "{topic}"  # {topic}, levels {0}, {1}, ... of the topic, {key}
     qos: int = 1
     format: Literal["json", "msgpack", "raw", "scalar", "csv", "influx", "senml", "sparkplug"] = "json"
@@ -142,6 +154,19 @@ class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     stale_after: Duration = Duration(0.0)  # silent for so long: availability goes offline; 0: never
     detector: dict[str, Any] = {}  # settings that override those of the model file
 
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Return the filters of the topics that samples arrive on."""
+        if not self.subject:
+            return self.topics
+        behind = self.subject.rpartition("{shard}.")[2]
+        return (behind.replace(".", "/").replace("*", "+").replace(">", "#"),)
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether every shard is sent its own streams only."""
+        return "{shard}" in self.subject
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
@@ -149,6 +174,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     config_version: int = 1
     node: NodeConfig = NodeConfig()
     mqtt: MqttConfig = MqttConfig()
+    nats: NatsConfig = NatsConfig()
     publish: PublishConfig = PublishConfig()
     durability: DurabilityConfig = DurabilityConfig()
     limits: LimitsConfig = LimitsConfig()
@@ -253,6 +279,7 @@ def _override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
         if not key or section not in (
             "node",
             "mqtt",
+            "nats",
             "publish",
             "durability",
             "limits",
@@ -328,7 +355,13 @@ def _absolute(config: Config, folder: Path) -> Config:
         for name in ("password_file", "ca_file", "cert_file", "key_file")
     }
 
+    nats = {
+        name: resolve(getattr(config.nats, name)) for name in ("credentials_file", "password_file", "ca_file")
+    }
+
     def opened(source: str) -> str:
+        if source.startswith(NATS):
+            return source
         scheme, separator, address = source.partition(":")
         return f"{scheme}{separator}{resolve(address)}"
 
@@ -337,5 +370,6 @@ def _absolute(config: Config, folder: Path) -> Config:
         input=tuple(msgspec.structs.replace(entry, source=opened(entry.source)) for entry in config.input),
         node=msgspec.structs.replace(config.node, state_dir=resolve(config.node.state_dir)),
         mqtt=msgspec.structs.replace(config.mqtt, **mqtt),
+        nats=msgspec.structs.replace(config.nats, **nats),
         model=tuple(msgspec.structs.replace(model, path=resolve(model.path)) for model in config.model),
     )

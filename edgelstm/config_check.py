@@ -6,11 +6,11 @@ import difflib
 import re
 from urllib.parse import urlsplit
 
-from edgelstm.config import DEFAULT_PORTS, Config, Duration, InputConfig, Size
+from edgelstm.config import DEFAULT_PORTS, NATS, Config, Duration, InputConfig, Size
 from edgelstm.errors import ConfigError
 from edgelstm.topic_filters import filters_overlap, valid_filter
 
-_SOURCES = ("stdin:", "file:PATH", "unix:PATH", "serial:PATH")
+_SOURCES = ("stdin:", "file:PATH", "unix:PATH", "serial:PATH", "nats:STREAM")
 _LINE_FORMATS = ("json", "csv", "influx", "senml")
 _OWN_TIME = ("influx", "senml", "sparkplug")
 _FORMATS_WITH = {
@@ -128,11 +128,12 @@ def _check_input(config: Config, where: str, entry: InputConfig) -> None:
             raise ConfigError(
                 f'{where}.{key}: is "{getattr(entry, key)}", expected text with {{topic}}, {{key}} or levels {{0}}, {{1}}'
             ) from None
-    for topic in entry.topics:
+    for topic in entry.filters:
         if not topic.endswith("#"):
             _check_levels(f"{where}.stream", entry.stream, topic)
     _check_format(where, entry)
-    if config.durability.mode == "strict" and entry.timestamp == "arrival" and not entry.sequence:
+    counted = bool(entry.sequence) or entry.source.startswith(NATS)
+    if config.durability.mode == "strict" and entry.timestamp == "arrival" and not counted:
         raise ConfigError(
             f"{where}.timestamp: without a timestamp or a sequence a redelivered sample cannot be recognised, "
             'which durability.mode = "strict" needs'
@@ -152,10 +153,11 @@ def _check_origin(config: Config, where: str, entry: InputConfig) -> None:
             raise ConfigError(
                 f'{where}.format: "{entry.format}"; the frames of a serial line hold samples as "raw"'
             )
-        if scheme != "serial" and entry.format not in _LINE_FORMATS:
+        if scheme not in ("serial", "nats") and entry.format not in _LINE_FORMATS:
             raise ConfigError(
                 f'{where}.format: "{entry.format}" does not come in lines; expected one of {", ".join(_LINE_FORMATS)}'
             )
+    _check_subject(config, where, entry)
     for topic in entry.topics:
         if not valid_filter(topic):
             raise ConfigError(f'{where}.topics: "{topic}" is no topic filter')
@@ -163,6 +165,39 @@ def _check_origin(config: Config, where: str, entry: InputConfig) -> None:
             raise ConfigError(
                 f'{where}.topics: "{topic}" would feed our own output below "{config.publish.base_topic}" back to us'
             )
+
+
+def _check_subject(config: Config, where: str, entry: InputConfig) -> None:
+    """Check what belongs to a NATS server: the subject, who we are there, and that our place can be kept."""
+    if entry.source.startswith(NATS) != bool(entry.subject):
+        raise ConfigError(
+            f"{where}.subject: "
+            + (
+                "is missing: what of the stream is to be taken?"
+                if not entry.subject
+                else f"belongs to a source of {NATS}"
+            )
+        )
+    if not entry.subject:
+        return
+    behind, (topic,) = entry.subject.rpartition("{shard}.")[2], entry.filters
+    if re.search(r"[\s{}/+#]", behind) or entry.subject.count("{shard}") > 1 or not valid_filter(topic):
+        raise ConfigError(
+            f'{where}.subject: is "{entry.subject}", expected one of NATS, such as "shard.{{shard}}.>" or "plant.*.telemetry"'
+        )
+    if not entry.is_partitioned and filters_overlap(topic, f"{config.publish.base_topic}/#"):
+        raise ConfigError(f'{where}.subject: "{entry.subject}" would feed our own output back to us')
+    if config.durability.mode == "none":
+        raise ConfigError(
+            f'durability.mode: "none" would forget how far {where} was read: choose "alerts" or "strict"'
+        )
+    nats = config.nats
+    if "@" in nats.url:
+        raise ConfigError("nats.url: holds a user; set nats.username and nats.password_file")
+    if not re.fullmatch(r"(nats|tls)://[^\s/]+", nats.url):
+        raise ConfigError(f'nats.url: is "{nats.url}", expected nats://HOST:PORT or tls://HOST:PORT')
+    if bool(nats.username) != bool(nats.password_file):
+        raise ConfigError("nats: username and password_file belong together")
 
 
 def _check_format(where: str, entry: InputConfig) -> None:

@@ -7,7 +7,12 @@ from typing import NamedTuple, Protocol
 
 
 class Origin(Protocol):
-    """Where messages come from: a connection to a broker, or a source."""
+    """Where messages come from: a connection to a broker, or a source.
+
+    place  under which name the database remembers how far it was read, by `Message.mid`; "" where it does not
+    """
+
+    place: str = ""
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         """Say that what `messages` decided is on disk; called once for each of them, by the worker's thread."""

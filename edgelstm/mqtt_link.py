@@ -31,7 +31,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgelstm.config import DEFAULT_PORTS, Config
 from edgelstm.errors import ConfigError
-from edgelstm.message import Message
+from edgelstm.message import Message, Origin
 from edgelstm.mqtt_client import Client, Received
 
 _log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Sent(NamedTuple):
     mid: int
 
 
-class Link:
+class Link(Origin):
     """Connects, and connects again with a growing, jittered pause, until it is stopped.
 
     generation    the number of the connection; it changes before `connected` becomes true again

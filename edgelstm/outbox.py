@@ -11,7 +11,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS stream (
 CREATE TABLE IF NOT EXISTS setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 SCHEMA_VERSION = 1
+_PLACE = "place "
 CHECKPOINT_PAGES = 1000
 """The log is worth moving to the database after about so many pages."""
 DROP_ORDER = ("updated", "cleared", "raised")
@@ -82,8 +83,10 @@ class Outbox:
             os.close(self._log)
             self._log = None
 
-    def commit(self, messages: Sequence[Outgoing], positions: Iterable[Position]) -> None:
-        """Write messages and positions in one transaction: it survives the end of this process, whatever ends it."""
+    def commit(
+        self, messages: Sequence[Outgoing], positions: Iterable[Position], places: Mapping[str, int] = {}
+    ) -> None:
+        """Write messages, positions, and how far sources were read, in one transaction: it survives the end of this process."""
         now_ns, dropped, positions = time.time_ns(), dict(self.dropped), list(positions)
         self.pages_written += 2 + len(messages) + len(positions)
         try:
@@ -95,6 +98,10 @@ class Outbox:
                 self._db.executemany(
                     "INSERT OR REPLACE INTO stream VALUES (?, ?, ?, ?, ?, ?, ?)",
                     [(*position[:5], _pack(position.open_alert), position.state) for position in positions],
+                )
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO setting VALUES (?, ?)",
+                    [(_PLACE + name, str(number)) for name, number in places.items()],
                 )
                 if messages:
                     self._bytes += sum(len(message.payload) for message in messages)
@@ -154,6 +161,10 @@ class Outbox:
             "SELECT name, model_digest, last_time_ns, last_sequence, samples, open_alert, state FROM stream"
         )
         return {row[0]: Position(*row)._replace(open_alert=_unpack(row[5])) for row in rows}
+
+    def place(self, source: str) -> int:
+        """Return the number of the last message of a source that was committed, 0 before the first."""
+        return int(self.setting(_PLACE + source) or 0)
 
     def setting(self, key: str) -> str | None:
         row = self._db.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()

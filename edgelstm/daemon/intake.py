@@ -93,7 +93,11 @@ class Intake:
         now_s = time.monotonic()
         for block in blocks:
             name = route.stream(block.key)
-            if self._shards > 1 and zlib.crc32(name.encode()) % self._shards != self._shard:
+            if (
+                self._shards > 1
+                and not route.input.is_partitioned
+                and zlib.crc32(name.encode()) % self._shards != self._shard
+            ):
                 counters.add("other_shard", len(block.values))
                 continue
             stream = self._stream(route, name)

@@ -51,7 +51,7 @@ class Routes:
     def _find(self, topic: str) -> Route | None:
         for entry, model, decode in self._inputs:
             named = bool(entry.source) and topic == entry.name
-            if named or any(filters_overlap(wanted, topic) for wanted in entry.topics):
+            if named or any(filters_overlap(wanted, topic) for wanted in entry.filters):
                 return Route(topic, entry, model, decode)
         return None
 

@@ -148,7 +148,7 @@ class Service:
         self._reload = threading.Event()
         self.reloads = False
         self.sources = {
-            entry.name: sources.make(entry, config.state_dir, self.worker.inbox.put)
+            entry.name: sources.make(entry, config, self.worker.inbox.put)
             for entry in config.input
             if entry.source
         }
@@ -165,7 +165,10 @@ class Service:
         self.publisher.start()
         self.worker.start()
         self.in_link.start()
+        log = Outbox(self._database)
         for source in self.sources.values():
+            if source.place:
+                source.scored = log.place(source.place)
             source.start()
         self.control.start()
         if self.web is not None:
@@ -181,9 +184,12 @@ class Service:
             self.config.mqtt.url,
             len(self.models),
         )
-        failed, log = None, Outbox(self._database)
+        failed, lost = None, ""
         while not self._stop.wait(0.5) and failed is None:
             failed = self.report.failed_part()
+            lost = next((source.lost for source in self.sources.values() if source.lost), "")
+            if lost:
+                self.stop()
             self._checkpoint(log)
             self._feed_watchdog()
             self._end_probations()
@@ -197,6 +203,8 @@ class Service:
         self._shut_down()
         if failed is None and self.worker.failure is not None:
             failed = "worker"
+        if lost:
+            raise UnavailableError(lost)
         if failed is not None:
             raise EdgeLstmError(f"the {failed} failed and the daemon stopped; its log has the reason")
 

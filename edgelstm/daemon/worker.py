@@ -70,6 +70,8 @@ class Worker:
         self._last_score_s: dict[str, float] = {}
         self._decided: list[tuple[str, Alert]] = []  # by the batch at hand
         self._unwritten: dict[str, Position] = {}  # since the disk is full
+        self._numbered = any(entry.subject for entry in config.input)
+        self._places: dict[str, int] = {}  # how far sources were read that number their messages
         self._shown: set[str] = set()  # streams that were announced
         self._to_save: deque[str] = deque()  # streams whose snapshot is due
 
@@ -111,6 +113,9 @@ class Worker:
                     break
                 if not self._suspects.is_dead_letter(part):
                     self.process(part, outbox)
+                else:
+                    self._note_places(part)
+                    self._commit(outbox, [], {})
                 for origin, messages in groupby(part, attrgetter("origin")):
                     if origin is not None:
                         origin.acknowledge(list(messages))
@@ -145,6 +150,7 @@ class Worker:
                 self._show(stream)
             self._score(stream, alerts, scores)
         self._suspects.left()
+        self._note_places(batch)
         committed = self._commit(outbox, alerts, touched)
         for name, alert in self._decided:  # what the log says is in the database
             _log.info(
@@ -218,18 +224,25 @@ class Worker:
         self._last_score_s[stream.name] = now
         return True
 
+    def _note_places(self, batch: list[Message]) -> None:
+        if self._numbered:
+            self._places.update((m.origin.place, m.mid) for m in batch if m.origin and m.origin.place)
+
     def _commit(self, outbox: Outbox, alerts: list[Outgoing], touched: Mapping[str, Watched]) -> bool:
         """Write what a batch decided and where its streams stand; return whether there was anything to write."""
         positions = []
         if self._config.durability.mode != "none":
             positions = [stream.position(with_state=self._strict) for stream in touched.values()]
-        if not alerts and not positions:
+        if not alerts and not positions and not self._places:
             return False
         before = dict(outbox.dropped)
         self._unwritten.update((position.name, position) for position in positions)
-        if not self._until_written(lambda: outbox.commit(alerts, self._unwritten.values()), alerts):
+        if not self._until_written(
+            lambda: outbox.commit(alerts, self._unwritten.values(), self._places), alerts
+        ):
             return False
         self._unwritten.clear()
+        self._places.clear()
         for event, dropped in outbox.dropped.items():
             if dropped > before[event]:
                 self._counters.add(f"dropped_alerts_{event}", dropped - before[event])

@@ -1,19 +1,18 @@
 """Where samples come from. A new kind of recording is one new reader, a new live source one file, and one line here.
 
-A live source's `make(entry, address, folder, on_message)` returns a Source; messages flow once it is started.
+A live source's `make(entry, address, config, on_message)` returns a Source; messages flow once it is started.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgelstm.message import Message
+from edgelstm.message import Message, Origin
 
 if TYPE_CHECKING:
-    from edgelstm.config import InputConfig
+    from edgelstm.config import Config, InputConfig
 
 RECORDINGS = {
     ".csv": "edgelstm.sources.csv_recording",
@@ -29,27 +28,31 @@ SOURCES = {
     "file": "edgelstm.sources.lines_of_file",
     "unix": "edgelstm.sources.lines_of_socket",
     "serial": "edgelstm.sources.serial_frames",
+    "nats": "edgelstm.sources.nats_stream",
 }
-"""Scheme of `input.source` (`stdin:`, `file:PATH`, `unix:PATH`, `serial:PATH`) to the module whose `make` opens it; without one, MQTT."""
+"""Scheme of `input.source` (`stdin:`, `file:PATH`, `unix:PATH`, `serial:PATH`, `nats:STREAM`) to the module whose `make` opens it; without one, MQTT."""
 
 
-class Source(Protocol):
+class Source(Origin, Protocol):
     """Samples that do not come from the broker. A message is kept, or sent again, until it is acknowledged.
 
-    ended  why nothing more will come; empty while something may
-    state  where it stands, in a word or two, for the health message
+    ended   why nothing more will come; empty while something may
+    lost    why the daemon has to stop; empty while it need not
+    state   where it stands, in a word or two, for the health message
+    scored  the number of the last message that is committed, for a source that has a `place`
     """
 
-    ended: str
-    state: str
+    ended: str = ""
+    lost: str = ""
+    state: str = ""
+    scored: int = 0
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
-    def acknowledge(self, messages: Sequence[Message]) -> None: ...
 
 
-def make(entry: InputConfig, folder: Path, on_message: Callable[[Message], None]) -> Source:
-    """Return the source of an input that names one; `folder` is where it may remember how far it came."""
+def make(entry: InputConfig, config: Config, on_message: Callable[[Message], None]) -> Source:
+    """Return the source of an input that names one; in `config.state_dir` it may remember how far it came."""
     scheme, _, address = entry.source.partition(":")
-    source: Source = import_module(SOURCES[scheme]).make(entry, address, folder, on_message)
+    source: Source = import_module(SOURCES[scheme]).make(entry, address, config, on_message)
     return source

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from edgelstm.message import Message
+from edgelstm.sources import Source
 from edgelstm.sources.codecs.csv_lines import is_header
 from edgelstm.sources.lines import LONGEST, Lines
 
 if TYPE_CHECKING:
-    from edgelstm.config import InputConfig
+    from edgelstm.config import Config, InputConfig
 
 POLL_S = 0.1
 REMEMBER_S = 1.0
@@ -26,12 +27,16 @@ HEAD = 64
 """So many first bytes tell one file from the next of the same name."""
 
 
-def make(entry: InputConfig, address: str, folder: Path, on_message: Callable[[Message], None]) -> FileSource:
+def make(
+    entry: InputConfig, address: str, config: Config, on_message: Callable[[Message], None]
+) -> FileSource:
     has_header = entry.format == "csv"
-    return FileSource(entry.name, Path(address), folder / f"{entry.name}.position", on_message, has_header)
+    return FileSource(
+        entry.name, Path(address), config.state_dir / f"{entry.name}.position", on_message, has_header
+    )
 
 
-class FileSource:
+class FileSource(Source):
     """Follows one path."""
 
     def __init__(

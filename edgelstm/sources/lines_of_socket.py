@@ -16,22 +16,23 @@ from typing import TYPE_CHECKING
 
 from edgelstm.errors import UnavailableError
 from edgelstm.message import Message
+from edgelstm.sources import Source
 from edgelstm.sources.lines import Lines
 
 if TYPE_CHECKING:
-    from edgelstm.config import InputConfig
+    from edgelstm.config import Config, InputConfig
 
 MOST_CONNECTIONS = 64
 POLL_S = 0.25
 
 
 def make(
-    entry: InputConfig, address: str, folder: Path, on_message: Callable[[Message], None]
+    entry: InputConfig, address: str, config: Config, on_message: Callable[[Message], None]
 ) -> SocketSource:
     return SocketSource(entry.name, Path(address), on_message)
 
 
-class SocketSource:
+class SocketSource(Source):
     """Listens, and reads each connection in a thread of its own; connections beyond the limit are closed at once."""
 
     def __init__(self, topic: str, path: Path, on_message: Callable[[Message], None]) -> None:

@@ -6,23 +6,23 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgelstm.message import Message
+from edgelstm.sources import Source
 from edgelstm.sources.lines import Lines
 
 if TYPE_CHECKING:
-    from edgelstm.config import InputConfig
+    from edgelstm.config import Config, InputConfig
 
 
 def make(
-    entry: InputConfig, address: str, folder: Path, on_message: Callable[[Message], None]
+    entry: InputConfig, address: str, config: Config, on_message: Callable[[Message], None]
 ) -> StdinSource:
     return StdinSource(entry.name, on_message)
 
 
-class StdinSource:
+class StdinSource(Source):
     """Reads standard input in a thread of its own."""
 
     def __init__(self, topic: str, on_message: Callable[[Message], None]) -> None:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 from edgelstm.errors import ConfigError
 from edgelstm.message import Message
+from edgelstm.sources import Source
 from edgelstm.sources.frames import Frames
 from edgelstm.sources.lines import Lines
 
 if TYPE_CHECKING:
-    from edgelstm.config import InputConfig
+    from edgelstm.config import Config, InputConfig
 
 _log = logging.getLogger(__name__)
 POLL_S, REOPEN_S = 0.25, 1.0
@@ -29,10 +30,10 @@ DEFAULT_BAUD = 115_200
 
 
 def make(
-    entry: InputConfig, address: str, folder: Path, on_message: Callable[[Message], None]
+    entry: InputConfig, address: str, config: Config, on_message: Callable[[Message], None]
 ) -> SerialSource:
     """Return the source; raises ConfigError for a speed that serial lines do not have."""
-    del folder
+    del config
     path, _, speed = address.partition("@")
     baud = speed or str(DEFAULT_BAUD)
     if not baud.isdigit() or not hasattr(termios, f"B{baud}"):
@@ -42,7 +43,7 @@ def make(
     return SerialSource(entry.name, Path(path), getattr(termios, f"B{baud}"), on_message)
 
 
-class SerialSource:
+class SerialSource(Source):
     """Reads one line in a thread of its own. `frames` has the counts of what was damaged, repeated or missing."""
 
     def __init__(self, topic: str, path: Path, speed: int, on_message: Callable[[Message], None]) -> None:

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from edgelstm import sources
-from edgelstm.config import InputConfig
+from edgelstm.config import Config, InputConfig, NodeConfig
 from edgelstm.errors import UnavailableError
 from edgelstm.sources import lines_of_stdin
 from edgelstm.sources.lines import LONGEST, WINDOW
@@ -42,6 +42,11 @@ class PipeWriter:
         _in_background(os.write, self.end, content)
 
 
+def here(folder):
+    """Return a configuration whose state is in `folder`."""
+    return Config(node=NodeConfig(state_dir=str(folder)))
+
+
 def _in_background(write, *arguments):
     def run():
         with contextlib.suppress(OSError):  # the reader may go before it has read everything
@@ -51,8 +56,8 @@ def _in_background(write, *arguments):
 
 
 @pytest.fixture(
-    params=sorted(set(sources.SOURCES) - {"serial"})
-)  # which carries frames: tests/unit/sources/test_frames.py
+    params=sorted(set(sources.SOURCES) - {"serial", "nats"})
+)  # which carry no lines: unit/sources/test_frames.py, end_to_end/test_nats.py
 def opened(request, tmp_path, monkeypatch):
     """A started source, what it handed on, and something that writes to it."""
     scheme, address, got = request.param, "" if request.param == "stdin" else str(tmp_path / "in"), []
@@ -61,7 +66,7 @@ def opened(request, tmp_path, monkeypatch):
         stdin = os.fdopen(reading)
         monkeypatch.setattr(lines_of_stdin.sys, "stdin", stdin)
     entry = InputConfig(name="line", source=f"{scheme}:{address}", model="m")
-    source = sources.make(entry, tmp_path, got.append)
+    source = sources.make(entry, here(tmp_path), got.append)
     source.start()
     writer = {"file": FileWriter, "unix": SocketWriter, "stdin": PipeWriter}[scheme](
         writing if scheme == "stdin" else address
@@ -111,7 +116,7 @@ def test_a_file_is_followed_over_a_restart_rotation_and_truncation(tmp_path):
 
     def take(count, before=lambda: None):
         got = []
-        source = sources.make(entry, tmp_path, got.append)
+        source = sources.make(entry, here(tmp_path), got.append)
         source.start()
         before()
         wait_for(lambda: len(got) == count, what=f"{count} lines")
@@ -139,12 +144,14 @@ def test_a_file_is_followed_over_a_restart_rotation_and_truncation(tmp_path):
 
 def test_only_our_own_user_may_write_to_the_socket(tmp_path):
     entry = InputConfig(name="s", source=f"unix:{tmp_path / 'in'}", model="m")
-    source = sources.make(entry, tmp_path, list)
+    source = sources.make(entry, here(tmp_path), list)
     assert stat.S_IMODE((tmp_path / "in").stat().st_mode) == 0o600
     source.start()
     source.stop()
     assert not (tmp_path / "in").exists()
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UnavailableError, match="no socket can be opened there"):
-        sources.make(InputConfig(name="s", source=f"unix:{tmp_path / 'file'}", model="m"), tmp_path, list)
+        sources.make(
+            InputConfig(name="s", source=f"unix:{tmp_path / 'file'}", model="m"), here(tmp_path), list
+        )
     assert (tmp_path / "file").read_text() == "mine"

@@ -2,7 +2,7 @@
 
     python tests/fuzz/fuzz.py TARGET [-max_total_time=600]
 
-Targets are `config`, `model`, `snapshot`, `request` and every payload format.
+Targets are `config`, `model`, `snapshot`, `request`, `frames` (of a serial line) and every payload format.
 """
 
 import importlib
@@ -23,7 +23,7 @@ detector.warm_up()  # kernels would no longer compile if they were instrumented
 
 with atheris.instrument_imports(include=["edgelstm"]):
     from edgelstm.daemon import control  # noqa: F401  what it imports is instrumented with it
-    from edgelstm.sources import codecs
+    from edgelstm.sources import codecs, frames  # noqa: F401
 
     for module in set(codecs.CODECS.values()):
         importlib.import_module(f"edgelstm.sources.codecs.{module}")

@@ -7,6 +7,7 @@ from importlib.resources import files
 import msgspec
 
 import edgelstm
+from edgelstm.sources import frames
 from edgelstm.sources.codecs.protobuf_wire import field
 
 MODEL = files("edgelstm") / "models" / "pump.elstm"
@@ -44,12 +45,31 @@ def of(target):
         return [edgelstm.load(MODEL).detector().snapshot()]
     if target == "request":
         return [b'{"transaction": 1}', b"{}"]
+    if target == "frames":
+        frame = frames.encode(1, struct.pack("<2f", 1, 2))
+        return [
+            frame,
+            frame + b"\xa5" + frames.encode(2, b"") + frames.encode(2, b"\xa5\x5a"),
+            frame[:9] + frame,
+        ]
     return [bytes([topic]) + payload for topic in range(len(TOPICS)) for payload in PAYLOADS[target]]
 
 
 PAYLOADS = {
-    "json": [json.dumps({"a": {"ts": 1767225600.5}, **_FLAT}).encode(), b'[{"a":{"ts":1},"id":1}]'],
-    "msgpack": [msgspec.msgpack.encode(_FLAT)],
+    "json": [
+        json.dumps({"a": {"ts": 1767225600.5}, **_FLAT}).encode(),
+        b'[{"a":{"ts":1},"id":1}]',
+        b'[{"a":{"ts":-1e308},"flow":null,"pressure":1e-400,"id":"\\u00e9"},{"flow":"1"}]',
+        b'{"a":{"ts":"1"},"flow":true,"seq":-9223372036854775809}',
+        b'{"flow":[1,2],"pressure":[3,[4]],"a":[],"":{"flow":1}}',
+        b"[" * 200 + b"]" * 200,
+    ],
+    "msgpack": [
+        msgspec.msgpack.encode(_FLAT),
+        msgspec.msgpack.encode([{**_FLAT, "flow": None}, {"ts": -1, "pressure": 1e300, "id": 1 << 63}]),
+        msgspec.msgpack.encode({"flow": b"1", "ts": [1], "seq": True}),
+        b"\xc7\x0c\xff" + bytes(12),  # a time of MessagePack's own
+    ],
     "raw": [struct.pack("<4f", 1, 2, 3, 4)],
     "scalar": [b"1.5"],
     "csv": [b"pressure,ts,seq,flow\n1,2026-01-01T00:00:00Z,7,2\n", b"2026-01-01T00:00:00Z,7,1,2"],

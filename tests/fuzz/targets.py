@@ -15,6 +15,7 @@ from edgelstm.config import InputConfig
 from edgelstm.daemon import control
 from edgelstm.errors import ConfigError, ModelFileError, SnapshotError
 from edgelstm.sources import codecs
+from edgelstm.sources.frames import Frames
 
 FOLDER = Path(tempfile.mkdtemp())
 DETECTOR = edgelstm.load(seeds.MODEL).detector()
@@ -51,6 +52,16 @@ def fuzz_request(data):
     assert answer.startswith(b'{"transaction":')
 
 
+def fuzz_frames(data):
+    """In one piece or in many, the same frames; what is kept of an unfinished one is bounded."""
+    whole, pieces = Frames(), Frames()
+    found = whole.feed(data)
+    size = 1 + len(data) % 7
+    assert [f for at in range(0, len(data), size) for f in pieces.feed(data[at : at + size])] == found
+    assert (whole.damaged, whole.missing, whole.repeats) == (pieces.damaged, pieces.missing, pieces.repeats)
+    assert len(whole._rest) < 300
+
+
 def codec(form):
     """Return the target of a payload format; the first byte chooses one of its topics."""
     entry = InputConfig(name="i", topics=("t",), model="m", format=form, **seeds.OPTIONS.get(form, {}))
@@ -74,5 +85,6 @@ TARGETS = {
     "model": fuzz_model,
     "snapshot": fuzz_snapshot,
     "request": fuzz_request,
+    "frames": fuzz_frames,
     **{form: codec(form) for form in codecs.CODECS},
 }

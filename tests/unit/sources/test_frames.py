@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgelstm import sources
-from edgelstm.config import InputConfig
+from edgelstm.config import Config, InputConfig
 from edgelstm.errors import ConfigError
 from edgelstm.sources.frames import START, Frames, encode
 from rig import wait_for
@@ -77,7 +77,7 @@ def test_the_sequence_goes_on_past_its_end():
 def test_a_serial_line_becomes_messages_and_is_opened_when_it_appears(tmp_path):
     path, got = tmp_path / "line", []
     source = sources.make(
-        InputConfig(name="mcu", source=f"serial:{path}", format="raw", model="m"), tmp_path, got.append
+        InputConfig(name="mcu", source=f"serial:{path}", format="raw", model="m"), Config(), got.append
     )
     source.start()
     wait_for(lambda: source.state.startswith("cannot open the line"), what="that the line is missing")
@@ -98,4 +98,4 @@ def test_a_serial_line_becomes_messages_and_is_opened_when_it_appears(tmp_path):
 def test_a_speed_that_no_line_has_is_refused(tmp_path):
     entry = InputConfig(name="mcu", source="serial:/dev/ttyS0@123", format="raw", model="m")
     with pytest.raises(ConfigError, match='"123" is no speed of a serial line'):
-        sources.make(entry, tmp_path, print)
+        sources.make(entry, Config(), print)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from edgelstm.errors import UsageError
@@ -37,7 +38,7 @@ def interval_s(budget: str) -> float:
             f'a budget of "{budget}" is not understood; write for example "1 per week" or "1 per 12 h"'
         )
     alerts, units = float(match.group(1)), float(match.group(2) or 1)
-    if not alerts > 0.0 or not units > 0.0:
+    if not 0.0 < alerts < math.inf or not 0.0 < units < math.inf:
         raise UsageError(
             f'a budget of "{budget}" would never allow an alert; write for example "1 per month"'
         )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm import season_search, tail_fit
+from edgelstm.budget import interval_s
 from edgelstm.detector import Detector
 from edgelstm.detector_settings import (
     SIGNALS,
@@ -123,6 +124,7 @@ def examine(
     times_ns = np.ascontiguousarray(times_ns, np.int64)
     values = np.ascontiguousarray(values, np.float32)
     _expect_rows(len(values))
+    interval_s(budget)  # an argument here, which the settings would call their own
     if apart:
         choices["network"] = "apart"
     settings = _first_guess(names, times_ns, values, budget, choices)

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from edgelstm.budget import interval_s
-from edgelstm.errors import EdgeLstmError
+from edgelstm.errors import EdgeLstmError, UsageError
 
 MISSING_POLICIES = ("hold", "skip", "reset")
 SIGNALS = ("error", "error_mean", "level", "season", "novelty", "repeat", "logit")
@@ -172,7 +172,10 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         ):
             _range(name, getattr(self, name), 1, 10_000_000)
         _range("tail_fraction", self.tail_fraction, 1e-6, 0.2)
-        interval_s(self.budget)
+        try:
+            interval_s(self.budget)
+        except UsageError as exc:  # one of the command line; here it stands in a file
+            raise SettingsError(str(exc)) from None
         _range("threshold_low", self.threshold_low, 0.0, 1e3)
         _range("threshold", self.threshold, self.threshold_low, 1e3)
         _range("threshold_high", self.threshold_high, self.threshold, 1e3)

@@ -35,6 +35,7 @@ def test_seeds_and_what_becomes_of_them(name):
         ),  # times that are no number
         ("csv", b"\x00flow,ts,seq,pressure,flow\n1,2026-01-01T00:00:00Z,7,2"),  # a column twice
         ("request", b'"\xff"'),
+        ("model", seeds.MODEL.read_bytes().replace(b"1 per week", b"1 pep week")),  # a budget that is none
     ],
 )
 def test_what_was_found_before(name, content):

@@ -217,7 +217,7 @@ class Builder:
         timed = nullcontext() if period == 1 else self.every(period, phase)
         with timed, nullcontext() if when is None else self.where(when):
             vector = lower()
-            held = vector if vector.in_state or vector.half < 0 else self.state_vector(vector.count)
+            held = vector if self._holds(vector) or vector.half < 0 else self.state_vector(vector.count)
             if held is not vector:
                 self.copy(vector, held)
             if vector.exact is not None:
@@ -228,9 +228,17 @@ class Builder:
             self.copy(held_wide, wide)
         return replace(held, exact=vector.exact)
 
+    def _holds(self, vector: Vector) -> bool:
+        """Return whether a vector stands in state, and is 0 before it is first written."""
+        initial = {2 * field.word for field in self.state_fields if field.initial is not None}
+        return vector.in_state and vector.half not in initial
+
     @contextmanager
-    def loop(self, times: int) -> Iterator[int]:
-        """Repeat what is added inside, with a counter in scratch; state that it makes begins anew with every loop."""
+    def loop(self, times: int, begin: Callable[[], None] | None = None) -> Iterator[int]:
+        """Repeat what is added inside, with a counter in scratch; state that it makes begins anew with every loop.
+
+        begin  adds what is done once, between that and the first turn; it is called when all inside is known
+        """
         fields, word, at = len(self.state_fields), self.state_words, len(self.operations)
         self.operation(op.RESET)
         counter = self.scratch(1)
@@ -238,11 +246,28 @@ class Builder:
         body = len(self.operations)
         yield counter
         self.operation(op.END_LOOP, counter, times, len(self.operations) - body + 1)
+        turns = self.operations[body - 1 :]
+        del self.operations[body - 1 :]
+        if begin is not None:
+            begin()
+        self.operations += turns
         self.state_fields[fields:] = [replace(made, lasting=False) for made in self.state_fields[fields:]]
         if self.state_words > word:
             self.operations[at] += self.beginning(word, fields)
         else:  # nothing to begin anew
             del self.operations[at]
+
+    @contextmanager
+    def beginning_after(self, ended: Vector) -> Iterator[None]:
+        """Let the state that is made inside begin anew at the sample after one at which the first of a vector is not 0."""
+        before = self.state_vector(1)
+        fields, word = len(self.state_fields), self.state_words
+        with self.where(before):
+            at = len(self.operations)
+            self.operation(op.RESET)
+        yield
+        self.operations[at] += self.beginning(word, fields)
+        self.copy(ended.part(0, 1), before)
 
     def beginning(self, word: int, fields: int) -> list[Any]:
         """Return the words of a RESET of the state from `word`, and field number `fields`, on."""
@@ -333,9 +358,9 @@ class Builder:
         """Return the word of a new Q7.23 cell, which saturates at 128."""
         return self.state(units, np.int32, low=-_CELL_END, high=_CELL_END - 1, **options)
 
-    def blended_state(self, units: int) -> int:
+    def blended_state(self, units: int, **options: Any) -> int:
         """Return the word of a new Q8.23 state that is blended with its own past and stays within 1."""
-        return self.state(units, np.int32, low=-_ONE, high=_ONE)
+        return self.state(units, np.int32, low=-_ONE, high=_ONE, **options)
 
     def state_vector(self, units: int, **options: Any) -> Vector:
         return Vector(True, 2 * self.state(units, np.int16, **options), units)

@@ -10,6 +10,7 @@ from edgelstm_converters.layers import (
     FloatConcat,
     FloatConv1d,
     FloatConvLstm,
+    FloatDecoder,
     FloatDense,
     FloatEmbedding,
     FloatGru,
@@ -20,6 +21,7 @@ from edgelstm_converters.layers import (
     FloatPool,
     FloatRnn,
     FloatSelect,
+    FloatSequence,
     FloatWindow,
     bidirectional,
     variational,
@@ -67,6 +69,9 @@ FLOAT_CASES = {
     ),
     "gru": lambda m, c: (FloatGru("l", m(36, c), m(36, 12), m(36), m(36)),),
     "gru before": lambda m, c: (FloatGru("l", m(36, c), m(36, 12), m(36), m(36), False),),
+    "gru initial": lambda m, c: (
+        FloatGru("l", m(36, c), m(36, 12), m(36), m(36), initial_hidden=np.tanh(m(12))),
+    ),
     "rnn": lambda m, c: (
         FloatRnn("l", m(12, c), m(12, 12, spread=0.7), m(12), initial_hidden=np.tanh(m(12))),
     ),
@@ -182,7 +187,7 @@ FLOAT_CASES = {
     "variational two": lambda m, c: (
         variational(
             "l",
-            (FloatGru("g", m(24, c), m(24, 8), m(24), m(24)), FloatRnn("r", m(6, 8), m(6, 6), m(6))),
+            (FloatGru("g", m(24, c), m(24, 8), m(24), m(24), False), FloatRnn("r", m(6, 8), m(6, 6), m(6))),
             4,
             0.3,
         ),
@@ -200,6 +205,37 @@ FLOAT_CASES = {
         FloatMasking("m", c, tuple(range(c)), (MASKED,) * c),
         FloatLstm("l", m(48, c), m(48, 12), m(48), sources=("input",), when="m"),
         FloatDense("d", m(4, 12), m(4)),
+    ),
+    "sequence": lambda m, c: (
+        FloatMasking("e", c, (0, c - 1), (MASKED, MASKED), matches=True),
+        FloatSequence(
+            "l", c, (FloatGru("g", m(36, c), m(36, 12), m(36), m(36)),), ("g",), sources=("input", "e")
+        ),
+        FloatDense("d", m(4, 12), m(4)),
+    ),
+    "decoder": lambda m, c: (
+        *_float_lstm(m, c, with_cells=True),
+        FloatDecoder(
+            "d",
+            (FloatLstm("g", m(48, 2), m(48, 12), m(48)), FloatDense("h", m(2, 12), m(2))),
+            5,
+            "h",
+            ("g",),
+            m(2),
+            symbols=False,
+        ),
+    ),
+    "decoder of relu": lambda m, c: (
+        FloatRnn("l", m(12, c), m(12, 12, spread=0.5), m(12), "relu"),
+        FloatDecoder(
+            "d",
+            (FloatRnn("g", m(12, 2), m(12, 12, spread=0.5), m(12), "relu"), FloatDense("h", m(2, 12), m(2))),
+            3,
+            "h",
+            ("g",),
+            m(2),
+            symbols=False,
+        ),
     ),
     "masking a window": lambda m, c: (
         FloatMasking("m", c, (0, c - 1), (MASKED, MASKED)),

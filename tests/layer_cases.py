@@ -1,5 +1,7 @@
 """For every family of layers: random integer layers for the kernels."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from edgelstm.layers import (
@@ -10,6 +12,7 @@ from edgelstm.layers import (
     Concat,
     Conv1d,
     ConvLstm,
+    Decoder,
     Dense,
     ElementProduct,
     Embedding,
@@ -21,6 +24,7 @@ from edgelstm.layers import (
     Pool,
     Rnn,
     Select,
+    SequenceLayers,
     Variational,
     Window,
 )
@@ -117,6 +121,9 @@ INTEGER_CASES = {
     ),
     "gru": lambda m, c, u: (Gru("l", m.rows(3 * u, c), m.rows(3 * u, u)),),
     "gru before": lambda m, c, u: (Gru("l", m.rows(3 * u, c), m.rows(3 * u, u), False),),
+    "gru initial": lambda m, c, u: (
+        Gru("l", m.rows(3 * u, c), m.rows(3 * u, u), initial_state=m.words(2**23, u)),
+    ),
     "rnn": lambda m, c, u: (Rnn("l", m.rows(u, c), m.rows(u, u)),),
     "rnn relu": lambda m, c, u: (
         Rnn("l", m.rows(u, c), m.rows(u, u), "relu", 11, initial_hidden=m.int16(u)),
@@ -222,7 +229,7 @@ INTEGER_CASES = {
     "variational": lambda m, c, u: (
         Variational(
             "l",
-            (*_lstm(m, c, u), Gru("g", m.rows(9, u), m.rows(9, 3)), Dense("d", m.rows(2, 3))),
+            (*_lstm(m, c, u), Gru("g", m.rows(9, u), m.rows(9, 3), False), Dense("d", m.rows(2, 3))),
             m.rng.integers(0, 2, (5, c + 2 * u + 3 + 3)).astype(np.int8),
         ),
         Rnn("r", m.rows(3, 4), m.rows(3, 3)),
@@ -236,6 +243,58 @@ INTEGER_CASES = {
         Lstm("a", m.rows(4 * u, c), m.rows(4 * u, u), sources=("input",), when="l"),
         Dense("d", m.rows(u, u), "tanh", when="l", period=2, phase=1),
         Dense("e", m.rows(3, u), when="l"),
+    ),
+    "sequence": lambda m, c, u: (
+        Masking("e", (0,), (MASKED,), matches=True),
+        SequenceLayers(
+            "l",
+            (
+                *(
+                    replace(layer, name="a")
+                    for layer in _lstm(m, c, u, initial_cell=m.words(2**29, u), cell_exponent=9)
+                ),
+                Select("s", 0, u),
+                Gru("g", m.rows(9, u), m.rows(9, 3), initial_state=m.words(2**23, 3)),
+            ),
+            ("g", "a"),
+            sources=("input", "e"),
+        ),
+        Dense("d", m.rows(2, 2 * u + 3)),
+    ),
+    "decoder": lambda m, c, u: (
+        Gru("a", m.rows(3 * u, c), m.rows(3 * u, u)),
+        Decoder(
+            "l",
+            (
+                Embedding("e", m.int16(5, 4), ElementProduct(*np.int32([[2**29], [16], [0]]))),
+                Gru("g", m.rows(3 * u, 4), m.rows(3 * u, u)),
+                Dense("d", m.rows(5, u)),
+            ),
+            6,
+            "d",
+            ("g",),
+            ElementProduct(*np.int32([[2**28] * u, [11] * u, [0] * u])),
+            np.int16([8]),
+            3,
+        ),
+        Dense("o", m.rows(4, 6)),
+    ),
+    "decoder of values": lambda m, c, u: (
+        Masking("e", (0,), (MASKED,), matches=True),
+        Lstm("a", m.rows(4 * u, c), m.rows(4 * u, u), cell_exponent=9, sources=("input",)),
+        Decoder(
+            "l",
+            (Lstm("g", m.rows(4 * u, 2), m.rows(4 * u, u)), Dense("d", m.rows(2, u), "tanh")),
+            5,
+            "d",
+            ("g",),
+            m.elements(2 * u),
+            m.int16(2),
+            feed=m.elements(2),
+            sources=("a",),
+            when="e",
+        ),
+        Dense("o", m.rows(4, 10)),
     ),
     "masking a window": lambda m, c, u: (
         Masking("l", (c - 1,), (MASKED,), matches=True),
@@ -269,7 +328,7 @@ def loud(case, seed, samples, columns):
     x = (rng.standard_t(2, (samples, columns)) * 3).astype(np.float32)
     if case.startswith(ROWS):
         x[:, 0] = rng.integers(0, 9, samples)
-    if case.startswith("masking"):
+    if case.startswith(("masking", "sequence", "decoder")):
         x[rng.random(samples) < 0.4] = MASKED
     return x
 

@@ -9,6 +9,7 @@ from edgelstm.layers.attention import Attention
 from edgelstm.layers.clockwork import Clockwork
 from edgelstm.layers.conv_lstm import ConvLstm
 from edgelstm.layers.convolution import Conv1d, Pool
+from edgelstm.layers.decoder import Decoder
 from edgelstm.layers.dense import Dense
 from edgelstm.layers.embedding import Embedding
 from edgelstm.layers.gru import Gru
@@ -19,6 +20,7 @@ from edgelstm.layers.merge import Add, Concat, Multiply, Select
 from edgelstm.layers.normalization import Normalization
 from edgelstm.layers.products import ElementProduct, RowProduct
 from edgelstm.layers.rnn import Rnn
+from edgelstm.layers.sequence import SequenceLayers
 from edgelstm.layers.variational import Variational
 from edgelstm.layers.window import Window
 
@@ -32,6 +34,7 @@ __all__ = [
     "Concat",
     "Conv1d",
     "ConvLstm",
+    "Decoder",
     "Dense",
     "ElementProduct",
     "Embedding",
@@ -45,6 +48,7 @@ __all__ = [
     "Rnn",
     "RowProduct",
     "Select",
+    "SequenceLayers",
     "Variational",
     "Window",
 ]
@@ -69,5 +73,7 @@ _ALL: tuple[type[Layer], ...] = (
     Variational,
     ConvLstm,
     Masking,
+    SequenceLayers,
+    Decoder,
 )
 FAMILIES: dict[str, type[Layer]] = {family.kind: family for family in _ALL}

@@ -46,6 +46,7 @@ class Lstm(Layer):
     exponent        of the projected hidden vector
     initial_cell    int32 (cells,), Q7.23;  initial_hidden  int16 (units,): the state of a new stream where it is not 0
     hidden_mask     int8 (units,), 0 where the layer does not see its own past
+    cell_exponent   not 0: the layer gives its cells too, behind the hidden vector, as int16 in steps of 2**-cell_exponent
     """
 
     kind: ClassVar[str] = "lstm"
@@ -63,9 +64,14 @@ class Lstm(Layer):
     initial_cell: NDArray[np.int32] | None = field(default=None, kw_only=True)
     initial_hidden: NDArray[np.int16] | None = field(default=None, kw_only=True)
     hidden_mask: NDArray[np.int8] | None = field(default=None, kw_only=True)
+    cell_exponent: int = field(default=0, kw_only=True)
 
     @property
     def units(self) -> int:
+        return self.hidden_units + (self.cells if self.cell_exponent else 0)
+
+    @property
+    def hidden_units(self) -> int:
         return self.hidden.columns
 
     @property
@@ -78,7 +84,7 @@ class Lstm(Layer):
 
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'
-        cells, units = self.cells, self.units
+        cells, units = self.cells, self.hidden_units
         require_units(units, where)
         require_units(cells, where)
         require_one_of(self.gate_activation, GATE_ACTIVATIONS, f"{where}: gate_activation")
@@ -114,28 +120,42 @@ class Lstm(Layer):
         if self.initial_hidden is not None:
             require_array(self.initial_hidden, (units,), np.int16, f"{where}: initial_hidden")
         if self.hidden_mask is not None:
-            require_array(self.hidden_mask, (self.units,), np.int8, f"{where}: hidden_mask")
+            require_array(self.hidden_mask, (units,), np.int8, f"{where}: hidden_mask")
+        require(
+            0 <= self.cell_exponent <= 22,
+            f"{where}: cell_exponent is {self.cell_exponent}, expected 0 to 22",
+        )
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
         cells, gates = self.cells, self.gates
         stride = build.padded(cells)
         z = build.scratch(gates * stride)
         cell = build.cell_state(cells, initial=self.initial_cell)
-        hidden = build.state_vector(self.units, initial=self.initial_hidden)
+        hidden = build.state_vector(self.hidden_units, initial=self.initial_hidden)
         if self._plain and self.hidden_mask is None:
             build.lstm_layer(self.inputs, self.hidden, sources[0], cell, hidden, z)
-            return hidden
+            return self._given(build, cell, hidden)
         build.product(self.inputs, gates, sources[0], z)
         build.product(self.hidden, gates, build.masked(hidden, self.hidden_mask), z, accumulate=True)
         if self.projection is None:
             self._cell(build, stride, z, cell, hidden)
-            return hidden
+            return self._given(build, cell, hidden)
         output = build.scratch_vector(cells)
         self._cell(build, stride, z, cell, output)
-        projected = build.scratch(build.padded(self.units))
+        projected = build.scratch(build.padded(self.hidden_units))
         build.product(self.projection, 1, output, projected)
         build.narrow(projected, 8, hidden)
-        return hidden
+        return self._given(build, cell, hidden)
+
+    def _given(self, build: Builder, cell: int, hidden: Vector) -> Vector:
+        """Return the hidden vector, with the cells behind it where they are asked for."""
+        if not self.cell_exponent:
+            return hidden
+        both = build.scratch_vector(self.units)
+        build.copy(hidden, both.part(0, self.hidden_units))
+        place = both.part(self.hidden_units, self.cells).place
+        build.operation(op.NARROW_STATE, cell, self.cells, 23 - self.cell_exponent, place)
+        return both
 
     @property
     def _activations(self) -> tuple[str, str, str]:

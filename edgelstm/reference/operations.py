@@ -78,7 +78,11 @@ FIRST_SELDOM = 15
     SPREAD,
     PATCH,
     SPLIT_GATES,
-) = range(FIRST_SELDOM, FIRST_SELDOM + 21)
+    BEGIN,
+    BEGIN_HIDDEN,
+    CHOOSE,
+    NARROW_STATE,
+) = range(FIRST_SELDOM, FIRST_SELDOM + 25)
 
 SELDOM: dict[int, tuple[str, str]] = {
     COPY: ("elementwise", "copy"),
@@ -102,6 +106,10 @@ SELDOM: dict[int, tuple[str, str]] = {
     SPREAD: ("runs", "spread"),
     PATCH: ("grid", "patch"),
     SPLIT_GATES: ("grid", "split_gates"),
+    BEGIN: ("decoding", "begin"),
+    BEGIN_HIDDEN: ("decoding", "begin_hidden"),
+    CHOOSE: ("decoding", "choose"),
+    NARROW_STATE: ("decoding", "narrow_state"),
 }
 """Module (of `kernels` and of `reference`) and name of every seldom operation."""
 

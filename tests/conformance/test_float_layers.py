@@ -8,13 +8,14 @@ import pytest
 from float_layer_cases import FLOAT_CASES, Floats, assert_same
 
 from edgelstm_converters.float_model import FloatModel
-from edgelstm_converters.gate_order import LSTM, ONNX_LSTM, reorder
+from edgelstm_converters.gate_order import GRU, LSTM, ONNX_LSTM, reorder
 from edgelstm_converters.layers import (
     FloatAdd,
     FloatConcat,
     FloatConv1d,
     FloatDense,
     FloatEmbedding,
+    FloatGru,
     FloatLstm,
     FloatMultiply,
     FloatNormalization,
@@ -96,8 +97,65 @@ def test_lstm_variants_are_those_of_onnx(case):
     assert_same(layer.run(X), onnx_lstm(layer))
 
 
+def onnx_gru(layer):
+    """Run a layer's weights through the GRU operator of ONNX Runtime."""
+    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    from onnx import helper, numpy_helper
+
+    units = layer.units
+    start = np.zeros(units, np.float32) if layer.initial_hidden is None else layer.initial_hidden
+    weights = {
+        "W": reorder(layer.input_weights, GRU, "urn")[None],
+        "R": reorder(layer.hidden_weights, GRU, "urn")[None],
+        "B": np.concatenate([reorder(bias, GRU, "urn") for bias in (layer.input_bias, layer.hidden_bias)])[
+            None
+        ],
+        "H": start[None, None],
+    }
+    after = int(layer.reset_after)
+    node = helper.make_node(
+        "GRU", ["x", "W", "R", "B", "", "H"], ["y"], hidden_size=units, linear_before_reset=after
+    )
+    real = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", real, [SAMPLES, 1, INPUTS])],
+        [helper.make_tensor_value_info("y", real, [SAMPLES, 1, 1, units])],
+        [
+            numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name)
+            for name, array in weights.items()
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": X[:, None]})[0].reshape(SAMPLES, units)
+
+
+@pytest.mark.parametrize("case", ["gru", "gru before", "gru initial"])
+def test_gru_variants_are_those_of_onnx(case):
+    (layer,) = FLOAT_CASES[case](Floats(5), INPUTS)
+    assert_same(layer.run(X), onnx_gru(layer))
+
+
 def sigmoid(z):
     return 1.0 / (1.0 + np.exp(-z))
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_a_gru_that_sees_a_part_of_its_past_is_its_transcription(after):
+    """Cho et al. 2014, equations 5 to 8, and the form of cuDNN, with masked h_(t-1) wherever a matrix reads it, in float64."""
+    make, mask = Floats(7), np.float32([1, 0, 1, 1, 0, 1])
+    w, r, a, b = make(18, INPUTS), make(18, 6), make(18), make(18)
+    layer = FloatGru("l", w, r, a, b, after, hidden_mask=mask)
+    h, exact = np.zeros(6), []
+    for x in X.astype(np.float64):
+        ih, seen = w @ x + a, h * mask
+        reset, update = (sigmoid(ih[n : n + 6] + r[n : n + 6] @ seen + b[n : n + 6]) for n in (0, 6))
+        past = reset * (r[12:] @ seen + b[12:]) if after else r[12:] @ (reset * seen) + b[12:]
+        h = (1 - update) * np.tanh(ih[12:] + past) + update * h
+        exact.append(h)
+    assert_same(layer.run(X), np.array(exact))
 
 
 @pytest.mark.torch

@@ -93,7 +93,7 @@ def fed(case, seed, samples):
     x = walk(seed, samples)
     if case.startswith("embedding"):
         x[:, 0] = np.random.default_rng(seed).integers(0, 7, samples)
-    if case.startswith("masking"):
+    if case.startswith(("masking", "sequence")):
         x[np.random.default_rng(seed).random(samples) < 0.3] = MASKED
     return x
 
@@ -115,7 +115,7 @@ def with_rounded_weights(model, x):
                 changes["layers"] = all_rounded(value)
             if not isinstance(value, np.ndarray) or not field.name.endswith("weights"):
                 continue
-            of_channels = sources == ("input",) and field.name in ("weights", "input_weights")
+            of_channels = sources == ("input",) and value.shape[1] == len(gains)
             step = 1.0 / gains.reshape(-1, *[1] * (value.ndim - 2)) if of_channels else 1.0
             scale = np.abs(value * step).max(axis=tuple(range(1, value.ndim)), keepdims=True) / 127
             changes[field.name] = (np.rint(value * step / scale) * scale / step).astype(np.float32)

@@ -115,8 +115,8 @@ class CBuilder(Builder):
         word: int = self._hinted("cell", super().cell_state, units, **options)
         return word
 
-    def blended_state(self, units: int) -> int:
-        word: int = self._hinted("state", super().blended_state, units)
+    def blended_state(self, units: int, **options: Any) -> int:
+        word: int = self._hinted("state", super().blended_state, units, **options)
         return word
 
     def state_vector(self, units: int, **options: Any) -> Vector:

@@ -8,6 +8,7 @@ from edgelstm_converters.layers.attention import FloatAttention
 from edgelstm_converters.layers.clockwork import FloatClockwork
 from edgelstm_converters.layers.conv_lstm import FloatConvLstm
 from edgelstm_converters.layers.convolution import FloatConv1d, FloatPool
+from edgelstm_converters.layers.decoder import FloatDecoder
 from edgelstm_converters.layers.dense import FloatDense
 from edgelstm_converters.layers.embedding import FloatEmbedding
 from edgelstm_converters.layers.float_layer import FloatLayer, Quantised
@@ -17,6 +18,8 @@ from edgelstm_converters.layers.masking import FloatMasking
 from edgelstm_converters.layers.merge import FloatAdd, FloatConcat, FloatMultiply, FloatSelect
 from edgelstm_converters.layers.normalization import FloatNormalization
 from edgelstm_converters.layers.rnn import FloatRnn
+from edgelstm_converters.layers.sequence import FloatSequence
+from edgelstm_converters.layers.sequence_to_sequence import encoder_decoder
 from edgelstm_converters.layers.variational import FloatVariational, variational
 from edgelstm_converters.layers.window import FloatWindow, bidirectional
 
@@ -29,6 +32,7 @@ __all__ = [
     "FloatConcat",
     "FloatConv1d",
     "FloatConvLstm",
+    "FloatDecoder",
     "FloatDense",
     "FloatEmbedding",
     "FloatGru",
@@ -40,16 +44,18 @@ __all__ = [
     "FloatPool",
     "FloatRnn",
     "FloatSelect",
+    "FloatSequence",
     "FloatVariational",
     "FloatWindow",
     "Quantised",
     "bidirectional",
+    "encoder_decoder",
     "variational",
 ]
 
 _ALL: tuple[type[FloatLayer], ...] = (
     FloatLstm, FloatGru, FloatRnn, FloatDense, FloatAffine, FloatConcat, FloatSelect, FloatAdd, FloatMultiply, FloatConv1d,
     FloatPool, FloatNormalization, FloatEmbedding, FloatWindow, FloatAttention, FloatClockwork, FloatVariational,
-    FloatConvLstm, FloatMasking,
+    FloatConvLstm, FloatMasking, FloatSequence, FloatDecoder,
 )  # fmt: skip
 FLOAT_FAMILIES: dict[str, type[FloatLayer]] = {family.kind: family for family in _ALL}

@@ -35,12 +35,10 @@ class Quantised:
 class FloatLayer(ABC):
     """A layer as it was trained. `sources`, `period`, `phase` and `when` mean what they mean in `edgelstm.layers.Layer`.
 
-    plain        whether all its values come in the same steps, without an offset
-    needs_plain  whether it can only read such values
+    needs_plain  whether it can only read values that come in the same steps, without an offset
     """
 
     kind: ClassVar[str]
-    plain: ClassVar[bool] = True
     needs_plain: ClassVar[bool] = False
     name: str
     sources: tuple[str, ...] = field(default=(), kw_only=True)
@@ -52,6 +50,11 @@ class FloatLayer(ABC):
     @abstractmethod
     def units(self) -> int:
         """How many values it gives."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether all its values come in the same steps, without an offset."""
+        return True
 
     @property
     @abstractmethod
@@ -112,8 +115,12 @@ class FloatRecurrent(FloatLayer):
         return int(self.input_weights.shape[1])
 
     @property
-    def units(self) -> int:
+    def hidden_units(self) -> int:
         return int(self.hidden_weights.shape[1])
+
+    @property
+    def units(self) -> int:
+        return self.hidden_units
 
 
 def run_now_and_then(layer: FloatLayer, sources: Sequence[Floats], when: Floats | None) -> Floats:

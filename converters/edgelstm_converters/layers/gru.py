@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edgelstm.errors import ConversionError
 from edgelstm.layers import Gru
 from edgelstm_converters.layers.float_layer import FloatRecurrent, Floats, Quantised, scaled, sigmoid
 from edgelstm_converters.quantize import GATE_SCALE, HIDDEN_STEP, Vector, row_product
@@ -22,10 +24,11 @@ class FloatGru(FloatRecurrent):
     hidden_bias: Floats
     reset_after: bool = True
     hidden_mask: Floats | None = field(default=None, kw_only=True)
+    initial_hidden: Floats | None = field(default=None, kw_only=True)
 
     def run(self, *sources: Floats) -> Floats:
         h = self.units
-        hidden = np.zeros(h, np.float32)
+        hidden = np.zeros(h, np.float32) if self.initial_hidden is None else self.initial_hidden
         parts = sources[0] @ self.input_weights.T + self.input_bias
         gates, new = self.hidden_weights[: 2 * h], self.hidden_weights[2 * h :]
         y = np.empty((*parts.shape[:-1], h), np.float32)
@@ -57,5 +60,17 @@ class FloatGru(FloatRecurrent):
             row_product(self.name, self.input_weights, self.input_bias, sources[0], GATE_SCALE),
             row_product(self.name, self.hidden_weights, self.hidden_bias, hidden, GATE_SCALE),
             self.reset_after,
+            initial_state=_integer_state(self.name, self.initial_hidden),
         )
         return Quantised(layer, hidden, hidden.step)
+
+
+def _integer_state(name: str, hidden: Floats | None) -> NDArray[np.int32] | None:
+    """Return what a new stream begins with, Q8.23."""
+    if hidden is None:
+        return None
+    if np.abs(hidden).max() > 1.0:
+        raise ConversionError(
+            f'layer "{name}": its initial hidden state reaches {np.abs(hidden).max():.3g}, more than it ever gives'
+        )
+    return np.rint(hidden.astype(np.float64) * 2.0**23).astype(np.int32)

@@ -31,6 +31,7 @@ class FloatLstm(FloatRecurrent):
     peephole            (3, c) for i, f, o, (2, c) for i, o where coupled (Gers and Schmidhuber 2000)
     projection_weights  (h, c), with projection_bias (h,): the hidden vector (Sak et al. 2014); without, h = c
     cell_clip           the cell is limited to this magnitude; 0 for no limit
+    with_cells          it gives its cells too, behind the hidden vector: what the decoder of a sequence begins with
     """
 
     kind: ClassVar[str] = "lstm"
@@ -46,6 +47,15 @@ class FloatLstm(FloatRecurrent):
     initial_hidden: Floats | None = field(default=None, kw_only=True)
     hidden_mask: Floats | None = field(default=None, kw_only=True)
     initial_cell: Floats | None = field(default=None, kw_only=True)
+    with_cells: bool = field(default=False, kw_only=True)
+
+    @property
+    def units(self) -> int:
+        return self.hidden_units + (self.cells if self.with_cells else 0)
+
+    @property
+    def plain(self) -> bool:
+        return not self.with_cells
 
     @property
     def gates(self) -> int:
@@ -56,11 +66,12 @@ class FloatLstm(FloatRecurrent):
         return len(self.hidden_weights) // self.gates
 
     def run(self, *sources: Floats) -> Floats:
-        return self._run(sources[0])[0]
+        hidden, _, cells = self._run(sources[0])
+        return np.concatenate([hidden, cells], axis=-1) if self.with_cells else hidden
 
-    def _run(self, x: Floats) -> tuple[Floats, Floats]:
-        """Return the hidden vectors (samples, h), and the outputs of the cells before projection (samples, c)."""
-        hidden = _or_zeros(self.initial_hidden, self.units)
+    def _run(self, x: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the hidden vectors (samples, h), the outputs of the cells before projection (samples, c), and the cells."""
+        hidden = _or_zeros(self.initial_hidden, self.hidden_units)
         cell = _or_zeros(self.initial_cell, self.cells)
         peephole = (
             np.zeros((self.gates - 1, self.cells), np.float32) if self.peephole is None else self.peephole
@@ -68,8 +79,9 @@ class FloatLstm(FloatRecurrent):
         gate, squash = ACTIVATIONS[self.gate_activation], ACTIVATIONS[self.cell_activation]
         output = ACTIVATIONS[self.output_activation]
         parts = x @ self.input_weights.T + self.bias
-        y = np.empty((*parts.shape[:-1], self.units), np.float32)
+        y = np.empty((*parts.shape[:-1], self.hidden_units), np.float32)
         outputs = np.empty((*parts.shape[:-1], self.cells), np.float32)
+        cells = np.empty_like(outputs)
         for t, part in enumerate(parts):
             seen = hidden if self.hidden_mask is None else hidden * self.hidden_mask
             z = np.split(part + seen @ self.hidden_weights.T, self.gates, axis=-1)
@@ -78,11 +90,14 @@ class FloatLstm(FloatRecurrent):
             cell = f * cell + i * squash(z[-2])
             if self.cell_clip:
                 cell = np.clip(cell, np.float32(-self.cell_clip), np.float32(self.cell_clip))
+            cells[t] = cell
             hidden = outputs[t] = gate(z[-1] + peephole[-1] * cell) * output(cell)
             if self.projection_weights is not None:
-                hidden = hidden @ self.projection_weights.T + _or_zeros(self.projection_bias, self.units)
+                hidden = hidden @ self.projection_weights.T + _or_zeros(
+                    self.projection_bias, self.hidden_units
+                )
             y[t] = hidden
-        return y, outputs
+        return y, outputs, cells
 
     def with_scaled_input(self, mean: Floats, std: Floats) -> FloatLstm:
         weights, bias = scaled(self.input_weights, self.bias, mean, std)
@@ -92,18 +107,23 @@ class FloatLstm(FloatRecurrent):
         self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
     ) -> Quantised:
         output_exponent, exponent, projection = 15, 15, None
+        if self.with_cells:
+            reach = float(np.abs(self._run(seen[0])[0]).max())  # of the hidden vector alone
         if self.output_activation in UNBOUNDED:
             largest = reach if self.projection_weights is None else float(np.abs(self._run(seen[0])[1]).max())
             output_exponent = min(max(finest_exponent(largest), 8), 22)  # a cell ends at 128
         step = 2.0**-output_exponent
         if self.projection_weights is not None:
             exponent = finest_exponent(reach)
-            bias, output = _or_zeros(self.projection_bias, self.units), Vector.uniform(self.cells, step)
+            bias, output = (
+                _or_zeros(self.projection_bias, self.hidden_units),
+                Vector.uniform(self.cells, step),
+            )
             projection = row_product(self.name, self.projection_weights, bias, output, 2.0 ** (exponent + 8))
             step = 2.0**-exponent
-        hidden = Vector.uniform(self.units, step)
+        hidden = Vector.uniform(self.hidden_units, step)
         if sources[0].samples is not None:
-            hidden = hidden.seeing(self.run(*seen)[:-1])
+            hidden = hidden.seeing(self._run(seen[0])[0][:-1])
         none = np.zeros_like(self.bias)
         layer = Lstm(
             self.name,
@@ -121,7 +141,12 @@ class FloatLstm(FloatRecurrent):
             initial_cell=self._integers("initial cell", self.initial_cell, CELL_SCALE, 2**30),
             initial_hidden=integer_state(self.name, self.initial_hidden, step),
         )
-        return Quantised(layer, hidden, hidden.step)
+        if not self.with_cells:
+            return Quantised(layer, hidden, hidden.step)
+        cell_exponent = min(max(finest_exponent(float(np.abs(self._run(seen[0])[2]).max())), 8), 22)
+        steps = np.concatenate([hidden.step, np.full(self.cells, 2.0**-cell_exponent)])
+        layer = replace(layer, cell_exponent=cell_exponent)
+        return Quantised(layer, Vector(steps, np.zeros(len(steps))), steps)
 
     def _integers(self, what: str, values: Floats | None, scale: float, end: int) -> NDArray[np.int32] | None:
         if values is None:

@@ -64,10 +64,13 @@ class FloatSelect(FloatLayer):
     """The values `first` to `first + count` of its source, which gives `inputs`."""
 
     kind: ClassVar[str] = "select"
-    plain: ClassVar[bool] = False
     first: int
     count: int
     width: int
+
+    @property
+    def plain(self) -> bool:
+        return False
 
     @property
     def inputs(self) -> int:

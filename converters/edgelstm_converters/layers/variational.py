@@ -82,7 +82,7 @@ def variational(
     kept, scaled = 1.0 - rate, []
     for layer in layers:
         now_and_then = layer.period != 1 or layer.when or layer.kind == "masking"
-        if layer.sources or now_and_then or getattr(layer, "reset_after", True) is False:
+        if layer.sources or now_and_then:
             raise ConversionError(f'layer "{layer.name}" ({layer.kind}) cannot take part in masked runs')
         none = np.zeros(layer.inputs, np.float32)
         found = layer.with_scaled_input(none, np.full(layer.inputs, kept, np.float32))

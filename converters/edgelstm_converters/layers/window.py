@@ -24,7 +24,6 @@ class FloatWindow(FloatLayer):
     """
 
     kind: ClassVar[str] = "window"
-    plain: ClassVar[bool] = False
     width: int
     length: int
     layers: tuple[FloatLayer, ...]
@@ -35,6 +34,10 @@ class FloatWindow(FloatLayer):
     hop: int = field(default=1, kw_only=True)
     due: int = field(default=0, kw_only=True)
     before: Floats | None = field(default=None, kw_only=True)
+
+    @property
+    def plain(self) -> bool:
+        return False
 
     @property
     def inputs(self) -> int:

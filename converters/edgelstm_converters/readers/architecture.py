@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,7 @@ from edgelstm.errors import ConversionError
 from edgelstm.layers.activation import ACTIVATIONS
 from edgelstm_converters.float_model import FloatDense, FloatGru, FloatLayer, FloatLstm, FloatModel
 from edgelstm_converters.gate_order import GRU, LSTM, reorder
-from edgelstm_converters.layers import FloatRnn
+from edgelstm_converters.layers import FloatEmbedding, FloatRnn, encoder_decoder
 
 Floats = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reset_after  of a GRU: the reset gate scales what the matrix gives, not what it reads
     """
 
-    kind: Literal["lstm", "gru", "rnn", "dense"]
+    kind: Literal["lstm", "gru", "rnn", "dense", "embedding"]
     name: str
     weights: str | None = None
     input_weights: str | None = None
@@ -44,10 +44,27 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reset_after: bool = True
 
 
+class DecoderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The decoder of symbols, whose states begin as those of the layers in front of it ended.
+
+    ends_with  the symbol, of the only channel, that ends what is encoded
+    start, end the symbols that it is first given, and that ends what it gives
+    steps      the most symbols that it gives
+    layers     a chain, the last of which has a value for every symbol
+    """
+
+    ends_with: int
+    start: int
+    end: int
+    steps: int
+    layers: tuple[Entry, ...]
+
+
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A chain of layers, the first to see a sample in front."""
+    """A chain of layers, the first to see a sample in front, and the decoder behind it where there is one."""
 
     layers: tuple[Entry, ...]
+    decoder: DecoderEntry | None = None
 
 
 def load(path: Path) -> Architecture:
@@ -62,15 +79,31 @@ def load(path: Path) -> Architecture:
         raise ConversionError(f"--architecture {path}: cannot be read: {exc.strerror}") from None
     except (msgspec.DecodeError, RecursionError) as exc:
         raise ConversionError(f"--architecture {path}: {exc}") from None
-    if not found.layers:
+    if not found.layers or (found.decoder is not None and not found.decoder.layers):
         raise ConversionError(f"--architecture {path}: names no layer")
     return found
 
 
 def assemble(arrays: Arrays, architecture: Architecture) -> FloatModel:
     """Return the layers that the architecture makes of the arrays; raises ConversionError naming layer and array."""
+    layers, decoder = _chain(arrays, architecture.layers), architecture.decoder
+    if decoder is not None:
+        layers = list(
+            encoder_decoder(
+                layers,
+                _chain(arrays, decoder.layers),
+                steps=decoder.steps,
+                start=np.array([decoder.start], np.float32),
+                end=decoder.end,
+                ends_with=decoder.ends_with,
+            )
+        )
+    return FloatModel(layers[0].inputs, tuple(layers))
+
+
+def _chain(arrays: Arrays, entries: Sequence[Entry]) -> list[FloatLayer]:
     layers: list[FloatLayer] = []
-    for entry in architecture.layers:
+    for entry in entries:
         layer = _Layer(arrays, entry).made()
         if layers and layer.inputs != layers[-1].units:
             raise ConversionError(
@@ -79,7 +112,7 @@ def assemble(arrays: Arrays, architecture: Architecture) -> FloatModel:
         if layer.name in {other.name for other in layers}:
             raise ConversionError(f'two layers are named "{layer.name}"')
         layers.append(layer)
-    return FloatModel(layers[0].inputs, tuple(layers))
+    return layers
 
 
 class _Layer:
@@ -88,6 +121,8 @@ class _Layer:
 
     def made(self) -> FloatLayer:
         entry = self.entry
+        if entry.kind == "embedding":
+            return FloatEmbedding(entry.name, self._matrix("weights"))
         if entry.kind == "dense":
             weights = self._matrix("weights")
             activation = entry.activation or "linear"

@@ -69,8 +69,8 @@ def test_what_does_not_go_together_is_refused(case):
 
 def test_a_cell_that_cannot_be_masked_is_refused_by_name():
     make = Floats(3)
-    gru = FloatGru("old", make(12, 2), make(12, 4), make(12), make(12), False)
-    with pytest.raises(ConversionError, match=r'layer "old" \(gru\) cannot take part in masked runs'):
+    gru = FloatGru("slow", make(12, 2), make(12, 4), make(12), make(12), period=2)
+    with pytest.raises(ConversionError, match=r'layer "slow" \(gru\) cannot take part in masked runs'):
         Execution(runs=4, dropout=0.1).apply(FloatModel(2, (gru,)))
 
 

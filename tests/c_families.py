@@ -58,7 +58,7 @@ def make_family(case, folder, extreme=False):
     model = integer_model(case, 1, x.shape[1], 7, extreme)
     if case.startswith(ROWS):
         x[:, 0] = np.arange(SAMPLES) % 9
-    if case.startswith("masking"):
+    if case.startswith(("masking", "sequence", "decoder")):
         x[np.random.default_rng(1).random(SAMPLES) < 0.3] = MASKED
     names = tuple(channel.name for channel in model.channels)
     channels = quantize_channels(names, ("",) * len(names), x, model.rows_by_channel)

@@ -40,6 +40,7 @@ FRAGMENTS: dict[str, tuple[str, ...]] = {
     "gru_reset": ("activations",),
     "gru_cell": ("activations",),
     "dense": ("activations",),
+    "decoding": ("dense",),
     "ring": ("elementwise",),
     "rows": ("elementwise",),
     "normalize": ("elementwise", "wide"),
@@ -347,5 +348,9 @@ TEMPLATES: dict[int, Call | Statement] = {
     op.SPREAD: Call("runs", "spread", (place, number, number, scratch)),
     op.PATCH: Call("grid", "patch", (place, number, number, number, number, number, in_scratch, place)),
     op.SPLIT_GATES: Call("grid", "split_gates", (scratch, number, number, number, in_scratch, scratch, number)),
+    op.BEGIN: Call("decoding", "begin", (scratch, number, state, number)),
+    op.BEGIN_HIDDEN: Call("decoding", "begin_hidden", (scratch, number, state)),
+    op.CHOOSE: Call("decoding", "choose", (scratch, number, number, place, place)),
+    op.NARROW_STATE: Call("decoding", "narrow_state", (state, number, number, place)),
     ADD: Statement(None, _add),
 }  # fmt: skip

@@ -90,6 +90,9 @@ class DurabilityConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     mode: Literal["none", "alerts", "strict"] = "alerts"
     snapshot_interval: Duration = Duration(30.0)
+    write_budget: Size = Size(
+        20 << 20
+    )  # bytes of snapshots a day, which are rarer rather than more; 0: no limit
     outbox_max_bytes: Size = Size(32 << 20)
     outbox_max_age: Duration = Duration(7 * 86400.0)
 

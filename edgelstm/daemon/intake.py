@@ -106,6 +106,11 @@ class Intake:
             odd = stream.gather(block, message.arrival_ns, sent_before=message.repeated)
             if odd:
                 counters.complain(odd, message.topic, _REASONS[odd])
+            if stream.missing:
+                reason = f"{stream.missing} samples are missing: the sender or a full queue of the broker lost them"
+                counters.complain("sequence_gaps", message.topic, reason)
+                counters.add("samples_missing", stream.missing)
+                stream.missing = 0
             stream.touched_s = now_s
             touched[stream.name] = stream
 

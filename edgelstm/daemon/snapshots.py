@@ -11,6 +11,9 @@ from pathlib import Path
 from edgelstm.errors import SnapshotError, UnavailableError
 
 _HEAD = struct.Struct("<QI")
+BLOCK = 4096
+"""What a file system writes at least."""
+DAY_S, SAVED_UP = 86_400.0, 0.1
 
 
 def _head(samples: int) -> bytes:
@@ -27,16 +30,17 @@ class Snapshots:
         except OSError as exc:
             raise UnavailableError(f"{folder}: cannot be made: {exc.strerror}; set node.state_dir") from None
 
-    def save(self, stream: str, samples: int, snapshot: bytes) -> None:
-        """Write a generation; raises OSError, and the ones before stay."""
+    def save(self, stream: str, samples: int, snapshot: bytes) -> int:
+        """Write a generation and return the bytes that takes; raises OSError, and the ones before stay."""
         newest, new = self._path(stream), self.folder / f".{stream}.new"
         with open(new, "wb") as file:
-            file.write(_head(samples) + snapshot)
+            size = file.write(_head(samples) + snapshot)
             file.flush()
             os.fsync(file.fileno())
         if newest.exists():
             os.replace(newest, self._path(stream, ".1"))
         os.replace(new, newest)
+        return -(-size // BLOCK) * BLOCK
 
     def load(self, stream: str, restore: Callable[[bytes], None]) -> tuple[int | None, list[str]]:
         """Give the newest snapshot that `restore` accepts; return its number of samples, and what was refused."""
@@ -58,3 +62,22 @@ class Snapshots:
 
     def _path(self, stream: str, generation: str = "") -> Path:
         return self.folder / f"{stream}.snapshot{generation}"
+
+
+class WriteBudget:
+    """Bytes that may be written now: they grow by so many a day, and a tenth of a day's may be saved up."""
+
+    def __init__(self, bytes_a_day: int, now_s: float) -> None:
+        self._a_second, self._most = bytes_a_day / DAY_S, bytes_a_day * SAVED_UP
+        self._left, self._counted_s = self._most, now_s
+
+    def left(self, now_s: float) -> float:
+        """Return how much may be written; no limit where the budget is 0."""
+        if not self._most:
+            return float("inf")
+        self._left = min(self._most, self._left + (now_s - self._counted_s) * self._a_second)
+        self._counted_s = now_s
+        return self._left
+
+    def spend(self, size: int) -> None:
+        self._left -= size

@@ -25,6 +25,8 @@ from edgelstm.verdict import Verdicts
 _log = logging.getLogger(__name__)
 SEQUENCE_WINDOW = 1000
 """A sequence number this little behind the newest is a repeat; further behind, the sender began anew."""
+SEQUENCE_LEAP = 1_000_000
+"""A sequence number so far ahead is no gap: the sender counts from somewhere else."""
 SET_BACK_NS = 60 * 10**9
 """So long may samples be far in the past or ahead, one after the other, before we believe their clock."""
 
@@ -38,10 +40,13 @@ class Watched:
         settings = settings_of(route.input, route.model)
         self.detector = route.model.detector(settings)
         self.period_ns = settings.period_ns
-        self.samples = 0
+        self.samples = self.missing = (
+            0  # taken in; not seen although their sequence numbers were passed, not yet told
+        )
         self.last_sequence: int | None = None
         self.last_verdict: tuple[int, float, float] | None = None  # time, score, threshold
         self.resumed = self.paused = self.stale = False
+        self.recorded = False  # whether the database knows all that it has to of this stream
         self.snapshot_samples = -1
         self.touched_s = 0.0  # when the last sample came, monotonic
         self.orphan: bytes | None = None  # the last event of an alert that nobody watches over any more
@@ -79,10 +84,17 @@ class Watched:
         ):  # a power failure took the newest positions, and no alert
             self.samples = seen
             return 0
-        self.detector.adopt(position.open_alert, position.last_time_ns)
+        self.detector.adopt(self._further(position.open_alert), position.last_time_ns)
         skipped = position.samples - (seen or 0)
         self.resumed = skipped > 0
         return skipped
+
+    def _further(self, known: OpenAlert | None) -> OpenAlert | None:
+        """Return an open alert as the database has it, or as a snapshot does that saw more of it."""
+        own = self.detector.open_alert
+        if known is None or own is None or own.opened_ns != known.opened_ns:
+            return known
+        return max(known, own, key=lambda alert: alert.samples)
 
     def _restore_state(self, position: Position | None, snapshots: Snapshots) -> int | None:
         if position is not None and position.state is not None:
@@ -112,6 +124,7 @@ class Watched:
             self._newest_ns = None
             self._segments.append([])
         if block.sequence is not None:
+            self.missing += self._missing_before(block)
             self.last_sequence = block.sequence
         times_ns = self._times_of(block, arrival_ns)
         last_ns = int(times_ns[-1])
@@ -156,6 +169,13 @@ class Watched:
         behind = self.last_sequence - block.sequence
         began_anew = block.sequence <= 1 < behind and not sent_before
         return 0 <= behind < SEQUENCE_WINDOW and not began_anew
+
+    def _missing_before(self, block: Block) -> int:
+        """Return how many sequence numbers lie between the newest sample and this one, if it counts samples."""
+        if self.last_sequence is None or block.sequence is None or len(block.values) > 1:
+            return 0
+        missing = block.sequence - self.last_sequence - 1
+        return missing if 0 < missing < SEQUENCE_LEAP else 0
 
     def _is_of_the_future(self, block: Block, arrival_ns: int) -> bool:
         """Whether one time is too far ahead; where a minute of samples is, it is our own clock that is behind."""
@@ -212,13 +232,13 @@ class Watched:
             state=self.detector.snapshot() if with_state else None,
         )
 
-    def save(self, snapshots: Snapshots) -> bool:
-        """Write a snapshot if there is anything new; return whether there was."""
+    def save(self, snapshots: Snapshots) -> int:
+        """Write a snapshot if there is anything new; return how many bytes."""
         if self.snapshot_samples == self.samples:
-            return False
-        snapshots.save(self.name, self.samples, self.detector.snapshot())
+            return 0
+        size = snapshots.save(self.name, self.samples, self.detector.snapshot())
         self.snapshot_samples = self.samples
-        return True
+        return size
 
     def _abandon(self, opened: OpenAlert, model_digest: str, time_ns: int | None, note: str) -> None:
         """Clear an alert that will not be watched any more: readers must not wait for its end for ever."""

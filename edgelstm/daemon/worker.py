@@ -22,9 +22,10 @@ from edgelstm.daemon.home_assistant import discovery, discovery_topic
 from edgelstm.daemon.inbox import Inbox
 from edgelstm.daemon.intake import Intake
 from edgelstm.daemon.metrics import Histogram
+from edgelstm.daemon.positions import MappedPositions
 from edgelstm.daemon.publisher import Publisher
 from edgelstm.daemon.requests import Errands
-from edgelstm.daemon.snapshots import Snapshots
+from edgelstm.daemon.snapshots import Snapshots, WriteBudget
 from edgelstm.daemon.suspects import Suspects
 from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, score_payload
 from edgelstm.daemon.watched import Watched
@@ -38,6 +39,7 @@ _log = logging.getLogger(__name__)
 IDLE_S = 0.25
 RETRY_S = 1.0
 SNAPSHOT_SLICE_S = 0.001
+POSITIONS = "positions"
 
 
 class Worker:
@@ -74,6 +76,7 @@ class Worker:
         self._places: dict[str, int] = {}  # how far sources were read that number their messages
         self._shown: set[str] = set()  # streams that were announced
         self._to_save: deque[str] = deque()  # streams whose snapshot is due
+        self._mapped: MappedPositions | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -101,13 +104,14 @@ class Worker:
         self.outbox = outbox
         self._suspects = Suspects(self._database.parent, self._counters)
         if durability.mode != "none":
-            self._intake.positions = outbox.positions()
+            self._intake.positions = self._positions_of_before(outbox)
+        self._budget = WriteBudget(durability.write_budget, time.monotonic())
         next_snapshot_s = time.monotonic() + durability.snapshot_interval
         while not self._stopping.is_set():
             self.progress_s = time.monotonic()
             self.errands.do()
             self._look_for_silence()
-            batch = self.inbox.take(0.0 if self._to_save else IDLE_S)
+            batch = self.inbox.take(0.0 if self._may_save() else IDLE_S)
             for part in self._suspects.apart(batch):
                 if self._stopping.is_set():
                     break
@@ -129,9 +133,19 @@ class Worker:
                 next_snapshot_s = time.monotonic() + durability.snapshot_interval
             self._save_snapshots(SNAPSHOT_SLICE_S)
         self._to_save.extend(self.streams)
-        self._save_snapshots(float("inf"))
+        self._save_snapshots()
         self._suspects.close()
+        if self._mapped is not None:
+            self._mapped.close()
         outbox.close()
+
+    def _positions_of_before(self, outbox: Outbox) -> dict[str, Position]:
+        """Return where every stream stood at the end of the process before, and leave it in the database."""
+        self._mapped = MappedPositions(self._database.parent / POSITIONS)
+        positions = self._mapped.merged(outbox.positions())
+        self._until_written(lambda: outbox.commit([], positions.values()))
+        self._mapped.clear()
+        return positions
 
     def process(self, batch: list[Message], outbox: Outbox) -> None:
         """Score a batch, commit what it decided and where its streams stand, publish; then it may be acknowledged."""
@@ -152,6 +166,7 @@ class Worker:
         self._suspects.left()
         self._note_places(batch)
         committed = self._commit(outbox, alerts, touched)
+        self._note_positions(touched)
         for name, alert in self._decided:  # what the log says is in the database
             _log.info(
                 "stream=%s event=%s severity=%s score=%.2f threshold=%.2f",
@@ -195,13 +210,14 @@ class Worker:
                 self._counters.add(f"alerts_{alert.event_type}")
                 alerts.append(Outgoing(topic, stream.event(alert, stream.model.digest), alert.event_type))
                 self._decided.append((stream.name, alert))
+                stream.recorded = False
             if len(scored) and self._wants_score(stream):
                 rows = scored if self._config.publish.scores == "all" else scored[-1:]
                 scores.extend(self._score_payloads(stream, times_ns[rows], verdicts, rows))
         if stream.orphan is not None:
             self._counters.add("alerts_cleared")
             alerts.insert(0, Outgoing(topic, stream.orphan, "cleared"))
-            stream.orphan = None
+            stream.orphan, stream.recorded = None, False
 
     def _score_payloads(
         self, stream: Watched, times_ns: NDArray[np.int64], verdicts: Verdicts, rows: NDArray[np.intp]
@@ -230,17 +246,22 @@ class Worker:
 
     def _commit(self, outbox: Outbox, alerts: list[Outgoing], touched: Mapping[str, Watched]) -> bool:
         """Write what a batch decided and where its streams stand; return whether there was anything to write."""
-        positions = []
+        behind: list[Watched] = []
         if self._config.durability.mode != "none":
-            positions = [stream.position(with_state=self._strict) for stream in touched.values()]
-        if not alerts and not positions and not self._places:
-            return False
+            whole = self._strict or self._numbered
+            behind = [stream for stream in touched.values() if whole or not stream.recorded]
         before = dict(outbox.dropped)
-        self._unwritten.update((position.name, position) for position in positions)
+        self._unwritten.update(
+            (stream.name, stream.position(with_state=self._strict)) for stream in behind
+        )
+        if not alerts and not self._unwritten and not self._places:
+            return False
         if not self._until_written(
             lambda: outbox.commit(alerts, self._unwritten.values(), self._places), alerts
         ):
             return False
+        for stream in behind:
+            stream.recorded = True
         self._unwritten.clear()
         self._places.clear()
         for event, dropped in outbox.dropped.items():
@@ -269,15 +290,34 @@ class Worker:
                         f"{self._database}: could not be written before the stop: {exc}"
                     ) from exc
 
-    def _save_snapshots(self, at_most_s: float) -> None:
-        """Write some of the snapshots that are due: a sample must not wait for those of a thousand streams."""
+    def _note_positions(self, touched: Mapping[str, Watched]) -> None:
+        """Note where streams stand for a process that takes over from this one; `strict` has it in the database."""
+        if self._mapped is None or self._strict:
+            return
+        try:
+            for stream in touched.values():
+                self._mapped.write(stream.position(with_state=False))
+        except OSError as exc:  # of a stream that there is no room for, the database has an older position
+            self._counters.complain("positions_failed", str(self._database.parent / POSITIONS), str(exc))
+
+    def _may_save(self) -> bool:
+        return bool(self._to_save) and self._budget.left(time.monotonic()) > 0
+
+    def _save_snapshots(self, at_most_s: float | None = None) -> None:
+        """Write some of the snapshots that are due, within the budget: a sample must not wait for those of a thousand streams.
+
+        All of them, whatever the budget, where no time is given.
+        """
         if self._config.durability.mode == "none":
             self._to_save.clear()
-        end_s = time.monotonic() + at_most_s
-        while self._to_save and time.monotonic() < end_s:
+        end_s = None if at_most_s is None else time.monotonic() + at_most_s
+        while self._to_save and (end_s is None or (time.monotonic() < end_s and self._may_save())):
             stream = self.streams[self._to_save.popleft()]
             try:
-                if stream.save(self._snapshots):
-                    self._counters.add("snapshots")
+                size = stream.save(self._snapshots)
             except OSError as exc:
                 self._counters.complain("snapshot_failed", stream.name, exc.strerror or str(exc))
+                continue
+            if size:
+                self._counters.add("snapshots")
+                self._budget.spend(size)

@@ -12,10 +12,11 @@ class Proxy:
 
     mode  pass: as it is; blackhole: accepted, and nothing more comes through, as on a link that was cut;
           slow: every piece a little late; refuse: no connection is accepted
+    only  bytes that a connection begins with somewhere, such as its client id, to be affected by blackhole and slow
     """
 
     def __init__(self, port):
-        self.target, self.mode, self.delay_s = port, "pass", 0.05
+        self.target, self.mode, self.delay_s, self.only = port, "pass", 0.05, b""
         self._sockets, self._lock = set(), threading.Lock()
         self._closing = threading.Event()
         self._listen()
@@ -42,22 +43,28 @@ class Proxy:
             server.settimeout(None)
             with self._lock:
                 self._sockets |= {client, server}
+            begun = []  # with what the client said first
             for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+                threading.Thread(target=self._pump, args=(source, sink, begun), daemon=True).start()
 
-    def _pump(self, source, sink):
+    def _pump(self, source, sink, begun):
         with contextlib.suppress(OSError):
             while chunk := source.recv(65_536):
-                while self.mode == "blackhole" and not self._closing.is_set():
+                if not begun:
+                    begun.append(chunk)
+                while self._is("blackhole", begun) and not self._closing.is_set():
                     time.sleep(0.01)
-                if self.mode == "slow":
+                if self._is("slow", begun):
                     time.sleep(self.delay_s)
                 sink.sendall(chunk)
-        while self.mode == "blackhole" and not self._closing.is_set():
+        while self._is("blackhole", begun) and not self._closing.is_set():
             time.sleep(0.01)  # nobody hears of an end either
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+    def _is(self, mode, begun):
+        return self.mode == mode and all(self.only in chunk for chunk in begun)
 
     def refuse(self):
         """Take no more connections, and end those that there are."""

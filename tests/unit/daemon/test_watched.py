@@ -276,3 +276,21 @@ def test_a_threshold_that_is_asked_for_stays(changes, wanted):
 def test_a_model_without_a_detector():
     with pytest.raises(ConfigError, match='input "i": model "m" carries no detector'):
         settings_of(InputConfig(name="i", topics=("t",), model="m"), plain_model())
+
+
+@pytest.mark.parametrize(
+    ("sequences", "missing"),
+    [
+        ((4, 5, 6), 0),
+        ((4, 7, 8), 2),
+        ((4, 6, 9), 3),
+        ((4, 4, 5), 0),  # one came twice
+        ((4, 0, 1), 0),  # the sender began anew
+        ((4, 5_000_000), 0),  # or counts from somewhere else
+    ],
+)
+def test_sequence_numbers_that_were_passed_over_are_counted(sequences, missing):
+    stream = watched()
+    for n, sequence in enumerate(sequences):
+        stream.gather(block(n, START_NS + n * SECOND, sequence), START_NS + n * SECOND)
+    assert stream.missing == missing

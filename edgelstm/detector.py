@@ -16,7 +16,8 @@ from edgelstm.backend import engine
 from edgelstm.detector_arrays import constants_of, initial_floats, initial_ints, policies_of
 from edgelstm.detector_settings import DetectorSettings
 from edgelstm.errors import SampleError, SnapshotError, UsageError
-from edgelstm.kernels.detection import chain
+from edgelstm.kernels.compiled import COMPILES
+from edgelstm.kernels.detection import chain, many
 from edgelstm.kernels.detection import layout as at
 from edgelstm.output_roles import forecasts_of, logit_of, rebuilds
 from edgelstm.sample import Sample
@@ -79,6 +80,7 @@ class Detector:
         self._one_time = np.zeros(1, np.int64)
         self._one_score, self._one_threshold = np.zeros(1), np.zeros(1)
         self._one_state = np.zeros(1, np.int8)
+        self.place: NDArray[np.int64] | None = None  # where the arrays are, once `detector_batch` has looked
 
     def push(self, sample: Sample) -> Verdict | None:
         """Take in one sample; None in warm-up, and where policy says that it is not to be judged.
@@ -115,6 +117,15 @@ class Detector:
 
         Raises SampleError, with nothing changed, for a wrong shape or type.
         """
+        self.check(times_ns, values)
+        count = len(times_ns)
+        times_ns, values = np.array(times_ns, order="C"), np.array(values, order="C")
+        verdicts = Verdicts(np.empty(count), np.empty(count), np.empty(count, np.int8), [])
+        self.go_on(times_ns, values, verdicts, 0)
+        return verdicts
+
+    def check(self, times_ns: NDArray[np.int64], values: NDArray[np.float32]) -> None:
+        """Raise SampleError where a block has a wrong shape or type, or a time that is none."""
         if not isinstance(values, np.ndarray) or values.dtype != np.float32 or values.ndim != 2:
             raise SampleError(_mismatch("the block", values, ("samples", self._channels)))
         count = values.shape[0]
@@ -124,17 +135,18 @@ class Detector:
             raise SampleError(f"times_ns has to be an int64 array of shape ({count},)")
         if count and not (int(times_ns.min()) > -LATEST_NS and int(times_ns.max()) < LATEST_NS):
             raise SampleError("times_ns has to hold nanoseconds since 1970")
-        times_ns, values = np.array(times_ns, order="C"), np.array(values, order="C")
-        scores, thresholds, states = np.empty(count), np.empty(count), np.empty(count, np.int8)
-        alerts: list[Alert] = []
-        row = 0
-        while row < count:
-            row = self._run(times_ns, values, scores, thresholds, states, row)
-            if self._ints[at.EVENT] != at.NO_EVENT:
-                alerts.append(
-                    self._alert(int(times_ns[row - 1]), float(thresholds[row - 1]), self._explain())
-                )
-        return Verdicts(scores, thresholds, states, alerts)
+
+    def go_on(
+        self, times_ns: NDArray[np.int64], values: NDArray[np.float32], verdicts: Verdicts, row: int
+    ) -> None:
+        """Take in samples from `row` on and write their verdicts; where there is a row before it, note its event first."""
+        while True:
+            if row and self._ints[at.EVENT] != at.NO_EVENT:
+                threshold = float(verdicts.thresholds[row - 1])
+                verdicts.alerts.append(self._alert(int(times_ns[row - 1]), threshold, self._explain()))
+            if row == len(times_ns):
+                return
+            row = self._run(times_ns, values, verdicts.scores, verdicts.thresholds, verdicts.states, row)
 
     def trace(
         self,
@@ -344,11 +356,8 @@ def warm_up(*, calibration: bool = False) -> None:
     """Compile the stages, or load them from the cache, before the first sample needs them; calibration's if asked."""
     words, state = np.zeros(8, np.int32), np.zeros((1, 1), np.int32)
     context, _owner = engine().bind(words, state, np.zeros((1, 1), np.int32))
-    floats, ints, reasons = (
-        np.zeros(1),
-        np.zeros(at.FIRST_CHANNEL_INT, np.int64),
-        np.zeros((1, at.REASON_WORDS)),
-    )
+    floats, ints = np.zeros(1), np.zeros(at.FIRST_CHANNEL_INT, np.int64)
+    reasons = np.zeros((1, at.REASON_WORDS))
     vector, matrix, flags = np.zeros(1, np.float32), np.zeros((1, 1), np.float32), np.zeros(1, np.int8)
     no_times, no_values, nothing = np.zeros(0, np.int64), np.zeros((0, 1), np.float32), np.zeros(0)
     no_states = np.zeros(0, np.int8)
@@ -369,6 +378,10 @@ def warm_up(*, calibration: bool = False) -> None:
         no_values,
     )
     chain.run(*shared, nothing, nothing, no_states, 0)
+    if COMPILES:
+        none = np.zeros(0, np.int64)
+        detectors, sizes = np.zeros((0, many.ADDRESSES), np.int64), np.zeros(many.SIZES, np.int64)
+        many.run_many(detectors, sizes, none, none, no_times, no_values, nothing, nothing, no_states)
     if calibration:
         chain.trace(
             *shared,

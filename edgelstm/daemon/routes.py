@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edgelstm.config import Config, InputConfig, stream_name
+import msgspec
+
+from edgelstm.config import Config, InputConfig, explain, stream_name
+from edgelstm.detector_settings import DetectorSettings
+from edgelstm.errors import ConfigError
 from edgelstm.sources import codecs
 from edgelstm.stream import LoadedModel
 from edgelstm.topic_filters import filters_overlap
@@ -21,6 +25,7 @@ class Route:
     input: InputConfig
     model: LoadedModel
     decode: codecs.Decode
+    settings: DetectorSettings
     names: dict[str, str] = field(default_factory=dict)  # of streams, by key
 
     def stream(self, key: str = "") -> str:
@@ -37,7 +42,7 @@ class Routes:
     """Finds the route of a topic; the first input with a filter that matches takes it."""
 
     def __init__(self, config: Config, models: Mapping[str, LoadedModel]) -> None:
-        self._inputs = [(entry, models[entry.model], _decoder(entry, models)) for entry in config.input]
+        self._inputs = [_of_input(entry, models[entry.model]) for entry in config.input]
         self._known: dict[str, Route | None] = {}
         self._most_known = 4 * config.limits.max_streams
 
@@ -49,15 +54,37 @@ class Routes:
         return self._known[topic]
 
     def _find(self, topic: str) -> Route | None:
-        for entry, model, decode in self._inputs:
+        for entry, model, decode, settings in self._inputs:
             named = bool(entry.source) and topic == entry.name
             if named or any(filters_overlap(wanted, topic) for wanted in entry.filters):
-                return Route(topic, entry, model, decode)
+                return Route(topic, entry, model, decode, settings)
         return None
 
 
-def _decoder(entry: InputConfig, models: Mapping[str, LoadedModel]) -> codecs.Decode:
-    model = models[entry.model]
+def _of_input(
+    entry: InputConfig, model: LoadedModel
+) -> tuple[InputConfig, LoadedModel, codecs.Decode, DetectorSettings]:
+    settings = settings_of(entry, model)
+    return entry, model, codecs.make(entry, model.channel_names, settings.period_ns), settings
+
+
+def settings_of(entry: InputConfig, model: LoadedModel) -> DetectorSettings:
+    """Return the detector settings of the model file, with what the input overrides.
+
+    Raises ConfigError for a model without a detector, and for an override that is none or out of range.
+    """
     settings = model.model.detector_settings
-    assert settings is not None  # `load_models` has looked
-    return codecs.make(entry, model.channel_names, settings.period_ns)
+    if settings is None:
+        raise ConfigError(
+            f'input "{entry.name}": model "{entry.model}" carries no detector; make it one with: edgelstm calibrate'
+        )
+    if not entry.detector:
+        return settings
+    changes = dict(entry.detector)
+    if "threshold" in changes:  # one that is asked for stays: the budget moves it between these two
+        for bound in ("threshold_low", "threshold_high"):
+            changes.setdefault(bound, changes["threshold"])
+    try:
+        return msgspec.convert({**msgspec.to_builtins(settings), **changes}, DetectorSettings)
+    except msgspec.ValidationError as exc:
+        raise ConfigError(f'input "{entry.name}": detector: {explain(str(exc), DetectorSettings)}') from None

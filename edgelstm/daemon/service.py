@@ -24,9 +24,9 @@ from edgelstm.daemon.model_store import PROBATION_SAMPLES, ModelStore
 from edgelstm.daemon.publisher import Publisher
 from edgelstm.daemon.report import Report
 from edgelstm.daemon.requests import verbs
+from edgelstm.daemon.routes import settings_of
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, event_payload
-from edgelstm.daemon.watched import settings_of
 from edgelstm.daemon.web import Web
 from edgelstm.daemon.worker import Worker
 from edgelstm.errors import ConfigError, EdgeLstmError, ModelFileError, UnavailableError

@@ -30,13 +30,17 @@ class Snapshots:
         except OSError as exc:
             raise UnavailableError(f"{folder}: cannot be made: {exc.strerror}; set node.state_dir") from None
 
-    def save(self, stream: str, samples: int, snapshot: bytes) -> int:
-        """Write a generation and return the bytes that takes; raises OSError, and the ones before stay."""
+    def save(self, stream: str, samples: int, snapshot: bytes, *, sync: bool = True) -> int:
+        """Write a generation and return the bytes that takes; raises OSError, and the ones before stay.
+
+        sync  wait until it survives a power failure; who saves many calls `os.sync` after the last instead
+        """
         newest, new = self._path(stream), self.folder / f".{stream}.new"
         with open(new, "wb") as file:
             size = file.write(_head(samples) + snapshot)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         if newest.exists():
             os.replace(newest, self._path(stream, ".1"))
         os.replace(new, newest)

@@ -5,21 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.alert import Alert, OpenAlert, alert_id
 from edgelstm.alert_payload import PAYLOAD_VERSION, alert_payload, timestamp
-from edgelstm.config import InputConfig, explain
 from edgelstm.daemon.routes import Route
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.topics import encode
-from edgelstm.detector_settings import DetectorSettings
-from edgelstm.errors import ConfigError, SnapshotError
+from edgelstm.errors import SnapshotError
 from edgelstm.outbox import Position
 from edgelstm.sources.codecs import Block
-from edgelstm.stream import LoadedModel
 from edgelstm.verdict import Verdicts
 
 _log = logging.getLogger(__name__)
@@ -31,15 +27,18 @@ SET_BACK_NS = 60 * 10**9
 """So long may samples be far in the past or ahead, one after the other, before we believe their clock."""
 
 
+Samples = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""Times and values."""
+
+
 class Watched:
     """A stream that samples have come for."""
 
     def __init__(self, name: str, route: Route, node: str, future_s: float = 300.0) -> None:
         self.name, self.topic, self.node = name, route.topic, node
         self.input, self.model = route.input, route.model
-        settings = settings_of(route.input, route.model)
-        self.detector = route.model.detector(settings)
-        self.period_ns = settings.period_ns
+        self.detector = route.model.detector(route.settings)
+        self.period_ns = route.settings.period_ns
         self.samples = self.missing = (
             0  # taken in; not seen although their sequence numbers were passed, not yet told
         )
@@ -50,14 +49,12 @@ class Watched:
         self.snapshot_samples = -1
         self.touched_s = 0.0  # when the last sample came, monotonic
         self.orphan: bytes | None = None  # the last event of an alert that nobody watches over any more
-        self._gap_reset_ns = settings.gap_reset_ns
+        self._gap_reset_ns = route.settings.gap_reset_ns
         self._future_ns = int(future_s * 1e9)
         self._late_since_ns: int | None = None
         self._ahead_since_ns: int | None = None
         self._newest_ns: int | None = None  # of what was gathered or scored
-        self._segments: list[list[tuple[NDArray[np.int64], NDArray[np.float32]]]] = [
-            []
-        ]  # anew from one to the next
+        self._segments: list[list[Samples]] = [[]]  # anew from one to the next
 
     def resume(self, position: Position | None, snapshots: Snapshots) -> int:
         """Go on where the stream stood before a restart; return how many samples its state has not seen."""
@@ -132,6 +129,13 @@ class Watched:
         self._segments[-1].append((times_ns, block.values))
         return "clock_set_back" if set_back else ""
 
+    def gathered(self) -> Samples | None:
+        """Return what waits to be scored, in order; None where the stream begins anew in its middle: `score` does that."""
+        if len(self._segments) > 1 or not self._segments[0]:
+            return None
+        segment, self._segments = self._segments[0], [[]]
+        return _joined(segment)
+
     def score(self) -> Iterator[tuple[NDArray[np.int64], Verdicts]]:
         """Give what was gathered to the detector; yield times and verdicts of it, in order."""
         segments, self._segments = self._segments, [[]]
@@ -139,25 +143,20 @@ class Watched:
             if number:
                 self._begin_anew("the clock of the samples was set back")
             if segment:
-                yield self._push(segment)
+                times_ns, values = _joined(segment)
+                verdicts = self.detector.push_block(times_ns, values)
+                self.scored(times_ns, verdicts)
+                yield times_ns, verdicts
 
-    def _push(
-        self, segment: list[tuple[NDArray[np.int64], NDArray[np.float32]]]
-    ) -> tuple[NDArray[np.int64], Verdicts]:
-        if len(segment) == 1:
-            times_ns, values = segment[0]
-        else:
-            times_ns = np.concatenate([times for times, _ in segment])
-            values = np.concatenate([rows for _, rows in segment])
-        verdicts = self.detector.push_block(times_ns, values)
-        self.samples += len(values)
-        for row in range(len(values) - 1, -1, -1):
+    def scored(self, times_ns: NDArray[np.int64], verdicts: Verdicts) -> None:
+        """Note that the detector has taken samples in, and what it said of them."""
+        self.samples += len(times_ns)
+        for row in range(len(times_ns) - 1, -1, -1):
             if verdicts.states[row] >= 0:
                 self.last_verdict = (
                     int(times_ns[row]), float(verdicts.scores[row]), float(verdicts.thresholds[row]),
                 )  # fmt: skip
                 break
-        return times_ns, verdicts
 
     def _is_repeat(self, block: Block, *, sent_before: bool) -> bool:
         """Whether a block without a time of its own was seen already; times are compared by the detector.
@@ -232,11 +231,11 @@ class Watched:
             state=self.detector.snapshot() if with_state else None,
         )
 
-    def save(self, snapshots: Snapshots) -> int:
+    def save(self, snapshots: Snapshots, *, sync: bool = True) -> int:
         """Write a snapshot if there is anything new; return how many bytes."""
         if self.snapshot_samples == self.samples:
             return 0
-        size = snapshots.save(self.name, self.samples, self.detector.snapshot())
+        size = snapshots.save(self.name, self.samples, self.detector.snapshot(), sync=sync)
         self.snapshot_samples = self.samples
         return size
 
@@ -318,23 +317,7 @@ class Watched:
         return alert_id(self.node, self.name, self.model.digest, opened.opened_ns)
 
 
-def settings_of(entry: InputConfig, model: LoadedModel) -> DetectorSettings:
-    """Return the detector settings of the model file, with what the input overrides.
-
-    Raises ConfigError for a model without a detector, and for an override that is none or out of range.
-    """
-    settings = model.model.detector_settings
-    if settings is None:
-        raise ConfigError(
-            f'input "{entry.name}": model "{entry.model}" carries no detector; make it one with: edgelstm calibrate'
-        )
-    if not entry.detector:
-        return settings
-    changes = dict(entry.detector)
-    if "threshold" in changes:  # one that is asked for stays: the budget moves it between these two
-        for bound in ("threshold_low", "threshold_high"):
-            changes.setdefault(bound, changes["threshold"])
-    try:
-        return msgspec.convert({**msgspec.to_builtins(settings), **changes}, DetectorSettings)
-    except msgspec.ValidationError as exc:
-        raise ConfigError(f'input "{entry.name}": detector: {explain(str(exc), DetectorSettings)}') from None
+def _joined(segment: list[Samples]) -> Samples:
+    if len(segment) == 1:
+        return segment[0]
+    return np.concatenate([times for times, _ in segment]), np.concatenate([rows for _, rows in segment])

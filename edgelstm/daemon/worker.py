@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -28,7 +29,8 @@ from edgelstm.daemon.requests import Errands
 from edgelstm.daemon.snapshots import Snapshots, WriteBudget
 from edgelstm.daemon.suspects import Suspects
 from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, score_payload
-from edgelstm.daemon.watched import Watched
+from edgelstm.daemon.watched import Samples, Watched
+from edgelstm.detector_batch import push_together
 from edgelstm.errors import EdgeLstmError
 from edgelstm.message import Message
 from edgelstm.outbox import Outbox, Outgoing, Position
@@ -74,6 +76,7 @@ class Worker:
         self._unwritten: dict[str, Position] = {}  # since the disk is full
         self._numbered = any(entry.subject for entry in config.input)
         self._places: dict[str, int] = {}  # how far sources were read that number their messages
+        self._samples = self._scored = 0  # of the batch at hand
         self._shown: set[str] = set()  # streams that were announced
         self._to_save: deque[str] = deque()  # streams whose snapshot is due
         self._mapped: MappedPositions | None = None
@@ -134,6 +137,7 @@ class Worker:
             self._save_snapshots(SNAPSHOT_SLICE_S)
         self._to_save.extend(self.streams)
         self._save_snapshots()
+        os.sync()  # once, not for each of a thousand files
         self._suspects.close()
         if self._mapped is not None:
             self._mapped.close()
@@ -162,9 +166,15 @@ class Worker:
                 stream.stale = False
                 self._shown.add(stream.name)
                 self._show(stream)
-            self._score(stream, alerts, scores)
+        for stream, times_ns, verdicts in self._verdicts(touched):
+            self._tell(stream, times_ns, verdicts, alerts, scores)
+        for stream in touched.values():
+            self._clear_orphan(stream, alerts)
         self._suspects.left()
         self._note_places(batch)
+        self._counters.add("samples", self._samples)
+        self._counters.add("scored", self._scored)
+        self._samples = self._scored = 0
         committed = self._commit(outbox, alerts, touched)
         self._note_positions(touched)
         for name, alert in self._decided:  # what the log says is in the database
@@ -199,23 +209,49 @@ class Worker:
         if self._config.homeassistant.enabled:
             self._publisher.keep(discovery_topic(self._config, stream.name), discovery(self._config, stream))
 
-    def _score(self, stream: Watched, alerts: list[Outgoing], scores: list[Outgoing]) -> None:
-        """Score what a stream gathered; what it decides goes to `alerts`, what it has to tell to `scores`."""
-        topic = self._topics.stream(stream.name, "alert")
-        for times_ns, verdicts in stream.score():
-            self._counters.add("samples", len(times_ns))
-            scored = np.flatnonzero(verdicts.states >= 0)
-            self._counters.add("scored", len(scored))
-            for alert in verdicts.alerts:
-                self._counters.add(f"alerts_{alert.event_type}")
-                alerts.append(Outgoing(topic, stream.event(alert, stream.model.digest), alert.event_type))
-                self._decided.append((stream.name, alert))
-                stream.recorded = False
-            if len(scored) and self._wants_score(stream):
-                rows = scored if self._config.publish.scores == "all" else scored[-1:]
-                scores.extend(self._score_payloads(stream, times_ns[rows], verdicts, rows))
+    def _verdicts(
+        self, touched: Mapping[str, Watched]
+    ) -> Iterator[tuple[Watched, NDArray[np.int64], Verdicts]]:
+        """Score what streams gathered, those of one model and settings in one call; yield times and verdicts of each."""
+        together: dict[int, list[tuple[Watched, Samples]]] = {}
+        for stream in touched.values():
+            samples = stream.gathered()
+            if samples is None:
+                yield from ((stream, *found) for found in stream.score())
+            else:
+                together.setdefault(id(stream.input), []).append((stream, samples))
+        for group in together.values():
+            found = push_together([(stream.detector, *samples) for stream, samples in group])
+            for (stream, (times_ns, _)), verdicts in zip(group, found, strict=True):
+                stream.scored(times_ns, verdicts)
+                yield stream, times_ns, verdicts
+
+    def _tell(
+        self,
+        stream: Watched,
+        times_ns: NDArray[np.int64],
+        verdicts: Verdicts,
+        alerts: list[Outgoing],
+        scores: list[Outgoing],
+    ) -> None:
+        """Put what was decided to `alerts`, and what else there is to tell to `scores`."""
+        scored = np.flatnonzero(verdicts.states >= 0)
+        self._samples += len(times_ns)
+        self._scored += len(scored)
+        for alert in verdicts.alerts:
+            self._counters.add(f"alerts_{alert.event_type}")
+            topic = self._topics.stream(stream.name, "alert")
+            alerts.append(Outgoing(topic, stream.event(alert, stream.model.digest), alert.event_type))
+            self._decided.append((stream.name, alert))
+            stream.recorded = False
+        if len(scored) and self._wants_score(stream):
+            rows = scored if self._config.publish.scores == "all" else scored[-1:]
+            scores.extend(self._score_payloads(stream, times_ns[rows], verdicts, rows))
+
+    def _clear_orphan(self, stream: Watched, alerts: list[Outgoing]) -> None:
         if stream.orphan is not None:
             self._counters.add("alerts_cleared")
+            topic = self._topics.stream(stream.name, "alert")
             alerts.insert(0, Outgoing(topic, stream.orphan, "cleared"))
             stream.orphan, stream.recorded = None, False
 
@@ -314,7 +350,7 @@ class Worker:
         while self._to_save and (end_s is None or (time.monotonic() < end_s and self._may_save())):
             stream = self.streams[self._to_save.popleft()]
             try:
-                size = stream.save(self._snapshots)
+                size = stream.save(self._snapshots, sync=end_s is not None)
             except OSError as exc:
                 self._counters.complain("snapshot_failed", stream.name, exc.strerror or str(exc))
                 continue

@@ -68,8 +68,8 @@ FAULTS = {
     "after-delete": lambda: around(outbox.Outbox, "delete", after=lambda *_: die()),
     "during-snapshot": lambda: around(snapshots.os, "replace", before=lambda *_: die()),
     "poison": lambda: around(intake.Intake, "take", before=poisonous),
-    "exception": lambda: around(watched.Watched, "_push", before=lambda *_: broken(None)),
-    "stalled-worker": lambda: around(watched.Watched, "_push", before=stall),
+    "exception": lambda: around(watched.Watched, "gathered", before=broken),
+    "stalled-worker": lambda: around(watched.Watched, "gathered", before=stall),
     "callback": lambda: around(mqtt_link.Link, "_received", before=callback_raises),
 }
 

@@ -119,7 +119,10 @@ def test_a_sequence_that_no_database_holds_is_counted(make_daemon, subscribe, pu
 def test_samples_that_a_full_queue_of_the_broker_lost_are_counted(make_daemon, subscribe, publish):
     """An untouched mosquitto keeps 1,000 messages for a client that is away, and says nothing of the others."""
     seen, daemon = subscribe("edgelstm/gw/stream/pump1/score"), make_daemon().start()
-    times_ns, values = RECORDING.times_ns[0] + np.arange(1600) * 10**8, np.tile(RECORDING.values, (4, 1))[:1600]
+    times_ns, values = (
+        RECORDING.times_ns[0] + np.arange(1600) * 10**8,
+        np.tile(RECORDING.values, (6, 1))[:1600],
+    )
     publish.rows(times_ns[:100], values[:100])
     wait_for(lambda: seen.count("/score", 70), what="the scores")
     assert daemon.stop() == 0

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from detector_cases import eventful, noise, plain_model, settings_for, times
 from edgelstm.detector import Detector
-from edgelstm.errors import SnapshotError
+from edgelstm.detector_batch import push_together
+from edgelstm.errors import SampleError, SnapshotError
 from edgelstm.sample import Sample
 from edgelstm.stream import LoadedModel
 from factories import random_model
@@ -44,6 +45,36 @@ def fingerprint(detector: Detector, verdicts) -> str:
 def uncompiled_case(model: int, policy: str) -> str:
     detector = detector_of(MODELS[model], on_missing=policy, freeze_timeout_ns=60 * 10**9)
     return fingerprint(detector, detector.push_block(*eventful(model, 500)))
+
+
+@pytest.mark.parametrize("model", range(len(MODELS)))
+def test_many_together_are_each_by_itself(model):
+    """Blocks of one to forty samples, with events in their middle, of detectors that are far apart in their lives."""
+    made = [detector_of(MODELS[model], on_missing=POLICIES[0], freeze_timeout_ns=10**11) for _ in range(14)]
+    together, alone = made[:7], made[7:]
+    times_ns, values = eventful(model, 2000)
+    chance, at = np.random.default_rng(model), np.zeros(7, int)
+    events = 0
+    while at.min() < 1900:
+        ends = np.minimum(at + chance.integers(1, 41, 7), 1900 + chance.integers(1, 100, 7))
+        turns = [n for n in chance.permutation(7) if at[n] < ends[n]]
+        blocks = [(times_ns[at[n] : ends[n]], values[at[n] : ends[n]]) for n in turns]
+        found = push_together([(together[n], *block) for n, block in zip(turns, blocks, strict=True)])
+        for n, block, verdicts in zip(turns, blocks, found, strict=True):
+            wanted = alone[n].push_block(*block)
+            assert fingerprint(together[n], verdicts) == fingerprint(alone[n], wanted)
+            events += len(wanted.alerts)
+            at[n] = ends[n]
+    assert events > 7
+
+
+def test_many_together_refuse_what_one_would():
+    detectors = [detector_of(MODELS[0]) for _ in range(3)]
+    block = times(2), noise(1, 2)
+    with pytest.raises(SampleError, match="float32"):
+        push_together([(detectors[0], *block), (detectors[1], block[0], noise(1, 2).astype(float))])
+    with pytest.raises(SampleError, match="times_ns"):
+        push_together([(detectors[0], *block), (detectors[1], block[0][:1], block[1])])
 
 
 @pytest.mark.parametrize("policy", POLICIES)

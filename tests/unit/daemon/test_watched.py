@@ -10,9 +10,9 @@ from detector_cases import SECOND, START_NS, noise, plain_model, settings_for
 from edgelstm import alert_payload
 from edgelstm.alert import OpenAlert
 from edgelstm.config import InputConfig
-from edgelstm.daemon.routes import Route
+from edgelstm.daemon.routes import Route, settings_of
 from edgelstm.daemon.snapshots import Snapshots
-from edgelstm.daemon.watched import Watched, settings_of
+from edgelstm.daemon.watched import Watched
 from edgelstm.errors import ConfigError
 from edgelstm.sources.codecs import Block
 from edgelstm.stream import LoadedModel
@@ -30,7 +30,7 @@ OPEN = OpenAlert(
 
 def watched(model=LOADED, **options):
     entry = InputConfig(name="i", topics=("t",), model="m", **options)
-    return Watched("s", Route("plant/s", entry, model, list), "gw")
+    return Watched("s", Route("plant/s", entry, model, list, settings_of(entry, model)), "gw")
 
 
 def block(number, time_ns=None, sequence=None, shift=0.0):

@@ -19,6 +19,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import edgelstm
 from edgelstm.alert_payload import alert_payload
+from edgelstm.daemon.routes import settings_of
 from edgelstm.sample import Sample
 from edgelstm_firmware_sim import Fault, record
 from proxy import Proxy
@@ -88,10 +89,10 @@ class Faults:
 FAULTS = ("kill", "stop", "reload", "reset", "refuse", "cut", "slow", "stall")
 
 
-def expected(stream, recording, rows):
-    """Return the alerts of an undisturbed run, as `key` has them."""
+def expected(stream, recording, rows, entry=None):
+    """Return the alerts of an undisturbed run, as `key` has them; `entry` is an input that overrides detector settings."""
     loaded = edgelstm.load(MODEL)
-    detector, alerts = loaded.detector(), set()
+    detector, alerts = loaded.detector(settings_of(entry, loaded) if entry else None), set()
     for time_ns, row in zip(recording.times_ns[:rows].tolist(), recording.values[:rows], strict=True):
         verdict = detector.push(Sample(row, round(time_ns / 1e3) * 1000))
         if verdict is not None and verdict.alert is not None:

@@ -24,7 +24,7 @@ from proxy import Proxy
 from rig import CHANNELS, Broker, Daemon, Publisher, Subscriber, wait_for
 
 FLOOD_TOPICS = 100_000
-ROUNDS = 5
+ROUNDS, SETTLE_MINUTES = 5, 5
 
 
 class Sensors:
@@ -118,15 +118,21 @@ def link(args, daemon, proxy, broker):
 
 
 def writes(args, daemon, proxy, broker):
-    sensors = Sensors(broker.port, args.streams, args.minutes * 60 + 30)
+    sensors = Sensors(broker.port, args.streams, (args.minutes + SETTLE_MINUTES) * 60)
     daemon.start()
-    sensors.run(30, args.streams)
-    before, started_s = written(daemon), time.monotonic()
+    sensors.run(SETTLE_MINUTES * 60, args.streams)
+    first, started_s = written(daemon), time.monotonic()
+    print(
+        f"{first / 1e6:.2f} MB in the first {SETTLE_MINUTES} minutes, in which streams are opened and saved-up budget is spent"
+    )
     sensors.run(args.minutes * 60, args.streams)
-    bytes_written, seconds = written(daemon) - before, time.monotonic() - started_s
+    bytes_written, seconds = written(daemon) - first, time.monotonic() - started_s
+    daemon.stop()
+    counts = daemon.counts()
     print(
         f"{bytes_written / 1e6:.2f} MB in {seconds:.0f} s: {bytes_written / seconds * 86_400 / 1e6:.1f} MB a day"
     )
+    print(f"in all {counts.get('snapshots', 0)} snapshots, {counts.get('alerts_raised', 0)} alerts raised")
 
 
 def written(daemon):

@@ -287,9 +287,7 @@ class Worker:
             whole = self._strict or self._numbered
             behind = [stream for stream in touched.values() if whole or not stream.recorded]
         before = dict(outbox.dropped)
-        self._unwritten.update(
-            (stream.name, stream.position(with_state=self._strict)) for stream in behind
-        )
+        self._unwritten.update((stream.name, stream.position(with_state=self._strict)) for stream in behind)
         if not alerts and not self._unwritten and not self._places:
             return False
         if not self._until_written(
@@ -327,8 +325,8 @@ class Worker:
                     ) from exc
 
     def _note_positions(self, touched: Mapping[str, Watched]) -> None:
-        """Note where streams stand for a process that takes over from this one; `strict` has it in the database."""
-        if self._mapped is None or self._strict:
+        """Note where streams stand for the process after this one, where the database has not got all of it."""
+        if self._mapped is None or self._strict or self._numbered:
             return
         try:
             for stream in touched.values():

@@ -1,18 +1,19 @@
-"""What one LSTM layer with 4 inputs takes on microcontroller cores: instructions of a step, flash, RAM, stack.
+"""What one recurrent layer with 4 inputs takes on microcontroller cores: instructions of a step, flash, RAM, stack.
 
-    python bench/mcu.py [--cores cortex-m4,cortex-m55] [--hidden 16,32,64]
+    python bench/mcu.py [--kinds lstm,gru] [--cores cortex-m4,cortex-m55] [--hidden 16,32,64]
 
 The layer's outputs leave as float32, as in any exported model. Executed instructions in an emulator: they are not cycles.
-Beside them stand the figures of CMSIS-NN's int8 LSTM (arm_lstm_unidirectional_s8, commit 99f736a6, GCC 12.2 -Ofast) for the
+Beside those of an LSTM stand the figures of CMSIS-NN's int8 LSTM (arm_lstm_unidirectional_s8, commit 99f736a6, GCC 12.2 -Ofast) for the
 layer alone, counted in the same emulators; it computes another arithmetic (TensorFlow Lite's) for any shape.
 """
 
 import argparse
+import itertools
 import tempfile
 
 import numpy as np
 
-from edgelstm.layers import Lstm, RowProduct
+from edgelstm.layers import Gru, Lstm, RowProduct
 from edgelstm.model import Channel, Model, Output
 from edgelstm.stream import LoadedModel
 from edgelstm_converters.c_export import export
@@ -35,41 +36,46 @@ def product(rng, rows, columns):
     return RowProduct(weights, multipliers, np.zeros((1, rows), np.int32), np.zeros(rows, np.int32))
 
 
-def layer(hidden, inputs=4):
+GATES = {"lstm": (Lstm, 4), "gru": (Gru, 3)}
+
+
+def layer(kind, hidden, inputs=4):
     rng = np.random.default_rng(hidden)
+    family, gates = GATES[kind]
     return LoadedModel(
         Model(
             channels=tuple(Channel(name=f"x{n}", gain=4096.0) for n in range(inputs)),
             outputs=tuple(Output(name=f"y{n}", scale=2.0**-15) for n in range(hidden)),
-            layers=(Lstm("lstm", product(rng, 4 * hidden, inputs), product(rng, 4 * hidden, hidden)),),
-            name="lstm",
+            layers=(
+                family(kind, product(rng, gates * hidden, inputs), product(rng, gates * hidden, hidden)),
+            ),
+            name=kind,
         )
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kinds", default="lstm,gru")
     parser.add_argument("--cores", default=",".join(CMSIS_NN))
     parser.add_argument("--hidden", default="16,32,64")
     parser.add_argument("--optimize", default="-O2")
     args = parser.parse_args()
-    print(f"{'core':12s}{'hidden':>7s}{'compiler':>10s}{'instructions':>14s}{'CMSIS-NN':>10s}{'ratio':>7s}"
+    print(f"{'kind':5s}{'core':12s}{'hidden':>7s}{'compiler':>10s}{'instructions':>14s}{'CMSIS-NN':>10s}{'ratio':>7s}"
           f"{'flash':>9s}{'state':>7s}{'scratch':>9s}{'stack':>7s}")  # fmt: skip
-    for core in args.cores.split(","):
-        for hidden in map(int, args.hidden.split(",")):
-            loaded = layer(hidden)
-            x = np.random.default_rng(0).normal(0, 2, (20, 4)).astype(np.float32)
-            with tempfile.TemporaryDirectory() as folder:
-                exported = export(loaded, folder)
-                found = measure(
-                    exported.folder, TARGETS[core], x, loaded.stream().run(x), optimize=args.optimize
-                )
-            assert found.same_bits
-            peer = CMSIS_NN.get(core, {}).get(hidden)
-            shown = f"{peer:>10,}{peer / found.instructions:>7.1f}" if peer else f"{'-':>10s}{'-':>7s}"
-            stack = "-" if found.stack is None else f"{found.stack:,}"
-            print(f"{core:12s}{hidden:>7d}{found.compiler:>10s}{found.instructions:>14,}{shown}{found.flash:>9,}"
-                  f"{exported.state_bytes:>7,}{exported.scratch_bytes:>9,}{stack:>7s}")  # fmt: skip
+    for kind, core, hidden in itertools.product(
+        *(each.split(",") for each in (args.kinds, args.cores, args.hidden))
+    ):
+        loaded = layer(kind, int(hidden))
+        x = np.random.default_rng(0).normal(0, 2, (20, 4)).astype(np.float32)
+        with tempfile.TemporaryDirectory() as folder:
+            exported = export(loaded, folder)
+            found = measure(exported.folder, TARGETS[core], x, loaded.stream().run(x), optimize=args.optimize)
+        assert found.same_bits
+        peer = CMSIS_NN.get(core, {}).get(int(hidden)) if kind == "lstm" else None
+        shown = f"{peer:>10,}{peer / found.instructions:>7.1f}" if peer else f"{'-':>10s}{'-':>7s}"
+        print(f"{kind:5s}{core:12s}{hidden:>7s}{found.compiler:>10s}{found.instructions:>14,}{shown}{found.flash:>9,}"
+              f"{exported.state_bytes:>7,}{exported.scratch_bytes:>9,}{found.stack:>7,}")  # fmt: skip
 
 
 if __name__ == "__main__":

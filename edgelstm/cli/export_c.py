@@ -116,14 +116,13 @@ def _print_measured(measured: list[Measured]) -> None:
         f"  {'core':12s} {'compiler':9s} {'flash':>9s} {'RAM':>8s} {'stack':>8s} {'instructions a step':>20s}"
     )
     for m in measured:
-        stack = "-" if m.stack is None else f"{m.stack:,} B"
         print(
-            f"  {m.target:12s} {m.compiler:9s} {m.flash:>7,} B {m.ram:>6,} B {stack:>8s} {m.instructions:>20,}"
+            f"  {m.target:12s} {m.compiler:9s} {m.flash:>7,} B {m.ram:>6,} B {m.stack:>6,} B {m.instructions:>20,}"
         )
 
 
 def _check_fits(found: Measured, flash: int, ram: int) -> None:
-    needed = found.ram + (found.stack or 0)
+    needed = found.ram + found.stack
     if flash and found.flash > flash:
         raise EdgeLstmError(
             f"{found.target}: the image takes {found.flash:,} B of flash, --flash allows {flash:,} B"

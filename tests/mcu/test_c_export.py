@@ -1,7 +1,6 @@
 """Exported C on this machine: every bit as the kernels give it, and no warning, no undefined behaviour, no library."""
 
 import dataclasses
-import json
 import shutil
 import subprocess
 from importlib import resources
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 import edgelstm
-from c_code import COMPILER, WARNINGS, CModel, assert_same_bits, pointer
+from c_code import COMPILER, CModel, assert_same_bits, pointer
 from edgelstm.errors import ConversionError
 from edgelstm.stream import LoadedModel
 from edgelstm_converters.c_export import export, operations
@@ -140,40 +139,6 @@ def test_the_sanitizers_find_nothing(case, tmp_path):
         pytest.skip("this compiler has no sanitizers")
     assert built.returncode == 0, built.stderr
     subprocess.run([str(tmp_path / "run")], check=True)
-
-
-@pytest.mark.slow
-def test_static_analysers_find_nothing(tmp_path):
-    exported = export(
-        LoadedModel(random_model(2, 7, [("lstm", 19), ("gru_before", 8), ("sigmoid", 5)])), tmp_path, "m"
-    )
-    sources = [str(exported.folder / name) for name in ("m.c", "m_selftest.c")]
-    found = subprocess.run(
-        [COMPILER, "-fanalyzer", *WARNINGS, "-O1", "-c", *sources],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert found.returncode == 0, found.stderr
-    if shutil.which("cppcheck"):
-        checks = [
-            "--suppress=shiftTooManyBitsSigned"
-        ]  # arithmetic shifts are what runtime/fixed_point.c asks for
-        checks += ["--enable=warning,portability,performance", "--error-exitcode=3", "--quiet", "--std=c99"]
-        subprocess.run(["cppcheck", *checks, *sources], check=True)
-
-
-@pytest.mark.parametrize("layout", ["plain", "arduino", "zephyr"])
-def test_layouts(layout, tmp_path):
-    loaded = LoadedModel(random_model(1, 3, [("lstm", 4)]))
-    exported = export(loaded, tmp_path, "m", layout=layout)
-    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    source = {"plain": "", "arduino": "src/", "zephyr": "src/"}[layout]
-    own = {"plain": {"CMakeLists.txt"}, "arduino": {"library.properties", "examples/step/step.ino"},
-           "zephyr": {"zephyr/module.yml", "zephyr/Kconfig", "zephyr/CMakeLists.txt"}}[layout]  # fmt: skip
-    assert files == {f"{source}{name}" for name in ("m.h", "m.c", "m_selftest.c", "MANIFEST.json")} | own
-    manifest = json.loads((exported.folder / "MANIFEST.json").read_text())
-    assert manifest["digest"] == loaded.digest and manifest["state_bytes"] == 4 * 4 + 4 * 2
 
 
 def test_a_name_that_c_does_not_know_is_refused(tmp_path):

@@ -130,14 +130,15 @@ def test_both_emulators_count_the_same(name, tmp_path):
     loaded = layer_of(8)
     exported, x = export(loaded, tmp_path, "model"), np.ones((3, 4), np.float32)
     core = UnicornCore(build_image(exported.folder, TARGETS[name], "bench", tmp_path))
-    for row in x[:-1]:
-        core.step(row)
-    counted, y = core.count_step(x[-1])
+    counts, y = core.count_steps(x)
     image = build_image(exported.folder, TARGETS[name], "semihosted", tmp_path)
     ran = qemu_machine.run_samples(image, x, loaded.outputs)
-    assert_same_bits(ran.outputs[-1], y)
+    assert_same_bits(ran.outputs, y)
     # the loop around the step and the reading of the counter differ
-    assert abs(int(ran.instructions[-1]) - counted) <= 16
+    assert np.abs(ran.instructions - counts).max() <= 16
+    core.paint_stack()
+    core.step(x[0])
+    assert ran.stack == core.painted_stack_used()
 
 
 # What one LSTM layer with 4 inputs and all its outputs as float takes, by GCC 12.2 -O2: instructions of a step, and

@@ -207,7 +207,7 @@ def _quantize_input(build: CBuilder, channels: int, offsets: Any, gains: Any, ha
             line
             for c, low, high in rows
             for line in (
-                f"if (x[{c}] < {low.hex()}f || x[{c}] > {high.hex()}f) /* no row of its table */",
+                f"if (x[{c}] < {low!r}f || x[{c}] > {high!r}f) /* no row of its table */",
                 f"    return {c + 1};",
             )
         ),

@@ -93,7 +93,8 @@ def body(model: Model, digest: str, build: CBuilder, name: str) -> str:
     step = "\n".join([*scratch, *pads, *unused, *operations.statements(build), "    return 0;"])
     products = [operation.words[0] for operation in build.listed if operation.kind == op.ROW_PRODUCT]
     longest = max((product.columns for product in products), default=4)
-    units = [operation.words[0] for operation in build.listed if operation.kind == op.LSTM_CELL]
+    cells = (op.LSTM_CELL, op.GRU_RESET, op.GRU_CELL)
+    units = [operation.words[0] for operation in build.listed if operation.kind in cells]
     runtime = "".join(fragment(one) for one in fragments)
     return f"""/* {name}.c: the model "{comment(model.name)}" {digest[:12]}, exported by edgelstm. C99; see {name}.h.
  *

@@ -14,6 +14,9 @@ from edgelstm_firmware_sim.mcu.build import BuildError, build_image
 from edgelstm_firmware_sim.mcu.targets import Target
 from edgelstm_firmware_sim.mcu.unicorn_core import UnicornCore
 
+COUNTED = 64
+"""Over how many steps, the last ones, instructions are counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -21,8 +24,8 @@ class Measured:
 
     flash         code, weights, tables, and 0.2 KiB of start-up
     ram           state, one sample, one output
-    stack         of a step, with its scratch; None where it was not measured
-    instructions  of the last step, with its call
+    stack         of the deepest step, with its scratch
+    instructions  of the dearest of the last steps, with its call: layers may run now and then
     same_bits     whether every output was the expected one, to the bit
     """
 
@@ -30,7 +33,7 @@ class Measured:
     compiler: str
     flash: int
     ram: int
-    stack: int | None
+    stack: int
     instructions: int
     same_bits: bool
 
@@ -54,10 +57,10 @@ def measure(
         if target.unicorn:
             image = build_image(folder, target, "bench", work, compiler=compiler, optimize=optimize)
             core = UnicornCore(image)
-            found = np.array([core.step(row) for row in x[:-1]])
             core.paint_stack()
-            instructions, last = core.count_step(x[-1])
-            found, stack = np.vstack([found, last]), core.painted_stack_used()
+            before = [core.step(row) for row in x[:-COUNTED]]
+            counts, after = core.count_steps(x[-COUNTED:])
+            found, stack = np.vstack([*before, *after]), core.painted_stack_used()
         else:
             if not qemu_machine.available():
                 raise BuildError(
@@ -65,6 +68,6 @@ def measure(
                 )
             image = build_image(folder, target, "semihosted", work, compiler=compiler, optimize=optimize)
             ran = qemu_machine.run_samples(image, x, expected.shape[1])
-            found, instructions, stack = ran.outputs, int(ran.instructions[-1]), None
+            counts, found, stack = ran.instructions.tolist()[-COUNTED:], ran.outputs, ran.stack
     same = bool(np.array_equal(found.view(np.uint32), expected.view(np.uint32)))
-    return Measured(target.name, image.compiler, image.flash, image.ram, stack, instructions, same)
+    return Measured(target.name, image.compiler, image.flash, image.ram, stack, max(counts), same)

@@ -28,11 +28,13 @@ class Run:
 
     outputs       float32 (samples, outputs)
     instructions  int64 (samples,)  of each step, and of the reading of the counter, one to six
+    stack         bytes of it that were used
     snapshot      the state after the last sample, empty where the image was built without snapshots
     """
 
     outputs: NDArray[np.float32]
     instructions: NDArray[np.int64]
+    stack: int
     snapshot: bytes
 
 
@@ -71,8 +73,9 @@ def run_samples(
             raise EmulationError(f"{image.target.name}: {QEMU} ended with {done.returncode}: {line}")
         saved = Path(folder) / "snapshot.bin"
         snapshot = saved.read_bytes() if saved.exists() else b""
+        stack = int(np.fromfile(Path(folder) / "stack.bin", "<u4")[0])
         rows = np.fromfile(Path(folder) / "results.bin", "<u4").reshape(-1, outputs + 1)
     if len(rows) != len(x) or (rows[:, -1] == 0xFFFFFFFF).any():
         raise EmulationError(f"{image.target.name}: {len(rows)} of {len(x)} samples were stepped over")
     counts = np.rint(rows[:, -1] * (image.target.tick_ns / 2**_SHIFT)).astype(np.int64)
-    return Run(np.ascontiguousarray(rows[:, :-1]).view(np.float32), counts, snapshot)
+    return Run(np.ascontiguousarray(rows[:, :-1]).view(np.float32), counts, stack, snapshot)

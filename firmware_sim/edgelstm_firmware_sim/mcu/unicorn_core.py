@@ -34,6 +34,7 @@ class UnicornCore:
         target = image.target
         self.image, self.instructions = image, 0
         self._unicorn = unicorn
+        self._blocks: dict[tuple[int, int], int] = {}  # instructions of each, by address and size
         if target.riscv:
             from unicorn import riscv_const as registers
 
@@ -111,16 +112,22 @@ class UnicornCore:
         """Return what the last step gave, float32 (outputs,)."""
         return np.frombuffer(self.machine.mem_read(self.symbols["y"], self._output_bytes), "<f4").copy()
 
-    def count_step(self, x: NDArray[np.float32]) -> tuple[int, NDArray[np.float32]]:
-        """Return how many instructions a step takes, with its call, and its outputs: each block that runs is counted."""
-        total = [0]
+    def count_steps(self, x: NDArray[np.float32]) -> tuple[list[int], NDArray[np.float32]]:
+        """Step over float32 (samples, inputs); return the instructions of each step, with its call, and the outputs.
+
+        Each block that runs is counted.
+        """
+        total, counts, found = [0], [], []
         self.machine.ctl_flush_tb()  # what is translated already would not call the hook
         hook = self.machine.hook_add(self._unicorn.UC_HOOK_BLOCK, self._count_block, total)
         try:
-            y = self.step(x)
+            for row in x:
+                total[0] = 0
+                found.append(self.step(row))
+                counts.append(total[0])
         finally:
             self.machine.hook_del(hook)
-        return total[0], y
+        return counts, np.array(found)
 
     def paint_stack(self) -> None:
         """Fill what is free below the stack with a pattern, to see later how far it was used."""
@@ -135,12 +142,15 @@ class UnicornCore:
         return len(memory.lstrip(bytes([_PAINT])))
 
     def _count_block(self, machine: Any, address: int, size: int, total: list[int]) -> None:
-        code, at = machine.mem_read(address, size), 0
-        while at < size:
-            half = code[at] | code[at + 1] << 8
-            wide = half & 3 == 3 if self.image.target.riscv else half >> 11 in (29, 30, 31)
-            at += 4 if wide else 2
-            total[0] += 1
+        if (address, size) not in self._blocks:
+            code, at, count = machine.mem_read(address, size), 0, 0
+            while at < size:
+                half = code[at] | code[at + 1] << 8
+                wide = half & 3 == 3 if self.image.target.riscv else half >> 11 in (29, 30, 31)
+                at += 4 if wide else 2
+                count += 1
+            self._blocks[address, size] = count
+        total[0] += self._blocks[address, size]
 
     def _go(self, address: int, symbol: str) -> None:
         until = self.symbols[symbol]

@@ -8,6 +8,7 @@ from importlib import resources
 import pytest
 
 from edgelstm.cli import main
+from edgelstm_firmware_sim.mcu.targets import TARGETS
 
 MODEL = str(resources.files("edgelstm") / "models" / "pump.elstm")
 on_a_core = pytest.mark.skipif(
@@ -37,6 +38,27 @@ def test_what_it_takes_on_a_core_stands_in_the_manifest(tmp_path, capsys):
     assert "instructions are not cycles" in capsys.readouterr().out
     measured = json.loads((tmp_path / "MANIFEST.json").read_text())["targets"]["cortex-m4"]
     assert measured["same_bits"] and 5_000 < measured["instructions"] < 20_000
+
+
+@on_a_core
+@pytest.mark.slow
+@pytest.mark.parametrize("core", TARGETS)
+def test_limits_hold_on_every_core(core, tmp_path, capsys):
+    if core == "rv32imc" and not importlib.util.find_spec("ziglang"):
+        pytest.skip("no ziglang: nothing is built for RISC-V")
+    if core == "cortex-m55" and not shutil.which("qemu-system-arm"):
+        pytest.skip("no qemu-system-arm: no Cortex-M55")
+    command = ["export-c", MODEL, "-o", str(tmp_path), "--target", core]
+    assert main([*command, "--flash", "1M", "--ram", "8K"]) == 0
+    found = json.loads((tmp_path / "MANIFEST.json").read_text())["targets"][core]
+    assert found["stack"] > 536  # the scratch
+    ram = found["ram"] + found["stack"]
+    for option, needed in (("--flash", found["flash"]), ("--ram", ram)):
+        assert main([*command, option, str(needed)]) == 0
+        capsys.readouterr()
+        assert main([*command, option, str(needed - 1)]) == 1
+        assert f"{core}: " in (error := capsys.readouterr().err)
+        assert f"{needed:,} B" in error and f"{option} allows {needed - 1:,} B" in error
 
 
 @on_a_core

@@ -80,11 +80,13 @@ INLINE int32_t tanh_of_cell(int32_t cell)
 #if UNITS_LEFT_OVER
 #define LANES(left) mve_pred16_t lanes = vctp32q((uint32_t)(left))
 #define LOAD_LANES(from) vldrwq_z_s32(from, lanes)
+#define LOAD_HALF_LANES(from) vldrhq_z_s32(from, lanes)
 #define STORE_LANES(to, value) vstrwq_p_s32(to, value, lanes)
 #define STORE_HALF_LANES(to, value) vstrhq_p_s32(to, value, lanes)
 #else
 #define LANES(left) (void)(left)
 #define LOAD_LANES(from) vldrwq_s32(from)
+#define LOAD_HALF_LANES(from) vldrhq_s32(from)
 #define STORE_LANES(to, value) vstrwq_s32(to, value)
 #define STORE_HALF_LANES(to, value) vstrhq_s32(to, value)
 #endif

@@ -20,9 +20,9 @@ OPERATION int32_t power_of_e(uint32_t d)
 /* z in Q15.16 becomes e^z over the sum of all e^z, Q0.31; each relative to the largest, so that none overflows. */
 OPERATION void softmax(int count, int32_t *z)
 {
-    int32_t largest = z[0];
+    int32_t largest = INT32_MIN;
     uint64_t total = 0;
-    for (int n = 1; n < count; n++)
+    for (int n = 0; n < count; n++)
         largest = z[n] > largest ? z[n] : largest;
     for (int n = 0; n < count; n++) {
         z[n] = power_of_e((uint32_t)largest - (uint32_t)z[n]);

@@ -1,5 +1,5 @@
 /* Steps a model over samples.bin and writes results.bin, for each sample its outputs and the SysTick ticks that the
- * step took, through the files of the machine that runs the emulator (Arm semihosting). With BOARD_SNAPSHOTS it goes on
+ * step took, and stack.bin, how deep the stack became, through the files of the machine that runs the emulator (Arm semihosting). With BOARD_SNAPSHOTS it goes on
  * from resume.bin, if there is one, and writes snapshot.bin at the end.
  */
 #include "board_model.h"
@@ -28,8 +28,15 @@ static uint32_t transfer(uint32_t number, uint32_t file, void *bytes, uint32_t c
 
 static board_state state;
 
+#define PAINT 0xa5a5a5a5u
+
+extern uint32_t bss_end[];
+
 int main(void)
 {
+    uint32_t *const here = __builtin_frame_address(0), *const top = here - 32; /* what main itself may still push */
+    for (uint32_t *at = bss_end; at != top; at++)
+        *(volatile uint32_t *)at = PAINT;
     static struct { float y[BOARD_OUTPUTS]; uint32_t ticks; } found;
     static float x[BOARD_INPUTS];
     volatile uint32_t *systick = (volatile uint32_t *)0xe000e010; /* control, reload, current */
@@ -51,6 +58,12 @@ int main(void)
         transfer(WRITE, results, &found, sizeof found);
     }
     call(CLOSE, &results);
+    uint32_t *lowest = bss_end;
+    while (*lowest == PAINT)
+        lowest++;
+    uint32_t stack = (uint32_t)here - (uint32_t)lowest, deepest = open_file("stack.bin", 9, 5);
+    transfer(WRITE, deepest, &stack, sizeof stack);
+    call(CLOSE, &deepest);
 #if defined(BOARD_SNAPSHOTS)
     board_save(&state, snapshot);
     uint32_t saved = open_file("snapshot.bin", 12, 5);

@@ -20,7 +20,7 @@ from edgelstm.kernels.detection.layout import (
 from edgelstm.kernels.detection.novelty import learn as widen
 
 
-@njit
+@njit(inlined=True)
 def learn_aside(constants, state, own, x, has_error):
     """Follow the new level while an alert is open, apart from the baselines, in case it has to be adopted."""
     if own[ADOPTED_COUNT_OF_CHANNEL] == 0:
@@ -37,7 +37,7 @@ def learn_aside(constants, state, own, x, has_error):
         state[ADOPTED_SPREAD] = state[ADOPTED_SPREAD] + gain * step
 
 
-@njit
+@njit(inlined=True)
 def adopt(state, own, season):
     """Make what was learned aside the channel's baselines; spreads only grow; the season moves as a whole.
 

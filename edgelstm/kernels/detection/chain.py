@@ -121,7 +121,7 @@ def run(
     return row
 
 
-@njit
+@njit(inlined=True)
 def _compare(floats, ints, values, repeated):
     for c in range(values.shape[0]):
         seen = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS + SEEN] != 0
@@ -129,7 +129,7 @@ def _compare(floats, ints, values, repeated):
         repeated[c] = seen and np.float64(values[c]) == last
 
 
-@njit
+@njit(inlined=True)
 def _has_error(policies, ints, c):
     """Return whether the forecast of channel `c` counts: there is one, and it was made from a value of its own."""
     at = FIRST_CHANNEL_INT + c * CHANNEL_INTS
@@ -151,13 +151,13 @@ def _warm_up(constants, floats, ints, values):
                 level.learn_mean(constants, channel, state, own, np.float64(values[c]))
 
 
-@njit
+@njit(inlined=True)
 def _first_bin(policies, floats, c):
     """Return where in `floats`, which ends with the means of all bins, those of channel `c` begin."""
     return floats.shape[0] - (policies.shape[0] - FIRST_OUTPUT - c) * policies[SEASON_BINS]
 
 
-@njit
+@njit(inlined=True)
 def _place(policies, time_ns):
     """Return which bin of the season a time is in, 0 where there is no season."""
     if policies[SEASON_BINS] == 0:
@@ -165,7 +165,7 @@ def _place(policies, time_ns):
     return season.bin_of(time_ns, policies[SEASON_NS], policies[SEASON_BINS])
 
 
-@njit
+@njit(inlined=True)
 def _score(constants, policies, floats, ints, time_ns, given, values, repeated, said, reasons):
     total = 0.0
     place, logit_at, apart = _place(policies, time_ns), policies[LOGIT_OUTPUT], policies[APART]
@@ -205,7 +205,7 @@ def _score(constants, policies, floats, ints, time_ns, given, values, repeated, 
     return score
 
 
-@njit
+@njit(inlined=True)
 def _learn(constants, policies, floats, ints, time_ns, values, event):
     """Learn from a sample: into the baselines, or aside while an alert is open; adopt what was learned aside."""
     place = _place(policies, time_ns)
@@ -229,7 +229,7 @@ def _learn(constants, policies, floats, ints, time_ns, values, event):
             evidence.learn(constants, channel, state, own, means, place, np.float64(values[c]), has_error)
 
 
-@njit
+@njit(inlined=True)
 def _expect(policies, floats, ints, values, said):
     """Keep what is expected: the network's forecast of the next sample, or this one as it rebuilds it, or, apart, that
     a channel stays as it is."""

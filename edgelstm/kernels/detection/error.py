@@ -16,7 +16,7 @@ from edgelstm.kernels.detection.spread import LARGEST_ERROR, error_scale
 LARGEST_SCALED_ERROR = 10.0
 
 
-@njit
+@njit(inlined=True)
 def observe(constants, channel, state, x):
     """Bring the error and its mean up to a value for which a forecast stands in `state`."""
     error = abs(x - state[FORECAST])
@@ -28,7 +28,7 @@ def observe(constants, channel, state, x):
     state[FIRST_SIGNAL + MEAN_ERROR] = mean + constants[ERROR_MEAN_GAIN] * step
 
 
-@njit
+@njit(inlined=True)
 def learn(constants, channel, state):
     """Move the spread by one error that is taken for normal."""
     largest = LARGEST_ERROR * error_scale(channel, state)

@@ -26,7 +26,7 @@ from edgelstm.kernels.detection.tail import FLOORS, forget_run, learn_tail
 _WITH_ERROR = (1 << ERROR) | (1 << MEAN_ERROR)
 
 
-@njit
+@njit(inlined=True)
 def observe(constants, channel, state, own, seasonal, x, frozen, has_error, has_logit, said, same):
     """Bring every signal up to a value; return 1 where the sensor stuck with it, else 0.
 
@@ -56,7 +56,7 @@ def observe(constants, channel, state, own, seasonal, x, frozen, has_error, has_
     return stuck
 
 
-@njit
+@njit(inlined=True)
 def learn(constants, channel, state, own, means, place, x, has_error):
     """Move baselines and tails by one value that is taken for normal.
 
@@ -76,7 +76,7 @@ def learn(constants, channel, state, own, means, place, x, has_error):
             learn_tail(state[FIRST_SIGNAL + signal], constants, state, tail, least_threshold, least_mean)
 
 
-@njit
+@njit(inlined=True)
 def forget_runs(state):
     """Leave what went on when an alert was raised out of the tails."""
     for signal in range(SIGNAL_COUNT):

@@ -24,7 +24,7 @@ from edgelstm.kernels.detection.spread import clip, error_scale, level_scale
 LARGEST_INPUT = 8.0
 
 
-@njit
+@njit(inlined=True)
 def fill(constants, policies, floats, ints, values, feed):
     """Write the network's inputs; where a value is missing the last one stands for it, or the calibrated mean.
 

@@ -49,7 +49,7 @@ from edgelstm.kernels.detection.layout import (
 REFUSED, ACCEPTED, ONLY_HELD = range(3)
 
 
-@njit
+@njit(inlined=True)
 def admit(constants, policies, floats, ints, network, beginning, time_ns, given, values):
     """Return REFUSED, ACCEPTED, or ONLY_HELD where the sample has no value at all but goes on by held ones.
 
@@ -86,7 +86,7 @@ def admit(constants, policies, floats, ints, network, beginning, time_ns, given,
     return ONLY_HELD if missing == given.shape[0] else ACCEPTED
 
 
-@njit
+@njit(inlined=True)
 def _look_for_gap(policies, floats, ints, network, beginning, elapsed_ns):
     if elapsed_ns >= policies[GAP_RESET_NS]:
         ints[GAPS] += 1

@@ -17,13 +17,13 @@ from edgelstm.kernels.detection.spread import LARGEST_ERROR, clip, level_scale
 LARGEST_STEP = 20.0
 
 
-@njit
+@njit(inlined=True)
 def gain_of(gain, count):
     """Return the weight of the newest of `count` values: a plain mean until the memory of `gain` is full."""
     return gain if gain * count >= 1.0 else 1.0 / count
 
 
-@njit
+@njit(inlined=True)
 def observe(constants, channel, state, own, x, frozen):
     """Bring the short mean and the level difference up to a value.
 
@@ -42,7 +42,7 @@ def observe(constants, channel, state, own, x, frozen):
     state[FIRST_SIGNAL + LEVEL] = abs(state[SHORT_MEAN] - state[LONG_MEAN]) / scale
 
 
-@njit
+@njit(inlined=True)
 def learn_mean(constants, channel, state, own, x):
     """Move the long mean by one value: all that is learned while the network warms up."""
     own[LONG_COUNT] += 1
@@ -50,7 +50,7 @@ def learn_mean(constants, channel, state, own, x):
     state[LONG_MEAN] = state[LONG_MEAN] + gain_of(constants[LONG_GAIN], own[LONG_COUNT]) * step
 
 
-@njit
+@njit(inlined=True)
 def learn(constants, channel, state, own, x):
     """Move the long mean and the variance about it by one value that is taken for normal."""
     own[LONG_COUNT] += 1

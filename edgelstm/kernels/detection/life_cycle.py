@@ -44,7 +44,7 @@ NEW_PEAK = 1.1
 """A peak speaks again only when it tops the one announced by a tenth."""
 
 
-@njit
+@njit(inlined=True)
 def advance(constants, policies, floats, ints, score, time_ns):
     """Take in one score; return the event that it decides. Sets ADOPTED when the alert was open for too long."""
     ints[ADOPTED] = 0
@@ -102,7 +102,7 @@ def _announce(floats, ints, time_ns):
     floats[ANNOUNCED_PEAK] = floats[PEAK]
 
 
-@njit
+@njit(inlined=True)
 def _ones(bits):
     count = 0
     while bits != 0:

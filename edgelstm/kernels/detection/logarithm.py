@@ -7,7 +7,7 @@ _LOG10_2 = 0.30102999566398120
 _TWO_OVER_LN_10 = 0.86858896380650366
 
 
-@njit
+@njit(inlined=True)
 def log10(x):
     """Return log10(x) for 1 <= x < 2**1000, to about one part in 10**15.
 

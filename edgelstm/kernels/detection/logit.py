@@ -6,7 +6,7 @@ from edgelstm.kernels.detection.layout import FIRST_SIGNAL, LOGIT
 CALM_LOGIT = -4.0
 
 
-@njit
+@njit(inlined=True)
 def observe(state, logit):
     """Take in the network's output at this sample."""
     state[FIRST_SIGNAL + LOGIT] = max(logit - CALM_LOGIT, 0.0)

@@ -4,7 +4,7 @@ from edgelstm.kernels.compiled import njit
 from edgelstm.kernels.detection.layout import FIRST_SIGNAL, HIGHEST_SEEN, LEVEL_FLOOR, LOWEST_SEEN, NOVELTY
 
 
-@njit
+@njit(inlined=True)
 def observe(channel, state, x):
     """Bring the novelty up to a value; 0 within the range."""
     low, high = state[LOWEST_SEEN], state[HIGHEST_SEEN]
@@ -12,7 +12,7 @@ def observe(channel, state, x):
     state[FIRST_SIGNAL + NOVELTY] = max(max(x - high, low - x), 0.0) / width
 
 
-@njit
+@njit(inlined=True)
 def learn(state, x):
     """Widen the range to a value that is taken for normal."""
     state[LOWEST_SEEN] = min(state[LOWEST_SEEN], x)

@@ -4,7 +4,7 @@ from edgelstm.kernels.compiled import njit
 from edgelstm.kernels.detection.layout import FIRST_SIGNAL, LONGEST_REPEAT, REPEAT, REPEATS
 
 
-@njit
+@njit(inlined=True)
 def observe(channel, state, own, same):
     """Bring the count up to a value that is, or is not, the `same` as the last one; return whether it stuck now.
 

@@ -27,20 +27,20 @@ from edgelstm.kernels.detection.spread import error_scale, level_scale
 from edgelstm.kernels.detection.tail import surprise
 
 
-@njit
+@njit(inlined=True)
 def fourth_power(x):
     """Return x to the fourth, by two squares."""
     square = x * x
     return square * square
 
 
-@njit
+@njit(inlined=True)
 def fourth_root(x):
     """Return the fourth root, by two square roots, each exactly rounded."""
     return sqrt(sqrt(x))
 
 
-@njit
+@njit(inlined=True)
 def judge(constants, channel, state, own, reason):
     """Return the channel's part of the fourth power of the score; write it, and the signal that says most, to `reason`."""
     total, most, strongest = 0.0, -1.0, 0
@@ -56,7 +56,7 @@ def judge(constants, channel, state, own, reason):
     return total
 
 
-@njit
+@njit(inlined=True)
 def explain(channel, state, own, seasonal, total, x, reason):
     """Write a channel's value, its share of `total`, and what its strongest signal expected, and how widely."""
     strongest = reason[STRONGEST]

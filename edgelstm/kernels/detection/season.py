@@ -19,19 +19,19 @@ from edgelstm.kernels.detection.spread import DEVIATION_OF_SPREAD, LARGEST_ERROR
 LARGEST_RESIDUAL = 10.0
 
 
-@njit
+@njit(inlined=True)
 def bin_of(time_ns, season_ns, bins):
     """Return which of the season's bins a time is in."""
     return (time_ns % season_ns) * bins // season_ns
 
 
-@njit
+@njit(inlined=True)
 def scale(channel, state):
     """Return the spread that the channel's seasonal residuals are divided by."""
     return max(DEVIATION_OF_SPREAD * state[SEASON_SPREAD], channel[LEVEL_FLOOR])
 
 
-@njit
+@njit(inlined=True)
 def observe(constants, channel, state, expected, x):
     """Bring the mean residual up to a value where `expected` is the mean of its bin."""
     residual = clip((x - expected) / scale(channel, state), LARGEST_RESIDUAL)
@@ -39,7 +39,7 @@ def observe(constants, channel, state, expected, x):
     state[FIRST_SIGNAL + SEASON] = abs(state[SEASON_MEAN])
 
 
-@njit
+@njit(inlined=True)
 def learn(constants, channel, state, means, place, x):
     """Move the mean of a bin, means[place], and the spread about it by one value that is taken for normal."""
     largest = LARGEST_ERROR * scale(channel, state)

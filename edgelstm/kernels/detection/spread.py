@@ -11,19 +11,19 @@ DEVIATION_OF_SPREAD = 1.2533
 LARGEST_ERROR = 8.0
 
 
-@njit
+@njit(inlined=True)
 def clip(x, largest):
     """Return x brought to between -largest and largest."""
     return min(max(x, -largest), largest)
 
 
-@njit
+@njit(inlined=True)
 def error_scale(channel, state):
     """Return the spread that the channel's errors are divided by."""
     return max(DEVIATION_OF_SPREAD * state[ERROR_SPREAD], channel[ERROR_FLOOR])
 
 
-@njit
+@njit(inlined=True)
 def level_scale(channel, state):
     """Return the spread that the channel's level differences are divided by."""
     return max(sqrt(state[VARIANCE]), channel[LEVEL_FLOOR])

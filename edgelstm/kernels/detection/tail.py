@@ -39,7 +39,7 @@ FLOORS = (
 otherwise be a point."""
 
 
-@njit
+@njit(inlined=True)
 def surprise(signal, constants, state, at):
     """Return -log10 of the probability of a signal >= 0 this large, at most CAP, by the tail at state[at].
 
@@ -63,7 +63,7 @@ def surprise(signal, constants, state, at):
     return min(result, CAP)
 
 
-@njit
+@njit(inlined=True)
 def learn_tail(signal, constants, state, at, least_threshold, least_mean):
     """Move the tail at state[at] by one sample, in place.
 
@@ -91,7 +91,7 @@ def learn_tail(signal, constants, state, at, least_threshold, least_mean):
     forget_run(state, at)
 
 
-@njit
+@njit(inlined=True)
 def forget_run(state, at):
     """Leave the run that is going on out of the tail."""
     state[at + TAIL_PEAK], state[at + TAIL_RUN] = 0.0, 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm import season_search, tail_fit
+from edgelstm import evidence_choice, season_search, tail_fit
 from edgelstm.budget import interval_s
 from edgelstm.detector import Detector
 from edgelstm.detector_settings import (
@@ -26,7 +26,7 @@ from edgelstm.errors import CalibrationError, SampleError
 from edgelstm.kernels.detection import layout as at
 from edgelstm.kernels.detection.spread import DEVIATION_OF_SPREAD, LARGEST_ERROR
 from edgelstm.kernels.detection.tail import FLOORS
-from edgelstm.output_roles import forecasts_of, logit_of, rebuilds
+from edgelstm.output_roles import forecasts_of, rebuilds
 
 if TYPE_CHECKING:
     from edgelstm.stream import LoadedModel
@@ -36,10 +36,6 @@ MINIMUM_ROWS = 100
 
 FLOOR_RATIO = 0.05
 FLOOR_OF_CONSTANT = 0.05
-LONG_MEMORIES = 3
-DRIFT_ROWS, DRIFTING_SHARE, DRIFTING_WEIGHT = 50, 0.5, 0.3
-"""A channel whose mean over so many rows has so much of its variance drifts."""
-
 BLIND_RATIO = 3.0
 """A forecast so many times worse than the last value repeated says that the network saw other inputs in training."""
 
@@ -50,17 +46,6 @@ UNREACHABLE = 1e3
 LARGEST_THRESHOLD = 0.95 * SURPRISE_CAP
 SMALLEST_THRESHOLD = 2.0
 _S = 10**9
-
-WEIGHTS = {
-    "error": 0.8,
-    "error_mean": 0.6,
-    "level": 0.8,
-    "season": 0.8,
-    "novelty": 0.8,
-    "repeat": 0.6,
-    "logit": 0.8,
-}
-"""How much each signal says in the score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +94,20 @@ def examine(
     budget: str = "1 per week",
     *,
     apart: Sequence[str] | None = None,
+    given: Sequence[str] = (),
+    weights: Mapping[str, float] | None = None,
+    reach: float = 0.0,
+    threshold: float | None = None,
     **choices: Any,
 ) -> Calibration:
     """Calibrate, and say what was seen.
 
-    apart    names of the channels where the network sees each of them apart
-    choices  fields of DetectorSettings that are not to be found
+    apart      names of the channels where the network sees each of them apart
+    given      names of channels that only feed the network, as commands do: they show nothing
+    weights    the signals that are used, and how much each says; else WEIGHTS
+    reach      tails begin at the largest of the history, and this share of it is their mean excess; 0: they are fitted
+    threshold  the least that it is; else the budget and the history say
+    choices    fields of DetectorSettings that are not to be found
     """
     names = tuple(apart) if apart else loaded.channel_names
     if values.ndim != 2 or values.shape[1] != len(names) or len(times_ns) != len(values):
@@ -128,9 +121,11 @@ def examine(
     if apart:
         choices["network"] = "apart"
     settings = _first_guess(names, times_ns, values, budget, choices)
-    settings = _choose_evidence(loaded, settings, times_ns, values)
-    settings = _fit_baselines(loaded, settings, times_ns, values)
-    settings, extrapolated, capped, largest = _fit_threshold(loaded, settings, times_ns, values)
+    settings = evidence_choice.choose(
+        loaded, settings, times_ns, values, given, weights or evidence_choice.WEIGHTS
+    )
+    settings = _fit_baselines(loaded, settings, times_ns, values, reach)
+    settings, extrapolated, capped, largest = _fit_threshold(loaded, settings, times_ns, values, threshold)
     trial = Detector(loaded, settings)
     verdicts = trial.push_block(times_ns, values)
     settings = msgspec.structs.replace(settings, history_alerts=trial.counters["raised"])
@@ -143,7 +138,9 @@ def examine(
         missing={
             name: int(count) for name, count in zip(names, (~np.isfinite(values)).sum(axis=0), strict=True)
         },
-        constant=tuple(name for name, column in zip(names, values.T, strict=True) if _is_constant(column)),
+        constant=tuple(
+            name for name, column in zip(names, values.T, strict=True) if evidence_choice.is_constant(column)
+        ),
         largest_score=largest,
         extrapolated=extrapolated,
         capped=capped,
@@ -221,7 +218,7 @@ def _statistics(name: str, column: NDArray[np.float32]) -> ChannelBaseline:
     deviation = float(seen.std()) if seen.size else 0.0
     steps = np.abs(np.diff(seen))
     step = float(steps[steps > 0.0].min()) if (steps > 0.0).any() else 0.0
-    if _is_constant(column):
+    if evidence_choice.is_constant(column):
         floor = FLOOR_OF_CONSTANT * max(abs(mean), 1.0)
     else:
         floor = max(FLOOR_RATIO * deviation, step)
@@ -255,51 +252,6 @@ def _season(column: NDArray[np.float32], places: NDArray[np.int64], bins: int) -
     return Season(means=tuple(float(mean) for mean in means), spread=float(left.mean()) if left.size else 0.0)
 
 
-def _choose_evidence(
-    loaded: LoadedModel, settings: DetectorSettings, times_ns: NDArray[np.int64], values: NDArray[np.float32]
-) -> DetectorSettings:
-    """Give every channel the signals that it can have, with their weights, and tails that are not yet fitted."""
-    apart = settings.network == "apart"
-    forecasts, logit = forecasts_of(loaded, settings), logit_of(loaded)
-    channels = []
-    for channel, forecast, column in zip(settings.channels, forecasts, values.T, strict=True):
-        steadiness = _steadiness(column, settings.level_long)
-        weights = {name: WEIGHTS[name] * steadiness for name in ("level", "novelty")}
-        if forecast >= 0 or apart:
-            weights |= {name: WEIGHTS[name] for name in ("error", "error_mean")}
-        if settings.season_ns and _is_seasonal(times_ns, column, settings):
-            weights["season"] = WEIGHTS["season"]
-        if not _is_constant(column):
-            weights["repeat"] = WEIGHTS["repeat"]
-        if logit >= 0 and apart:
-            weights["logit"] = WEIGHTS["logit"] * steadiness
-        elif (
-            logit >= 0
-        ):  # trained on this machine's own labels: it counts in full, once for all channels together
-            weights["logit"] = len(settings.channels) ** -0.25
-        evidence = {
-            name: Evidence(weight=weights[name], threshold=1.0, mean_excess=1.0, mean_square=2.0)
-            for name in SIGNALS
-            if name in weights
-        }
-        channels.append(msgspec.structs.replace(channel, evidence=evidence))
-    return msgspec.structs.replace(settings, channels=tuple(channels))
-
-
-def _is_seasonal(
-    times_ns: NDArray[np.int64], column: NDArray[np.float32], settings: DetectorSettings
-) -> bool:
-    return (
-        season_search.explained(times_ns, column, settings.season_ns, settings.season_bins)
-        > season_search.LEAST_FORETOLD
-    )
-
-
-def _is_constant(column: NDArray[np.float32]) -> bool:
-    seen = column[np.isfinite(column)]
-    return bool(seen.size == 0 or (seen == seen[0]).all())
-
-
 _Traced = dict[str, NDArray[np.float64]]
 
 
@@ -319,7 +271,11 @@ def _trace(
 
 
 def _fit_baselines(
-    loaded: LoadedModel, settings: DetectorSettings, times_ns: NDArray[np.int64], values: NDArray[np.float32]
+    loaded: LoadedModel,
+    settings: DetectorSettings,
+    times_ns: NDArray[np.int64],
+    values: NDArray[np.float32],
+    reach: float,
 ) -> DetectorSettings:
     """Find spreads, then, with them, tails: two runs over the history."""
     trace = _trace(loaded, settings, times_ns, values)
@@ -333,6 +289,7 @@ def _fit_baselines(
         msgspec.structs.replace(
             baseline,
             error_spread=_clipped_mean(trace["absolute_error"][:, c], baseline.error_floor),
+            error_floor=max(baseline.error_floor, _burst_floor(settings, trace["absolute_error"][:, c])),
             level_spread=float(np.sqrt(_last(trace["variance"][:, c], baseline.level_spread**2))),
         )
         for c, baseline in enumerate(settings.channels)
@@ -343,15 +300,37 @@ def _fit_baselines(
         msgspec.structs.replace(
             baseline,
             evidence={
-                name: tail_fit.fit(
-                    trace[name][:, c], settings.tail_fraction, *FLOORS[SIGNALS.index(name)], one.weight
-                )
+                name: _tail(trace[name][:, c], settings, FLOORS[SIGNALS.index(name)], one.weight, reach)
                 for name, one in baseline.evidence.items()
             },
         )
         for c, baseline in enumerate(settings.channels)
     ]
     return msgspec.structs.replace(settings, channels=tuple(baselines))
+
+
+def _tail(
+    signal: NDArray[np.float64],
+    settings: DetectorSettings,
+    floors: tuple[float, float],
+    weight: float,
+    reach: float,
+) -> Evidence:
+    if reach == 0.0:
+        return tail_fit.fit(signal, settings.tail_fraction, *floors, weight)
+    return tail_fit.beyond(signal, reach, *floors, weight)
+
+
+def _burst_floor(settings: DetectorSettings, errors: NDArray[np.float64]) -> float:
+    """Return the root mean square of a forecast's errors: where they come in bursts it is far above their mean, and
+    measured by their mean the largest of every burst would be cut off alike.
+
+    0 where no network forecasts.
+    """
+    seen = errors[np.isfinite(errors)]
+    if settings.network == "apart" or not seen.size:
+        return 0.0
+    return float(np.sqrt(np.square(seen).mean()))
 
 
 def _clipped_mean(errors: NDArray[np.float64], floor: float) -> float:
@@ -363,23 +342,17 @@ def _clipped_mean(errors: NDArray[np.float64], floor: float) -> float:
     return float(np.minimum(seen, largest).mean())
 
 
-def _steadiness(column: NDArray[np.float32], level_long: int) -> float:
-    """Return less than 1 for a channel that drifts, where the history is too short to know how far it may go."""
-    seen = column[np.isfinite(column)].astype(np.float64)
-    if seen.size >= LONG_MEMORIES * level_long or seen.size < 2 * DRIFT_ROWS or seen.var() <= 0.0:
-        return 1.0
-    sums = np.cumsum(np.concatenate([[0.0], seen - seen.mean()]))
-    slow = (sums[DRIFT_ROWS:] - sums[:-DRIFT_ROWS]) / DRIFT_ROWS
-    return DRIFTING_WEIGHT if slow.var() > DRIFTING_SHARE * seen.var() else 1.0
-
-
 def _last(column: NDArray[np.float64], otherwise: float) -> float:
     seen = column[np.isfinite(column)]
     return float(seen[-1]) if seen.size else otherwise
 
 
 def _fit_threshold(
-    loaded: LoadedModel, settings: DetectorSettings, times_ns: NDArray[np.int64], values: NDArray[np.float32]
+    loaded: LoadedModel,
+    settings: DetectorSettings,
+    times_ns: NDArray[np.int64],
+    values: NDArray[np.float32],
+    asked: float | None,
 ) -> tuple[DetectorSettings, bool, bool, float]:
     """Choose the threshold that alerts cross as often as the budget says; also: extrapolated, capped, largest."""
     scores = Detector(loaded, settings).push_block(times_ns, values).scores
@@ -387,11 +360,12 @@ def _fit_threshold(
     raising = tail_fit.kth_largest(scores, settings.raise_after, settings.raise_window)
     block = settings.raise_window + settings.clear_after + int(settings.cooldown_ns // settings.period_ns)
     level, extrapolated = tail_fit.return_level(raising, block, settings.budget_samples)
-    threshold = min(max(level, SMALLEST_THRESHOLD), LARGEST_THRESHOLD)
+    least = SMALLEST_THRESHOLD if asked is None else asked
+    threshold = min(max(level if asked is None else asked, least), LARGEST_THRESHOLD)
     chosen = msgspec.structs.replace(
         settings,
         threshold=threshold,
-        threshold_low=max(0.8 * threshold, SMALLEST_THRESHOLD),
+        threshold_low=max(0.8 * threshold, least),
         threshold_high=max(LARGEST_THRESHOLD, threshold),
     )
     return chosen, extrapolated, level > LARGEST_THRESHOLD, float(scores.max())

@@ -13,6 +13,7 @@ Floats = NDArray[np.float64]
 FEWEST_EXCESSES = 20
 LARGEST_FIT_FRACTION = 0.1
 PEAK_FRACTION = 0.2
+SETTLING = 100
 PRIOR_EXCESS, PRIOR_COUNT = 0.5, 20
 """What is believed of a score before a history is seen: -log10 p falls off tenfold by 1, a mean excess of 0.43 and
 a little more for what follows closely on itself; it weighs as much as this many excesses."""
@@ -46,6 +47,22 @@ def fit(
         mean_excess=float(mean),
         mean_square=float(mean**2 * 2.0 * (1.0 - shape) / (1.0 - 2.0 * shape)),
     )
+
+
+def beyond(
+    signal: Floats, reach: float, least_threshold: float, least_mean: float, weight: float = 1.0
+) -> Evidence:
+    """Return a tail that begins at the largest of a signal, with `reach` of it as mean excess; NaN is left out.
+
+    What a history has shown once is then nothing to speak of, and what is beyond it counts by how many times: a measure
+    that holds for signals too bursty, and histories too short, to tell rare values by their frequency. The first
+    SETTLING samples are left out, in which network and means find their places.
+    """
+    seen = signal[np.isfinite(signal)]
+    seen = seen[min(SETTLING, seen.size // 4) :]
+    largest = max(float(seen.max()) if seen.size else 0.0, least_threshold)
+    mean = max(reach * largest, least_mean)
+    return Evidence(weight=weight, threshold=largest, mean_excess=mean, mean_square=2.0 * mean * mean)
 
 
 def _peaks(signal: Floats, start: float) -> Floats:

@@ -17,11 +17,13 @@ def watch(loaded, case: Case, budget: str, *, apart: bool, scores_only: bool = F
     """
     times_ns, history = case.history
     names = case.channels if apart else None
-    settings = examine(loaded, times_ns, history, budget, apart=names, **choices).settings
+    given = case.marks.get("given", ())
+    settings = examine(loaded, times_ns, history, budget, apart=names, given=given, **choices).settings
     if scores_only:
         settings = msgspec.structs.replace(settings, threshold=1e3, threshold_low=1e3, threshold_high=1e3)
     detector = Detector(loaded, settings)
     detector.push_block(times_ns, history)
+    open_before = detector.open_alert is not None
     before = detector.counters["scored"]
     found = detector.push_block(case.times_ns[case.first :], case.values[case.first :])
     alarm = found.states == 1
@@ -30,7 +32,7 @@ def watch(loaded, case: Case, budget: str, *, apart: bool, scores_only: bool = F
         kind: [place[a.time_ns] for a in found.alerts if a.event_type == kind]
         for kind in ("raised", "cleared")
     }
-    if len(rows["cleared"]) > len(rows["raised"]):  # one that the history had opened
+    if open_before:  # one that the history had opened
         rows["cleared"] = rows["cleared"][1:]
     asked = (detector.counters["scored"] - before) / settings.budget_samples
     return Watched(found.scores, alarm, rows["raised"], rows["cleared"], asked)

@@ -5,11 +5,18 @@ from case import Case, Watched, runs
 
 
 def delays_s(case: Case, seen: Watched) -> list[float]:
-    """Return, for each labelled event with an alert raised in it, the seconds from its start to the first one."""
+    """Return, for each labelled event with an alert raised for it, the seconds from its start to the first one.
+
+    Rows of unknown class just before an event are not normal any more: an alert raised there is for the event, and early.
+    """
     times, raised = case.times_ns[case.first :], np.array(seen.raised, int)
+    labels = case.labels[case.first :]
     found = []
-    for start, end in runs(case.labels[case.first :] == 1):
-        inside = raised[(raised >= start) & (raised <= end)]
+    for start, end in runs(labels == 1):
+        since = start
+        while since > 0 and labels[since - 1] < 0:
+            since -= 1
+        inside = raised[(raised >= since) & (raised <= end)]
         if inside.size:
             found.append(float(times[inside[0]] - times[start]) / 1e9)
     return found

@@ -2,6 +2,7 @@
 
     EDGELSTM_DATA=folder python bench/detection/run.py skab            one of: nab, skab, wells, spacecraft, ecg, all
     ... run.py skab --models general0.elstm general1.elstm general2.elstm    seeds of the general detector, mean and each
+    ... run.py spacecraft --trained FOLDER --seeds 0 1 2         a network for each file too, trained on its history
     ... run.py skab --float general0.pt                                also on the float network (slow: plain Python)
 
 Nothing is fitted to labels, every score is causal, and one setting serves a whole collection. Where there are several
@@ -45,6 +46,24 @@ def evaluate(module, cases, loaded) -> dict:
     return found | {"seconds": time.monotonic() - started}
 
 
+def evaluate_trained(module, seed: int, folder: Path) -> dict:
+    """Return the scores with a network for each case, trained on its history; networks are kept in `folder`."""
+    from trained import model_of
+
+    started = time.monotonic()
+    cases = module.load(True)
+    watched = [
+        watch(
+            model_of(case, seed, folder / module.__name__), case, module.BUDGET, apart=False, **module.TRAINED
+        )
+        for case in cases
+    ]
+    found = module.score(cases, watched) | realised(cases, watched)
+    for name, half in (("first half", slice(0, None, 2)), ("second half", slice(1, None, 2))):
+        found[f"{module.HEADLINE}, {name}"] = module.score(cases[half], watched[half])[module.HEADLINE]
+    return found | {"seconds": time.monotonic() - started}
+
+
 def mean(results: list[dict]) -> dict:
     return {name: sum(one[name] for one in results) / len(results) for name in results[0]}
 
@@ -59,6 +78,10 @@ def main() -> None:
     parser.add_argument(
         "--models", nargs="+", default=[str(GENERAL)], help="general detectors, one for each seed"
     )
+    parser.add_argument(
+        "--trained", type=Path, metavar="FOLDER", help="train a network for each file; kept there"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of --trained (0 1 2)")
     parser.add_argument("--float", metavar="PT", help="the float network of the first model, its state_dict")
     parser.add_argument("--json", metavar="FILE", help="write the report there as well")
     args = parser.parse_args()
@@ -74,6 +97,10 @@ def main() -> None:
         found |= {f"general, int8, {n}": one for n, one in enumerate(seeds)}
         if len(seeds) > 1:
             found["general, int8, mean"] = mean(seeds)
+        if args.trained and hasattr(module, "TRAINED"):
+            seeds = [evaluate_trained(module, seed, args.trained) for seed in args.seeds]
+            found |= {f"trained, int8, {n}": one for n, one in zip(args.seeds, seeds, strict=True)}
+            found["trained, int8, mean"] = mean(seeds)
         if args.float:
             found["general, float32"] = on_float(module, cases, args.models[0], args.float)
         for which, scores in found.items():

@@ -7,7 +7,7 @@ from event_score import delays_s, false_events
 from edgelstm.sources import recording
 
 BUDGET = "1 per day"
-SETTINGS = {"raise_after": 5, "raise_window": 6}
+SETTINGS = {"raise_after": 5, "raise_window": 6, "reach": 0.25, "threshold": 4.0}
 HEADLINE = "found"
 HISTORY = 0.6
 

@@ -7,12 +7,14 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
+from edgelstm.detector_settings import SIGNALS, SURPRISE_CAP
 from edgelstm.errors import EdgeLstmError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgelstm.calibration import Calibration
+    from edgelstm.stream import LoadedModel
 
 SUMMARY = "make a converted model a detector, from normal history"
 
@@ -43,6 +45,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--freeze-timeout", type=float, metavar="S", help="an alert open this long is adopted"
     )
+    parser.add_argument("--signals", metavar="A,B", help="listen to these signals alone, each in full")
+    parser.add_argument("--reach", type=float, metavar="R",
+                        help="judge signals by the largest of the history: R times as far again counts tenfold and more")  # fmt: skip
+    parser.add_argument("--threshold", type=float, metavar="X", help="least threshold (from the budget)")
     parser.add_argument("--period", type=float, metavar="S", help="time between samples (from the history)")
     parser.add_argument("--time-column", metavar="NAME", help="column of times (found by name)")
 
@@ -71,7 +77,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"edgelstm: {note}", file=sys.stderr)
     apart = history.names if args.pretrained else None
     try:
-        found = examine(loaded, history.times_ns, history.values, args.budget, apart=apart, **choices)
+        found = examine(
+            loaded,
+            history.times_ns,
+            history.values,
+            args.budget,
+            apart=apart,
+            given=_given(loaded),
+            **choices,
+        )
     except UsageError:
         raise
     except EdgeLstmError as exc:
@@ -94,7 +108,25 @@ def _choices(args: argparse.Namespace) -> dict[str, Any]:
         if match is None:
             raise UsageError(f'--raise-after is "{args.raise_after}", expected K/N such as 3/5')
         choices["raise_after"], choices["raise_window"] = int(match[1]), int(match[2])
+    if args.signals is not None:
+        names = [name.strip() for name in args.signals.split(",")]
+        unknown = [name for name in names if name not in SIGNALS]
+        if unknown:
+            raise UsageError(f'--signals: "{unknown[0]}" is no signal (signals: {", ".join(SIGNALS)})')
+        choices["weights"] = dict.fromkeys(names, 1.0)
+    for name, low, high in (("reach", 0.001, 1000.0), ("threshold", 0.0, SURPRISE_CAP)):
+        value = getattr(args, name)
+        if value is not None:
+            if not low <= value <= high:
+                raise UsageError(f"--{name} is {value}, expected {low:g} to {high:g}")
+            choices[name] = value
     return choices
+
+
+def _given(loaded: LoadedModel) -> tuple[str, ...]:
+    """Return the channels that the model's detector, where it has one, does not judge: they only feed the network."""
+    known = loaded.model.detector_settings
+    return tuple(channel.name for channel in known.channels if not channel.evidence) if known else ()
 
 
 def _report(found: Calibration) -> list[str]:

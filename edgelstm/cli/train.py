@@ -39,6 +39,8 @@ def configure_data(parser: argparse.ArgumentParser) -> None:
         "--label", metavar="NAME", help="column that is 0 for normal and otherwise for faults"
     )
     parser.add_argument("--channels", metavar="A,B", help="columns to use (every column of numbers)")
+    parser.add_argument("--given", metavar="A,B",
+                        help="columns that only feed the network, as commands and set points: not foretold, not judged")  # fmt: skip
     parser.add_argument("--time-column", metavar="NAME", help="column of times (found by name)")
     parser.add_argument("--period", type=float, metavar="S", help="time between rows of a file without times")
     parser.add_argument(
@@ -90,6 +92,9 @@ def read_data(args: argparse.Namespace, settings: TrainingSettings) -> Dataset:
 
     interval_s(args.budget)
     channels = [name.strip() for name in args.channels.split(",")] if args.channels else None
+    given = [name.strip() for name in args.given.split(",")] if args.given else []
+    if channels:
+        channels += [name for name in given if name not in channels]
     if channels and args.label and args.label not in channels:
         channels.append(args.label)
     recordings = read_all(args.data, channels, period_s=args.period, time_column=args.time_column)
@@ -97,6 +102,7 @@ def read_data(args: argparse.Namespace, settings: TrainingSettings) -> Dataset:
         data = examine(
             recordings,
             label=args.label,
+            given=given,
             keep_all=args.keep_all,
             validation=settings.validation,
             test=settings.test,

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from detector_cases import START_NS, persistence_model, times
-from edgelstm.calibration import WEIGHTS, examine
+from edgelstm.calibration import examine
 from edgelstm.detector import Detector
 from edgelstm.detector_settings import SIGNALS
+from edgelstm.evidence_choice import WEIGHTS
 from edgelstm.kernels.detection import layout as at
 from edgelstm.kernels.detection.tail import FLOORS
 from edgelstm.output_roles import FAULT_OUTPUT

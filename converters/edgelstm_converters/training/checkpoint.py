@@ -19,7 +19,7 @@ from edgelstm_converters.training.settings import TrainingSettings
 def fingerprint(settings: TrainingSettings, data: Dataset) -> str:
     """Return what a training depends on, as one word: its settings and every value of its data."""
     digest = hashlib.sha256(msgspec.json.encode(settings))
-    digest.update(repr((data.names, data.classes, data.split)).encode())
+    digest.update(repr((data.names, data.watched, data.classes, data.split)).encode())
     digest.update(np.ascontiguousarray(data.values).tobytes())
     if data.labels is not None:
         digest.update(data.labels.tobytes())

@@ -38,6 +38,7 @@ class Dataset:
     filled    float32 (samples, channels)   standardised by the training stretch; the last value where one is missing
     usable    bool    (samples, channels)   whether a value was there and follows the sample before it without a gap
     labels    int64   (samples,)            class of every sample, or None
+    watched   which channels are foretold and judged; the others, that are given, only feed the network
     classes   what the labels were called
     notes     what was found and done, a line each
     """
@@ -53,7 +54,18 @@ class Dataset:
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
     period_ns: int
+    watched: list[int]
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Names of the channels that only feed the network."""
+        return tuple(name for c, name in enumerate(self.names) if c not in self.watched)
+
+    @property
+    def watched_names(self) -> tuple[str, ...]:
+        """Names of the channels that are foretold and judged."""
+        return tuple(self.names[c] for c in self.watched)
 
     @property
     def scaling(self) -> dict[str, dict[str, float]]:
@@ -99,6 +111,7 @@ def examine(
     recordings: Sequence[Recording],
     *,
     label: str | None = None,
+    given: Sequence[str] = (),
     keep_all: bool = False,
     validation: float = 0.15,
     test: float = 0.15,
@@ -106,9 +119,10 @@ def examine(
     """Look at recordings and make them one dataset; what was found and done is in its notes.
 
     label     the column that says what a sample is; it is no channel
+    given     channels that only feed the network, as commands and set points do: neither foretold nor judged
     keep_all  whether channels that never move, or repeat another one, are kept
 
-    Raises UsageError for a label that is not there, RecordingError where too little is left to train on.
+    Raises UsageError for a label or a given channel that is not there, RecordingError where too little is left to train on.
     """
     names = recordings[0].names
     times_ns = np.concatenate([one.times_ns for one in recordings])
@@ -139,9 +153,15 @@ def examine(
             f"{len(times_ns)} rows are too few to train on, at least {FEWEST_ROWS} are needed; for so few, the pretrained "
             "detector needs no training: edgelstm score --pretrained DATA"
         )
+    for name in given:
+        if name not in names:
+            raise UsageError(f'no channel "{name}" to be given to the network (channels: {", ".join(names)})')
     if not keep_all:
         names, values = _worth_having(names, values, notes)
-    return _prepare(names, times_ns, values, labels, classes, notes, validation, test)
+    watched = [c for c, name in enumerate(names) if name not in given]
+    if not watched:
+        raise UsageError("every channel that moves is given to the network: none is left to be foretold")
+    return _prepare(names, times_ns, values, labels, classes, watched, notes, validation, test)
 
 
 def _labels(column: Floats, label: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -190,6 +210,7 @@ def _prepare(
     values: Floats,
     labels: NDArray[np.int64] | None,
     classes: tuple[str, ...],
+    watched: list[int],
     notes: list[str],
     validation: float,
     test: float,
@@ -231,6 +252,7 @@ def _prepare(
         labels=labels,
         classes=classes,
         period_ns=period,
+        watched=watched,
         notes=notes,
     )
 

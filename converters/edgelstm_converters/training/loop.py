@@ -88,13 +88,14 @@ def strips_of(data: Dataset, start: int, stop: int, count: int, task: str) -> St
         assert data.labels is not None
         counted = data.usable.any(axis=1, keepdims=True).astype(np.float32)
         return Strips(x, cut(data.labels[:, None], 0), cut(counted, 0))
-    return Strips(x, cut(data.filled, ahead), cut(data.usable.astype(np.float32), ahead))
+    counted = data.usable[:, data.watched].astype(np.float32)
+    return Strips(x, cut(data.filled[:, data.watched], ahead), cut(counted, ahead))
 
 
 def begin(settings: TrainingSettings, data: Dataset) -> Run:
     """Return a training before its first epoch; the same seed gives the same one."""
     torch.manual_seed(settings.seed)
-    network = Network(settings, len(data.names), len(data.classes))
+    network = Network(settings, len(data.names), len(data.classes), len(data.watched))
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )

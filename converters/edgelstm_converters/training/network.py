@@ -31,7 +31,10 @@ class Network(nn.Module):
     classify     recurrent layers, then logits: one for two classes, else one for each
     """
 
-    def __init__(self, settings: TrainingSettings, channels: int, classes: int) -> None:
+    def __init__(
+        self, settings: TrainingSettings, channels: int, classes: int, watched: int | None = None
+    ) -> None:
+        """Make one for `channels` inputs, of which `watched` are foretold or rebuilt; all where it is None."""
         super().__init__()
         make = nn.LSTM if settings.cell == "lstm" else nn.GRU
         hidden = settings.hidden
@@ -42,9 +45,10 @@ class Network(nn.Module):
         if settings.task == "autoencoder":
             self.narrow = nn.Linear(hidden, min(settings.bottleneck, max(channels - 1, 1)))
             self.decoder = make(self.narrow.out_features, hidden, batch_first=True)
-        self.outputs = channels if settings.task != "classify" else (1 if classes == 2 else classes)
+        watched = channels if watched is None else watched
+        self.outputs = watched if settings.task != "classify" else (1 if classes == 2 else classes)
         self.head = nn.Linear(hidden, self.outputs)
-        self.spread = nn.Linear(hidden, channels) if settings.task != "classify" else None
+        self.spread = nn.Linear(hidden, watched) if settings.task != "classify" else None
 
     def forward(self, x: Tensor, states: list[Any] | None = None, masks: list[Tensor] | None = None) -> Any:
         """Return outputs (strips, samples, outputs), log scales or None, and the states after the last sample.

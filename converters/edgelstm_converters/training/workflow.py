@@ -115,9 +115,9 @@ def _train(
 def output_names(settings: TrainingSettings, data: Dataset) -> tuple[str, ...]:
     """Return what the outputs are called, so that the detector knows them."""
     if settings.task == "forecast":
-        return data.names
+        return data.watched_names
     if settings.task == "autoencoder":
-        return tuple(f"{name}{REBUILT_SUFFIX}" for name in data.names)
+        return tuple(f"{name}{REBUILT_SUFFIX}" for name in data.watched_names)
     return (FAULT_OUTPUT,) if len(data.classes) == 2 else tuple(f"class_{name}" for name in data.classes)
 
 
@@ -153,7 +153,9 @@ def _calibrate(
     rows = np.arange(len(data.values)) < data.split.validate
     if data.labels is not None:
         rows &= data.labels == 0
-    found = calibration.examine(LoadedModel(model), data.times_ns[rows], data.values[rows], budget)
+    found = calibration.examine(
+        LoadedModel(model), data.times_ns[rows], data.values[rows], budget, given=data.given
+    )
     return dataclasses.replace(model, detector_settings=found.settings), found
 
 
@@ -171,7 +173,7 @@ def _judge(
     x = (data.filled * data.std + data.mean).astype(np.float32)
     loaded = LoadedModel(model)
     exact, integer = conversion.float_model.run(x)[start:], loaded.stream().run(x)[start:]
-    errors, residuals = {}, np.zeros((0, len(data.names)), np.float32)
+    errors, residuals = {}, np.zeros((0, len(data.watched)), np.float32)
     metrics = float_metrics = None
     if settings.task == "classify":
         assert data.labels is not None
@@ -180,14 +182,17 @@ def _judge(
         float_metrics = class_metrics(exact, data.labels[start:], count)
     else:
         ahead = 1 if settings.task == "forecast" else 0
-        truth, usable = x[start + ahead :], data.usable[start + ahead :]
-        last = x[start + ahead - 1 : len(x) - 1]
+        seen_of, watched = x[:, data.watched], data.watched
+        truth, usable = seen_of[start + ahead :], data.usable[start + ahead :, watched]
+        last = seen_of[start + ahead - 1 : len(x) - 1]
         guesses = exact[: len(truth)], integer[: len(truth)], last
-        for c, name in enumerate(data.names):
+        for c, name in enumerate(data.watched_names):
             seen = usable[:, c]
             of_float, of_int8, of_last = (_rms(guess[seen, c] - truth[seen, c]) for guess in guesses)
             errors[name] = of_float, of_int8, of_last
-        residuals = np.where(usable, (integer[: len(truth)] - truth) / data.std, np.nan).astype(np.float32)
+        residuals = np.where(usable, (integer[: len(truth)] - truth) / data.std[watched], np.nan).astype(
+            np.float32
+        )
     alerts, allowed, scores = 0, 0.0, np.zeros(0)
     if found is not None:
         detector = loaded.detector()

@@ -79,3 +79,11 @@ def test_events_are_found_missed_and_false():
     assert met(labels, seen) == (1, 1, 1)
     assert delays_s(case, seen) == [5.0]
     assert runs(labels == 1) == [(20, 29), (60, 69)]
+
+
+def test_an_alert_in_unknown_rows_just_before_an_event_is_for_it_and_early():
+    labels = np.zeros(100, np.int8)
+    labels[40:50], labels[50:90] = -1, 1
+    case = Case("x", ("a",), np.arange(100) * 10**9, np.zeros((100, 1), np.float32), 0, labels)
+    assert delays_s(case, Watched(np.zeros(100), np.zeros(100, bool), [45], [60])) == [-5.0]
+    assert delays_s(case, Watched(np.zeros(100), np.zeros(100, bool), [39], [60])) == []

@@ -82,3 +82,17 @@ def test_nowhere_to_write_and_nothing_to_read(tmp_path):
     (tmp_path / "text.csv").write_text("ts,x\n1,2\n2,3\n3,oops\n")
     with pytest.raises(RecordingError, match=r'row 4, column "x": "oops" is not a number'):
         call("train", tmp_path / "text.csv", "-o", tmp_path / "m.elstm")
+
+
+def test_calibrate_chooses_signals_and_keeps_given_channels_unjudged(tmp_path, capsys):
+    history, model = write(tmp_path / "history.csv"), tmp_path / "m.elstm"
+    train = ("--channels", "flow", "--given", "pressure", "--epochs", 3)
+    assert call("train", history, "-o", model, *train) == 0
+    again = ("--signals", "error,repeat", "--reach", 0.25, "--threshold", 3.5)
+    assert call("calibrate", model, history, "-o", model, *again) == 0
+    channels = load(model).model.detector_settings.channels
+    assert [list(channel.evidence) for channel in channels] == [["error", "repeat"], []]
+    assert load(model).model.detector_settings.threshold == 3.5
+    for wrong, words in ((("--signals", "errors"), "is no signal"), (("--reach", -1), "expected 0.001")):
+        with pytest.raises(UsageError, match=words):
+            call("calibrate", model, history, "-o", model, *wrong)

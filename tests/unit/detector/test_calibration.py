@@ -142,3 +142,37 @@ def test_a_model_that_forecasts_one_channel_judges_the_other_by_its_level():
 def test_a_budget_that_is_not_understood(budget):
     with pytest.raises(UsageError, match="write for example"):
         calibrate(MODEL, times(500), noise(0, 500), budget)
+
+
+def test_with_a_reach_what_the_history_has_shown_is_nothing_to_speak_of():
+    """Bursts that come as rarely as one in the tail's fraction are normal where the history has them; ten times larger
+    ones are not."""
+    history = noise(7, 6000)
+    history[300::900, 0] += 15.0
+    settings = examine(MODEL, times(6000), history, "1 per day", reach=0.25, threshold=3.0).settings
+    assert settings.threshold == settings.threshold_low == 3.0
+    assert settings.history_alerts == 0
+    detector = Detector(MODEL, settings)
+    stream = noise(8, 3000)
+    stream[500, 0] += 15.0
+    stream[2000:2010, 0] += 60.0
+    verdicts = detector.push_block(times(3000, start_ns=START_NS + 6000 * SECOND), stream)
+    raised = [alert for alert in verdicts.alerts if alert.event_type == "raised"]
+    assert len(raised) == 1
+    assert 2000 <= (raised[0].time_ns - START_NS) // SECOND - 6000 < 2010
+
+
+def test_signals_are_chosen_and_given_channels_show_none():
+    settings = examine(
+        MODEL, times(1000), noise(9, 1000), given=["c1"], weights={"error": 1.0, "repeat": 0.5}
+    ).settings
+    found = {
+        channel.name: {name: one.weight for name, one in channel.evidence.items()}
+        for channel in settings.channels
+    }
+    assert found == {"c0": {"error": 1.0, "repeat": 0.5}, "c1": {}, "c2": {"error": 1.0, "repeat": 0.5}}
+    detector = Detector(MODEL, settings)
+    stream = noise(10, 500)
+    stream[100:, 1] = 1e6
+    detector.push_block(times(500, start_ns=START_NS + 1000 * SECOND), stream)
+    assert detector.counters["raised"] == 0

@@ -158,3 +158,23 @@ def test_the_estimator_fits_scores_and_predicts():
 def test_settings_out_of_range_name_themselves(name, value):
     with pytest.raises(UsageError, match=f"{name} is {value}, expected"):
         TrainingSettings(**{name: value})
+
+
+def test_given_channels_feed_the_network_and_are_not_judged():
+    """Channel a follows command b a step later: nobody can foretell it without b; b itself is chance."""
+    rng = np.random.default_rng(4)
+    command = (rng.uniform(size=4000) < 0.5).astype(np.float32)
+    follower = np.concatenate([[0.0], command[:-1]]) + 0.02 * rng.normal(size=4000)
+    values = np.stack([follower, command], 1).astype(np.float32)
+    data = data_of(values, given=["b"])
+    assert (data.watched_names, data.given) == (("a",), ("b",))
+    trained = train(data, TrainingSettings(**SMALL))
+    integer, last = trained.errors["a"][1:]
+    assert list(trained.errors) == ["a"]
+    assert integer < 0.5 * last
+    judged = {channel.name: bool(channel.evidence) for channel in trained.model.detector_settings.channels}
+    assert judged == {"a": True, "b": False}
+    with pytest.raises(UsageError, match='no channel "z" to be given'):
+        data_of(values, given=["z"])
+    with pytest.raises(UsageError, match="none is left to be foretold"):
+        data_of(values, given=["a", "b"])

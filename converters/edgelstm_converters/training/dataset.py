@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelstm.calibration import MINIMUM_ROWS
 from edgelstm.errors import RecordingError, UsageError
 from edgelstm.sources import RECORDINGS
 from edgelstm.sources.recording import Recording, read
@@ -149,9 +150,11 @@ def examine(
         listed = ", ".join(f"{kind} {count}" for kind, count in zip(classes, counts, strict=True))
         notes.append(f'labels "{label}": {listed}')
     if len(times_ns) < FEWEST_ROWS:
+        otherwise = "record more"
+        if len(times_ns) >= MINIMUM_ROWS:
+            otherwise = "the pretrained detector needs no training: edgelstm score --pretrained DATA"
         raise RecordingError(
-            f"{len(times_ns)} rows are too few to train on, at least {FEWEST_ROWS} are needed; for so few, the pretrained "
-            "detector needs no training: edgelstm score --pretrained DATA"
+            f"{len(times_ns)} rows are too few to train on, at least {FEWEST_ROWS} are needed; {otherwise}"
         )
     for name in given:
         if name not in names:

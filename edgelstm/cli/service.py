@@ -36,6 +36,7 @@ StateDirectory=edgelstm
 StateDirectoryMode=0700
 CacheDirectory=edgelstm
 RuntimeDirectory=edgelstm
+RuntimeDirectoryPreserve=restart
 {credential}UMask=0077
 MemoryMax=512M
 TasksMax=64

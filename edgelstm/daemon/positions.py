@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -20,6 +21,19 @@ _CRC = struct.Struct("<I")
 _BYTES = _RECORD.size + _CRC.size
 _ROWS = 1024
 _NO_TIME, _NO_SEQUENCE = -(2**63), -1
+
+
+def lasting_folder(state: Path) -> Path:
+    """Return where files are mapped that have to outlive this process, but no power failure: in memory, if systemd gave a
+    folder there (it writes a page of a file on a disk every half a minute), else the folder of the state."""
+    given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    if not given:
+        return state
+    folder = (
+        Path(given) / hashlib.sha256(os.fsencode(state.resolve())).hexdigest()[:12]
+    )  # others may be given it too
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 class MappedPositions:

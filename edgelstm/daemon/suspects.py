@@ -31,18 +31,20 @@ _DIGEST = 16
 class Suspects:
     """Remembers, over a crash, what was being scored; made and used by the worker's thread."""
 
-    def __init__(self, folder: Path, counters: Counters) -> None:
-        """Count the deaths of what was being scored when the process before ended; raises OSError."""
+    def __init__(self, folder: Path, counters: Counters, mapped: Path | None = None) -> None:
+        """Count the deaths of what was being scored when the process before ended; raises OSError.
+
+        mapped  the folder of the file in memory, where it is another
+        """
+        scoring = (mapped or folder) / "scoring"
         self._counters = counters
         self._dead_letters = folder / "dead-letters.ndjson"
         self._record = folder / "suspects.json"
         self._deaths = _read(self._record)
         size = _DIGEST * (LARGEST_BATCH + 1)
-        with open(
-            folder / "scoring", "ab"
-        ) as file:  # written, not only sized: a hole that cannot be filled kills us
+        with open(scoring, "ab") as file:  # written, not only sized: a hole that cannot be filled kills us
             file.write(bytes(max(0, size - file.tell())))
-        with open(folder / "scoring", "r+b") as file:
+        with open(scoring, "r+b") as file:
             self._scoring = mmap.mmap(file.fileno(), 0)
         count = int.from_bytes(self._scoring[:4], "little")
         for number in range(1, min(count, LARGEST_BATCH) + 1):

@@ -23,7 +23,7 @@ from edgelstm.daemon.home_assistant import discovery, discovery_topic
 from edgelstm.daemon.inbox import Inbox
 from edgelstm.daemon.intake import Intake
 from edgelstm.daemon.metrics import Histogram
-from edgelstm.daemon.positions import MappedPositions
+from edgelstm.daemon.positions import MappedPositions, lasting_folder
 from edgelstm.daemon.publisher import Publisher
 from edgelstm.daemon.requests import Errands
 from edgelstm.daemon.snapshots import Snapshots, WriteBudget
@@ -105,7 +105,9 @@ class Worker:
         durability = self._config.durability
         outbox = Outbox(self._database, durability.outbox_max_bytes, durability.outbox_max_age)
         self.outbox = outbox
-        self._suspects = Suspects(self._database.parent, self._counters)
+        self._suspects = Suspects(
+            self._database.parent, self._counters, lasting_folder(self._database.parent)
+        )
         if durability.mode != "none":
             self._intake.positions = self._positions_of_before(outbox)
         self._budget = WriteBudget(durability.write_budget, time.monotonic())
@@ -137,6 +139,10 @@ class Worker:
             self._save_snapshots(SNAPSHOT_SLICE_S)
         self._to_save.extend(self.streams)
         self._save_snapshots()
+        if not self._strict:  # what is in memory ends with the service
+            for stream in self.streams.values():
+                stream.recorded = False
+            self._commit(outbox, [], self.streams)
         os.sync()  # once, not for each of a thousand files
         self._suspects.close()
         if self._mapped is not None:
@@ -145,7 +151,7 @@ class Worker:
 
     def _positions_of_before(self, outbox: Outbox) -> dict[str, Position]:
         """Return where every stream stood at the end of the process before, and leave it in the database."""
-        self._mapped = MappedPositions(self._database.parent / POSITIONS)
+        self._mapped = MappedPositions(lasting_folder(self._database.parent) / POSITIONS)
         positions = self._mapped.merged(outbox.positions())
         self._until_written(lambda: outbox.commit([], positions.values()))
         self._mapped.clear()
@@ -332,7 +338,7 @@ class Worker:
             for stream in touched.values():
                 self._mapped.write(stream.position(with_state=False))
         except OSError as exc:  # of a stream that there is no room for, the database has an older position
-            self._counters.complain("positions_failed", str(self._database.parent / POSITIONS), str(exc))
+            self._counters.complain("positions_failed", POSITIONS, str(exc))
 
     def _may_save(self) -> bool:
         return bool(self._to_save) and self._budget.left(time.monotonic()) > 0

@@ -38,7 +38,7 @@ DETECTOR = {
     "update_interval_ns": 0,
 }  # fmt: skip
 SCRIPT = Path(__file__).parent / "faults.py"
-SETTLE_S = 180.0
+SETTLE_S = 600.0
 
 
 class Sensors(threading.Thread):
@@ -103,7 +103,7 @@ def crash_loop(args, folder):
         sensors.stopping = True
         sensors.join()
         daemon.program = ["-m", "edgelstm"]
-        daemon.start()
+        daemon.start(connected=False)
         return judge(args, daemon, seen, sensors, places)
     finally:
         daemon.process.kill()

@@ -36,7 +36,7 @@ def around(owner, name, *, before=None, after=None):
     setattr(owner, name, call)
 
 
-def with_alerts(_outbox, messages, _positions):
+def with_alerts(_outbox, messages, *_):
     if messages:
         die()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgelstm.daemon.positions import MappedPositions
+from edgelstm.daemon.positions import MappedPositions, lasting_folder
 from edgelstm.daemon.snapshots import DAY_S, WriteBudget
 from edgelstm.outbox import Position
 
@@ -53,6 +53,15 @@ def test_nothing_is_left_once_it_is_in_the_database(tmp_path):
     after(tmp_path / "p", position())
     MappedPositions(tmp_path / "p").clear()
     assert after(tmp_path / "p", s=position(samples=2)) == {"s": position(samples=2)}
+
+
+def test_daemons_that_are_given_one_folder_in_memory_do_not_meet_there(tmp_path, monkeypatch):
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    assert lasting_folder(tmp_path / "a") == tmp_path / "a"
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    first, second = lasting_folder(tmp_path / "a"), lasting_folder(tmp_path / "b")
+    assert first == lasting_folder(tmp_path / "a") and first != second
+    assert first.is_dir() and first.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_budget_is_spent_and_grows_again():

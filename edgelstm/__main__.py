@@ -2,7 +2,7 @@
 
 import sys
 
-from edgelstm.cli import main
-
 if __name__ == "__main__":
+    from edgelstm.start import main
+
     sys.exit(main())

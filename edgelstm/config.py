@@ -112,6 +112,7 @@ class ControlConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     enabled: bool = False
     allow: tuple[str, ...] = ("ping", "status", "streams/list")
+    public_key: str = ""  # model/install then asks for an Ed25519 signature of this key
 
 
 class HomeAssistantConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -134,6 +135,11 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     name: str
     path: str
     sha256: str = ""  # of the file, checked when given
+    shadow_samples: int = (
+        200  # that a new version judges beside the one in force, before it takes over and after
+    )
+    latency_budget: Duration = Duration(0.0)  # for a sample; 0: four times what the version before takes
+    alert_budget: int = 3  # alerts that a new version may raise beyond those of the one before
 
 
 class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -373,6 +379,7 @@ def _absolute(config: Config, folder: Path) -> Config:
         input=tuple(msgspec.structs.replace(entry, source=opened(entry.source)) for entry in config.input),
         node=msgspec.structs.replace(config.node, state_dir=resolve(config.node.state_dir)),
         mqtt=msgspec.structs.replace(config.mqtt, **mqtt),
+        control=msgspec.structs.replace(config.control, public_key=resolve(config.control.public_key)),
         nats=msgspec.structs.replace(config.nats, **nats),
         model=tuple(msgspec.structs.replace(model, path=resolve(model.path)) for model in config.model),
     )

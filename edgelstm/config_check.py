@@ -57,6 +57,9 @@ def check(config: Config) -> None:
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f'{what}: two are named "{name}"')
+    for number, model in enumerate(config.model):
+        _range(f"model[{number}].shadow_samples", model.shadow_samples, 1, 10_000_000)
+        _range(f"model[{number}].alert_budget", model.alert_budget, 0, 1_000_000)
     for key, (low, high) in _RANGES.items():
         section, name = key.split(".")
         _range(key, getattr(getattr(config, section), name), low, high)

@@ -155,6 +155,11 @@ class Outbox:
         ).fetchone()
         return count, size
 
+    def forget_stream(self, name: str, messages: Sequence[Outgoing]) -> None:
+        """Forget where a stream stands, and write its last messages, in one transaction."""
+        self.commit(messages, [])
+        self._db.execute("DELETE FROM stream WHERE name = ?", (name,))
+
     def positions(self) -> dict[str, Position]:
         """Return where every stream stood when it was last committed."""
         rows = self._db.execute(

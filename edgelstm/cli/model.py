@@ -55,11 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "install":
         print(f"installed version {store.install(Path(args.what), args.public_key)}; it is not active yet")
         return 0
-    if args.action == "activate":
-        store.activate("" if args.what == "configured" else args.what)
-    else:
-        store.rollback()
-    print(f"{store.entry.name}: {store.active.version or 'configured'} is active, {_reload(config)}")
+    print(f"{store.entry.name}: {_change(config, store, args)}")
     return 0
 
 
@@ -71,11 +67,22 @@ def _list(store: ModelStore) -> None:
         print(f"{mark} {store.entry.name}  {version or 'configured'}  {store.path(version)}{probation}")
 
 
-def _reload(config: Config) -> str:
+def _change(config: Config, store: ModelStore, args: argparse.Namespace) -> str:
+    """Ask the daemon for a change, or write it down for the next start where none is running; return what came of it."""
     from edgelstm.daemon.control import ask
 
+    request = {"model": args.model, **({"version": args.what} if args.action == "activate" else {})}
     try:
-        ask(config.control_socket, "config/reload")
+        found = ask(config.control_socket, f"model/{args.action}", request)
     except UnavailableError:
-        return "from the next start on: no daemon is running"
-    return "and the daemon was asked to reload"
+        if args.action == "activate":
+            store.activate(args.what)
+        else:
+            store.rollback()
+        return (
+            f"{store.active.version or 'configured'} is in force from the next start on: no daemon is running"
+        )
+    if found.get("phase") == "shadow":
+        wanted = store.entry.shadow_samples
+        return f"{found['version']} runs in the shadow, and takes over after {wanted} samples if nothing speaks against it"
+    return f"{found['version']} is in force from the next sample on"

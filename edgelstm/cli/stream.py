@@ -7,14 +7,14 @@ import json
 
 from edgelstm.errors import UsageError
 
-SUMMARY = "List the streams of a running daemon; pause one, resume it, or let it begin anew."
-ACTIONS = ("list", "pause", "resume", "reset")
+SUMMARY = "List the streams of a running daemon; pause one, resume it, let it begin anew, or remove it."
+ACTIONS = ("list", "pause", "resume", "reset", "remove")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=ACTIONS)
     parser.add_argument("config", help="configuration in TOML")
-    parser.add_argument("stream", nargs="?", help="its name, for pause, resume and reset")
+    parser.add_argument("stream", nargs="?", help="its name, for all but list")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

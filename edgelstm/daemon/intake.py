@@ -114,6 +114,10 @@ class Intake:
             stream.touched_s = now_s
             touched[stream.name] = stream
 
+    def replace(self, name: str, model: LoadedModel) -> None:
+        """Let streams that are opened from now on have another version of a model."""
+        self._routes.replace(name, model)
+
     def _stream(self, route: Route, name: str) -> Watched | None:
         """Return the stream of that name, made and resumed at its first sample."""
         stream = self.streams.get(name)

@@ -23,6 +23,7 @@ from edgelstm.stream import LoadedModel, load
 
 PROBATION_SAMPLES = 200
 MOST_STARTS = 3
+CONFIGURED = "configured"
 
 
 class Active(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,7 @@ class Active(msgspec.Struct, frozen=True, kw_only=True):
     previous: str = ""
     confirmed: bool = True
     starts: int = 0
+    candidate: str = ""  # runs in the shadow of the one in force
     reason: str = ""  # why the last change was made
 
 
@@ -93,8 +95,46 @@ class ModelStore:
         os.replace(new, self.folder / f"{version}.elstm")
         return version
 
+    def propose(self, version: str) -> LoadedModel:
+        """Note that a version is to run in the shadow, also after a restart; return it. Raises UsageError, ModelFileError."""
+        loaded = load(self.path(version))
+        before = self.active
+        if before.version == version:
+            raise UsageError(
+                f'model "{self.entry.name}": version "{version or "configured"}" is active already'
+            )
+        self._write(msgspec.structs.replace(before, candidate=version or CONFIGURED, starts=0))
+        return loaded
+
+    def withdraw(self, reason: str) -> None:
+        """Forget the candidate; what is in force stays."""
+        self._write(msgspec.structs.replace(self.active, candidate="", starts=0, reason=reason))
+
+    def load_candidate(self, note: list[str]) -> LoadedModel | None:
+        """Load the version that was in the shadow when the process ended, unless that was its fault."""
+        active = self.active
+        if not active.candidate:
+            return None
+        if active.starts >= MOST_STARTS:
+            note.append(
+                f'model "{self.entry.name}": the daemon ended {active.starts} times with version {active.candidate} in the shadow'
+            )
+            self.withdraw("ended the daemon in the shadow")
+            return None
+        self._write(msgspec.structs.replace(active, starts=active.starts + 1))
+        try:
+            return load(self.path("" if active.candidate == CONFIGURED else active.candidate))
+        except (ModelFileError, UsageError) as exc:
+            note.append(str(exc))
+            self.withdraw("could not be loaded")
+            return None
+
+    def load(self, version: str) -> LoadedModel:
+        return load(self.path(version))
+
     def activate(self, version: str, reason: str = "by request") -> None:
-        """Put a version in force from the next start or reload on, on probation."""
+        """Put a version in force, on probation."""
+        version = "" if version == CONFIGURED else version
         self.path(version)
         before = self.active
         if before.version == version:

@@ -124,6 +124,16 @@ class Publisher:
             self._states.pop(stream, None)
             self._kept.pop(self._topics.stream(stream, "availability"), None)
 
+    def remove(self, stream: str, topics: Sequence[str]) -> None:
+        """Take retained messages of a stream that is gone back from the broker, also from one that is away now."""
+        with self._lock:
+            self._states.pop(stream, None)
+            self._due.pop(stream, None)
+            gone = dict.fromkeys(topics, b"")
+            self._kept |= gone
+            self._kept_due |= gone
+        self._wake.set()
+
     def keep_again(self, prefix: str) -> None:
         """Publish retained messages below a topic once more: somebody asks for them."""
         with self._lock:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgelstm.daemon.service import Service
 
 ANSWER_S = 5.0
+INSTALL = "model/install"
 
 
 class Errands:
@@ -51,7 +52,7 @@ def verbs(service: Service) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
 
     def on_stream(change: Callable[[Any], None]) -> Callable[[dict[str, Any]], Any]:
         def run(request: dict[str, Any]) -> Any:
-            name = _only(request, "stream")
+            (name,) = _fields(request, "stream")
 
             def call() -> Any:
                 if name not in worker.streams:
@@ -64,7 +65,7 @@ def verbs(service: Service) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
         return run
 
     def list_streams(request: dict[str, Any]) -> Any:
-        _only(request)
+        _fields(request)
         return [
             {
                 "stream": stream.name,
@@ -78,15 +79,30 @@ def verbs(service: Service) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
         ]
 
     def ping(request: dict[str, Any]) -> Any:
-        _only(request)
+        _fields(request)
         return "pong"
 
     def status(request: dict[str, Any]) -> Any:
-        _only(request)
+        _fields(request)
         return service.report.status()
 
+    def remove(request: dict[str, Any]) -> Any:
+        (name,) = _fields(request, "stream")
+        worker.errands.run(lambda: worker.remove(name))
+        return {"stream": name, "state": "removed"}
+
+    def list_models(request: dict[str, Any]) -> Any:
+        _fields(request)
+        return service.changes.listed()
+
+    def install(request: dict[str, Any]) -> Any:
+        name, content, sha256, signature = _fields(
+            request, "model", "content", "sha256", optional=("signature",)
+        )
+        return {"model": name, "version": service.changes.install(name, content, sha256, signature)}
+
     def reload(request: dict[str, Any]) -> Any:
-        _only(request)
+        _fields(request)
         service.reload()
         return "reloading"
 
@@ -97,18 +113,22 @@ def verbs(service: Service) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
         "stream/pause": on_stream(lambda stream: stream.pause(True)),
         "stream/resume": on_stream(lambda stream: stream.pause(False)),
         "stream/reset": on_stream(lambda stream: stream.forget()),
+        "stream/remove": remove,
+        "model/list": list_models,
+        INSTALL: install,
+        "model/activate": lambda request: service.changes.activate(*_fields(request, "model", "version")),
+        "model/rollback": lambda request: service.changes.roll_back(*_fields(request, "model")),
         "config/reload": reload,
     }
 
 
-def _only(request: dict[str, Any], key: str = "") -> str:
-    """Return the one key that a request has to have; raises UsageError for others, and where it is missing."""
-    unknown = [name for name in request if name != key]
+def _fields(request: dict[str, Any], *keys: str, optional: tuple[str, ...] = ()) -> list[str]:
+    """Return the texts that a request has to have, and the optional ones, "" where missing; raises UsageError."""
+    unknown = [name for name in request if name not in (*keys, *optional)]
     if unknown:
         raise UsageError(f'"{unknown[0]}" is not expected here')
-    if not key:
-        return ""
-    value = request.get(key)
-    if not isinstance(value, str) or not value:
-        raise UsageError(f'"{key}" is missing: which {key}?')
-    return value
+    found = [request.get(key, "") for key in (*keys, *optional)]
+    for key, value in zip((*keys, *optional), found, strict=True):
+        if not isinstance(value, str) or (not value and key in keys):
+            raise UsageError(f'"{key}" is missing: which {key}?')
+    return found

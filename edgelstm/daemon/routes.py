@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -52,6 +52,19 @@ class Routes:
                 self._known.clear()  # a flood of topics must not fill the memory
             self._known[topic] = self._find(topic)
         return self._known[topic]
+
+    def replace(self, name: str, model: LoadedModel) -> None:
+        """Let streams that are opened from now on have another version of a model; what decoders know stays."""
+        self._inputs = [
+            (entry, model, decode, settings_of(entry, model))
+            if entry.model == name
+            else (entry, known, decode, settings)
+            for entry, known, decode, settings in self._inputs
+        ]
+        for topic, route in self._known.items():
+            if route is not None and route.input.model == name:
+                settings = settings_of(route.input, model)
+                self._known[topic] = replace(route, model=model, settings=settings)
 
     def _find(self, topic: str) -> Route | None:
         for entry, model, decode, settings in self._inputs:

@@ -17,13 +17,15 @@ from typing import IO
 from edgelstm import detector, sources, stream
 from edgelstm.config import Config, slug
 from edgelstm.daemon import systemd
+from edgelstm.daemon.changes import Changes
 from edgelstm.daemon.control import LONGEST, ControlSocket, answer
 from edgelstm.daemon.counters import Counters
+from edgelstm.daemon.home_assistant import node_discovery, node_topic
 from edgelstm.daemon.memory import give_back_compiler
 from edgelstm.daemon.model_store import PROBATION_SAMPLES, ModelStore
 from edgelstm.daemon.publisher import Publisher
 from edgelstm.daemon.report import Report
-from edgelstm.daemon.requests import verbs
+from edgelstm.daemon.requests import INSTALL, verbs
 from edgelstm.daemon.routes import settings_of
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, event_payload
@@ -118,7 +120,10 @@ class Service:
         topics = Topics.of(config)
         self.publisher = Publisher(config, database, self.counters, self.report.info, self.report.health)
         self.worker = Worker(config, self.models, database, snapshots, self.publisher, self.counters)
-        self._topics = topics
+        self.topics = topics
+        self.changes = Changes(self)
+        self.changes.resume(self._notes)
+        self.worker.rollouts.on_phase = self.changes.record
         self.out_link = Link(
             config,
             "out",
@@ -162,6 +167,8 @@ class Service:
         gc.freeze()  # what is loaded stays; a collection that looked through the compiler would hold samples up for 30 ms
         give_back_compiler()
         self.out_link.start()
+        if self.config.homeassistant.enabled:
+            self.publisher.keep(node_topic(self.config), node_discovery(self.config))
         self.publisher.start()
         self.worker.start()
         self.in_link.start()
@@ -232,7 +239,7 @@ class Service:
     def tell(self, event: str, detail: str) -> None:
         """Say something about the daemon itself, in the log and on the event topic."""
         _log.warning("event=%s detail=%s", event, detail)
-        self.out_link.publish(self._topics.event, event_payload(event, detail), qos=1)
+        self.out_link.publish(self.topics.event, event_payload(event, detail), qos=1)
 
     def _end_probations(self) -> None:
         """Confirm models that were activated, once the daemon has scored enough with them."""
@@ -245,7 +252,7 @@ class Service:
         """Return the topics that others speak to us on."""
         topics = []
         if self.config.control.enabled:
-            topics.append((f"{self._topics.requests}#", 1))
+            topics.append((f"{self.topics.requests}#", 1))
         if self.config.homeassistant.enabled:
             topics.append((self.config.homeassistant.status_topic, 1))
         return topics
@@ -264,8 +271,9 @@ class Service:
         if message.retained:  # a request that was kept is nobody's wish of now
             self.counters.add("retained_requests")
             return
-        verb = message.topic.removeprefix(self._topics.requests)
-        if len(message.payload) > LONGEST:
+        verb = message.topic.removeprefix(self.topics.requests)
+        longest = self.config.mqtt.max_payload if verb == INSTALL else LONGEST
+        if len(message.payload) > longest:
             self.counters.add("oversize")
             return
         self.counters.add("requests")
@@ -278,7 +286,7 @@ class Service:
         try:
             found = answer(self.verbs, lambda wanted: wanted in self.config.control.allow, verb, content)
             self.out_link.publish(
-                self._topics.response(slug(verb) if verb not in self.verbs else verb), found, qos=1
+                self.topics.response(slug(verb) if verb not in self.verbs else verb), found, qos=1
             )
         finally:
             self._answering.release()
@@ -337,7 +345,7 @@ class Service:
             source.stop()
         self.in_link.stop()
         self.publisher.stop(FLUSH_S)
-        self.out_link.stop(None if self.reloads else (self._topics.status, OFFLINE))
+        self.out_link.stop(None if self.reloads else (self.topics.status, OFFLINE))
         self._lock.close()
         _log.info(
             "event=stopped %s",

@@ -64,6 +64,11 @@ class Snapshots:
             return samples, refused
         return None, refused
 
+    def remove(self, stream: str) -> None:
+        """Delete what is kept of a stream that is gone."""
+        for generation in ("", ".1"):
+            self._path(stream, generation).unlink(missing_ok=True)
+
     def _path(self, stream: str, generation: str = "") -> Path:
         return self.folder / f"{stream}.snapshot{generation}"
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.alert import Alert, OpenAlert, alert_id
 from edgelstm.alert_payload import PAYLOAD_VERSION, alert_payload, timestamp
-from edgelstm.daemon.routes import Route
+from edgelstm.daemon.recent import Recent
+from edgelstm.daemon.routes import Route, settings_of
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.topics import encode
+from edgelstm.detector import Detector
 from edgelstm.errors import SnapshotError
 from edgelstm.outbox import Position
 from edgelstm.sources.codecs import Block
+from edgelstm.stream import LoadedModel
 from edgelstm.verdict import Verdicts
+
+if TYPE_CHECKING:
+    from edgelstm.daemon.rollout import Rollout
 
 _log = logging.getLogger(__name__)
 SEQUENCE_WINDOW = 1000
@@ -49,6 +57,8 @@ class Watched:
         self.snapshot_samples = -1
         self.touched_s = 0.0  # when the last sample came, monotonic
         self.orphan: bytes | None = None  # the last event of an alert that nobody watches over any more
+        self.rollout: Rollout | None = None  # a change of its model that is on its way
+        self._recent = Recent(route.settings.warm_up, len(route.model.channel_names))
         self._gap_reset_ns = route.settings.gap_reset_ns
         self._future_ns = int(future_s * 1e9)
         self._late_since_ns: int | None = None
@@ -74,6 +84,9 @@ class Watched:
                     "the model was replaced",
                 )
             self.samples = seen or 0
+            if position is not None:  # what another model has judged is not judged again
+                self.last_sequence = position.last_sequence
+                self.detector.adopt(None, position.last_time_ns)
             return 0
         self.last_sequence, self.samples = position.last_sequence, position.samples
         if (
@@ -144,13 +157,15 @@ class Watched:
                 self._begin_anew("the clock of the samples was set back")
             if segment:
                 times_ns, values = _joined(segment)
-                verdicts = self.detector.push_block(times_ns, values)
-                self.scored(times_ns, verdicts)
+                push = self.detector.push_block if self.rollout is None else partial(self.rollout.push, self)
+                verdicts = push(times_ns, values)
+                self.scored(times_ns, values, verdicts)
                 yield times_ns, verdicts
 
-    def scored(self, times_ns: NDArray[np.int64], verdicts: Verdicts) -> None:
+    def scored(self, times_ns: NDArray[np.int64], values: NDArray[np.float32], verdicts: Verdicts) -> None:
         """Note that the detector has taken samples in, and what it said of them."""
         self.samples += len(times_ns)
+        self._recent.add(times_ns, values)
         for row in range(len(times_ns) - 1, -1, -1):
             if verdicts.states[row] >= 0:
                 self.last_verdict = (
@@ -220,6 +235,24 @@ class Watched:
             return last_ns - back * ((last_ns - newest_ns) // count)
         return last_ns - back * self.period_ns
 
+    def another(self, model: LoadedModel) -> Detector:
+        """Return a detector of another version of the model, warmed with what is remembered of this stream."""
+        detector = model.detector(settings_of(self.input, model))
+        detector.push_block(*self._recent.in_order())
+        return detector
+
+    def use(self, model: LoadedModel, detector: Detector, note: str, *, said: bool = True) -> None:
+        """Let another detector judge from the next sample on.
+
+        An alert of the one before is cleared, if it was `said`; one of the new one, which nobody has heard of, is forgotten.
+        """
+        opened, newest_ns = self.detector.open_alert, self.detector.last_time_ns
+        if opened is not None and said:
+            self._abandon(opened, self.model.digest, newest_ns, note)
+        detector.adopt(None, newest_ns)
+        self.model, self.detector, self.snapshot_samples = model, detector, -1
+        self.recorded = False
+
     def position(self, *, with_state: bool) -> Position:
         return Position(
             name=self.name,
@@ -241,11 +274,7 @@ class Watched:
 
     def _abandon(self, opened: OpenAlert, model_digest: str, time_ns: int | None, note: str) -> None:
         """Clear an alert that will not be watched any more: readers must not wait for its end for ever."""
-        event = Alert(
-            event_type="cleared", time_ns=opened.opened_ns if time_ns is None else time_ns, opened_ns=opened.opened_ns,
-            severity=opened.severity, score=0.0, peak_score=opened.peak_score, threshold=self.detector.threshold,
-            samples=opened.samples, channels=(), note=note,
-        )  # fmt: skip
+        event = abandoned(opened, time_ns, self.detector.threshold, note)
         self.orphan = self.event(event, model_digest)
         _log.warning("stream=%s event=abandoned reason=%s", self.name, note)
 
@@ -321,3 +350,12 @@ def _joined(segment: list[Samples]) -> Samples:
     if len(segment) == 1:
         return segment[0]
     return np.concatenate([times for times, _ in segment]), np.concatenate([rows for _, rows in segment])
+
+
+def abandoned(opened: OpenAlert, time_ns: int | None, threshold: float, note: str) -> Alert:
+    """Return the last event of an alert that nobody watches over any more."""
+    return Alert(
+        event_type="cleared", time_ns=opened.opened_ns if time_ns is None else time_ns, opened_ns=opened.opened_ns,
+        severity=opened.severity, score=0.0, peak_score=opened.peak_score, threshold=threshold,
+        samples=opened.samples, channels=(), note=note,
+    )  # fmt: skip

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.alert import Alert
+from edgelstm.alert_payload import alert_payload
 from edgelstm.config import Config
 from edgelstm.daemon.counters import Counters
 from edgelstm.daemon.home_assistant import discovery, discovery_topic
@@ -26,12 +27,13 @@ from edgelstm.daemon.metrics import Histogram
 from edgelstm.daemon.positions import MappedPositions, lasting_folder
 from edgelstm.daemon.publisher import Publisher
 from edgelstm.daemon.requests import Errands
+from edgelstm.daemon.rollouts import Rollouts
 from edgelstm.daemon.snapshots import Snapshots, WriteBudget
 from edgelstm.daemon.suspects import Suspects
-from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, score_payload
-from edgelstm.daemon.watched import Samples, Watched
+from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, encode, score_payload
+from edgelstm.daemon.watched import Samples, Watched, abandoned
 from edgelstm.detector_batch import push_together
-from edgelstm.errors import EdgeLstmError
+from edgelstm.errors import EdgeLstmError, UsageError
 from edgelstm.message import Message
 from edgelstm.outbox import Outbox, Outgoing, Position
 from edgelstm.stream import LoadedModel
@@ -66,6 +68,7 @@ class Worker:
         self.streams = self._intake.streams
         self._strict = config.durability.mode == "strict"
         self.errands = Errands()
+        self.rollouts = Rollouts(self._intake.replace, self._moved)
         self.batch_s = Histogram()
         self.progress_s = time.monotonic()
         self._next_silence_s = 0.0
@@ -172,6 +175,8 @@ class Worker:
                 stream.stale = False
                 self._shown.add(stream.name)
                 self._show(stream)
+            if self.rollouts.known:
+                stream.rollout = self.rollouts.of(stream)
         for stream, times_ns, verdicts in self._verdicts(touched):
             self._tell(stream, times_ns, verdicts, alerts, scores)
         for stream in touched.values():
@@ -194,6 +199,37 @@ class Worker:
         if committed and (self._strict or (alerts and self._config.durability.mode == "alerts")):
             self._until_written(outbox.sync)
         self.batch_s.add(time.monotonic() - started_s)
+        self.rollouts.look_after()
+
+    def _moved(self, stream: str) -> None:
+        """Tell of a stream that has another version; a snapshot of the one before would be refused after a crash."""
+        self._show(self.streams[stream])
+        self._to_save.append(stream)
+
+    def remove(self, name: str) -> None:
+        """Forget a stream for good, and take back what is published of it; samples that still come open it anew."""
+        assert self.outbox is not None
+        stream = self.streams.get(name)
+        position = stream.position(with_state=False) if stream else self._intake.positions.get(name)
+        if position is None:
+            raise UsageError(f'no stream is named "{name}"; see: edgelstm stream list')
+        messages = []
+        if position.open_alert is not None:
+            event = abandoned(position.open_alert, position.last_time_ns, 0.0, "the stream was removed")
+            payload = alert_payload(
+                event, node=self._config.node_name, stream=name, model=stream.model.model.name if stream else "",
+                model_digest=position.model_digest, topic=stream.topic if stream else None, resumed=False,
+            )  # fmt: skip
+            messages.append(Outgoing(self._topics.stream(name, "alert"), encode(payload), "cleared"))
+        self.outbox.forget_stream(name, messages)
+        self._snapshots.remove(name)
+        for known in (self.streams, self._intake.positions, self._last_score_s):
+            known.pop(name, None)
+        self._shown.discard(name)
+        if name in self._to_save:
+            self._to_save.remove(name)
+        topics = [self._topics.stream(name, leaf) for leaf in ("state", "availability")]
+        self._publisher.remove(name, [*topics, discovery_topic(self._config, name)])
 
     def _look_for_silence(self) -> None:
         """Once a second: which streams are silent for too long, or no longer are."""
@@ -221,15 +257,15 @@ class Worker:
         """Score what streams gathered, those of one model and settings in one call; yield times and verdicts of each."""
         together: dict[int, list[tuple[Watched, Samples]]] = {}
         for stream in touched.values():
-            samples = stream.gathered()
+            samples = None if stream.rollout else stream.gathered()
             if samples is None:
                 yield from ((stream, *found) for found in stream.score())
             else:
                 together.setdefault(id(stream.input), []).append((stream, samples))
         for group in together.values():
             found = push_together([(stream.detector, *samples) for stream, samples in group])
-            for (stream, (times_ns, _)), verdicts in zip(group, found, strict=True):
-                stream.scored(times_ns, verdicts)
+            for (stream, (times_ns, values)), verdicts in zip(group, found, strict=True):
+                stream.scored(times_ns, values, verdicts)
                 yield stream, times_ns, verdicts
 
     def _tell(

@@ -66,8 +66,8 @@ def _find_cache() -> KernelCache:
     except (OSError, RuntimeError) as exc:  # RuntimeError: no home directory
         return KernelCache(
             None,
-            f"every process compiles anew (about 10 s): no cache directory can be written ({exc}); "
-            "set EDGELSTM_CACHE_DIR to a writable directory",
+            "kernels are compiled again in every process, some 10 s on a PC and longer on a small board, because "
+            f"the machine code cannot be kept: {exc}; set EDGELSTM_CACHE_DIR to a folder that can be written",
         )
     return KernelCache(directory, "")
 

@@ -3,6 +3,7 @@
 The product has no place for faults; they are put around its functions here, in a process of its own.
 """
 
+import dataclasses
 import os
 import signal
 import sys
@@ -58,7 +59,44 @@ def callback_raises(*_):
     raise RuntimeError("a bug in a callback")
 
 
+def bad_version(spoil):
+    """Let detectors of the model that is named as the fault do something else, from the COUNT-th block of one sample on."""
+    from edgelstm.stream import LoadedModel
+
+    make, calls = LoadedModel.detector, []
+
+    def spoiled(model, *arguments):
+        detector = make(model, *arguments)
+        push = detector.push_block
+
+        def push_block(times_ns, values):
+            verdicts = push(times_ns, values)
+            calls.extend(range(len(values)))
+            return spoil(verdicts) if len(calls) > WARM + int(COUNT or 0) else verdicts
+
+        if model.model.name == NAME:
+            detector.push_block = push_block
+        return detector
+
+    LoadedModel.detector = spoiled
+
+
+WARM = 64  # samples that a new version is warmed with
+
+
+def not_finite(verdicts):
+    return dataclasses.replace(verdicts, scores=verdicts.scores * float("nan"))
+
+
+def slow(verdicts):
+    time.sleep(0.01 * len(verdicts.scores))
+    return verdicts
+
+
 FAULTS = {
+    "bad-scores": lambda: bad_version(not_finite),
+    "bad-exception": lambda: bad_version(broken),
+    "bad-slow": lambda: bad_version(slow),
     "before-commit": lambda: around(outbox.Outbox, "commit", before=with_alerts),
     "after-commit": lambda: around(outbox.Outbox, "commit", after=with_alerts),
     "before-acknowledge": lambda: around(

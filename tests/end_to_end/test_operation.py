@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -161,27 +162,105 @@ def test_requests_over_mqtt_are_off_limited_and_never_retained(make_daemon, subs
     assert daemon.stop() == 0
 
 
-def test_home_assistant_is_told_of_streams_and_again_at_its_birth(make_daemon, subscribe, publish):
+OF_DEVICE = {"ids", "name", "mf", "mdl", "sw", "via_device"}
+OF_EVERY_COMPONENT = {
+    "p", "name", "unique_id", "state_topic", "value_template", "availability", "entity_category", "device_class", "qos",
+}  # fmt: skip
+OF_COMPONENT = {
+    "binary_sensor": {"payload_on", "payload_off", "expire_after", "off_delay"},
+    "sensor": {"state_class", "unit_of_measurement", "suggested_display_precision", "expire_after"},
+    "event": {"event_types"},
+}
+CLASSES = {
+    "binary_sensor": {"device_class": {"problem", "connectivity"}},
+    "sensor": {"device_class": {"data_size"}, "state_class": {"measurement", "total", "total_increasing"}},
+    "event": {},
+}
+
+
+def check_discovery(found):
+    """Hold a discovery message against what Home Assistant's documentation says of MQTT devices."""
+    assert set(found) <= {"dev", "o", "cmps", "availability", "availability_mode", "qos", "state_topic"}
+    assert {"dev", "o", "cmps"} <= set(found) and found["o"]["name"]
+    assert found["dev"]["ids"] and set(found["dev"]) <= OF_DEVICE and set(found["o"]) <= {"name", "sw", "url"}
+    assert len({component["unique_id"] for component in found["cmps"].values()}) == len(found["cmps"])
+    for name, component in found["cmps"].items():
+        platform = component["p"]
+        assert set(component) <= OF_EVERY_COMPONENT | OF_COMPONENT[platform], name
+        assert "state_topic" in component or "state_topic" in found, name
+        for key, known in CLASSES[platform].items():
+            assert component.get(key) in {None, *known}, (name, key)
+        assert component.get("entity_category", "diagnostic") == "diagnostic"
+        if platform == "event":
+            assert component["event_types"] == ["raised", "updated", "cleared"]
+        if component.get("device_class") == "data_size":
+            assert component["unit_of_measurement"] == "B"
+
+
+def test_home_assistant_is_told_of_streams_and_again_at_its_birth(make_daemon, subscribe, publish, broker):
     seen = subscribe("homeassistant/device/#", "edgelstm/gw/stream/+/availability")
     daemon = make_daemon(extra="[homeassistant]\nenabled = true", input_extra='stale_after = "1s"').start()
     publish.rows(RECORDING.times_ns[:40], RECORDING.values[:40])
-    wait_for(lambda: seen.of("/config"), what="the discovery")
-    (topic,) = [topic for topic, _ in seen.messages if topic.endswith("/config")]
-    found = seen.of("/config")[0]
-    assert topic == "homeassistant/device/edgelstm_gw_pump1/config"
-    assert set(found["cmps"]) == {"problem", "score", "alert"}
+    wait_for(lambda: seen.of("gw_pump1/config") and seen.of("gw/config"), what="the discovery")
+    assert {topic for topic, _ in seen.messages if topic.endswith("/config")} == {
+        "homeassistant/device/edgelstm_gw_pump1/config",
+        "homeassistant/device/edgelstm_gw/config",
+    }
+    found, node = seen.of("gw_pump1/config")[0], seen.of("gw/config")[0]
+    check_discovery(found)
+    check_discovery(node)
+    assert set(found["cmps"]) == {"problem", "score", "threshold", "alert"}
+    assert found["dev"]["via_device"] in node["dev"]["ids"]
     assert {part["topic"] for part in found["availability"]} == {
         "edgelstm/gw/status",
         "edgelstm/gw/stream/pump1/availability",
     }
+    # what is shown is there, in the messages that it is taken from
+    health = json.loads(edgelstm_cli("status", "--json", daemon.config).stdout)["health"]
+    for component in node["cmps"].values():
+        if component["p"] == "sensor":
+            value = health
+            for key in re.fullmatch(
+                r"{{ value_json\.([\w.]+) \| default\(0\) }}", component["value_template"]
+            )[1].split("."):
+                value = value[key]
+            assert isinstance(value, int)
     wait_for(lambda: seen.raw("/availability") == [b"online", b"offline"], what="the silence")
     publish.rows(RECORDING.times_ns[40:50], RECORDING.values[40:50], first=40)
     wait_for(lambda: seen.raw("/availability")[:3] == [b"online", b"offline", b"online"], what="the return")
     publish.raw("homeassistant/status", b"online")
-    wait_for(lambda: len(seen.of("/config")) == 2, 20, "the discovery again")
+    wait_for(
+        lambda: len(seen.of("gw_pump1/config")) == len(seen.of("gw/config")) == 2, 20, "the discovery again"
+    )
     assert daemon.stop() == 0
     late = subscribe("homeassistant/device/#")
-    wait_for(lambda: late.of("/config"), what="the retained discovery")
+    wait_for(lambda: late.of("gw_pump1/config") and late.of("gw/config"), what="the retained discovery")
+
+
+def test_a_stream_that_is_removed_leaves_nothing_behind(make_daemon, subscribe, publish):
+    """Its alert is cleared, its retained messages are taken back, its state is deleted; a sample opens it anew."""
+    seen = subscribe("homeassistant/device/#", "edgelstm/gw/#")
+    daemon = make_daemon(extra="[homeassistant]\nenabled = true").start()
+    publish.rows(RECORDING.times_ns, RECORDING.values)
+    publish.rows(RECORDING.times_ns[:40], RECORDING.values[:40], node="pump2")
+    wait_for(lambda: seen.of("/alert") and seen.of("gw_pump2/config"), what="an alert and the other stream")
+    raised = seen.of("/alert")[0]["id"]
+    assert edgelstm_cli("stream", "remove", daemon.config, "pump1").stdout == "pump1  removed\n"
+    wait_for(lambda: seen.of("/alert")[-1]["event_type"] == "cleared", what="the end of its alert")
+    assert (seen.of("/alert")[-1]["id"], seen.of("/alert")[-1]["note"]) == (raised, "the stream was removed")
+    validate(schemas.payload_schema("alert"), seen.of("/alert")[-1])
+    wait_for(lambda: seen.raw("gw_pump1/config")[-1] == b"", what="the tombstone")
+    assert edgelstm_cli("stream", "remove", daemon.config, "pump1").returncode == 2
+    assert not list((daemon.folder / "state" / "snapshots").glob("pump1*"))
+    late = subscribe("homeassistant/device/#", "edgelstm/gw/stream/#")
+    wait_for(lambda: late.of("gw_pump2/config"), what="what is kept")
+    time.sleep(0.3)
+    assert not [topic for topic, _ in late.messages if "pump1" in topic]
+    publish.rows(RECORDING.times_ns[:5], RECORDING.values[:5])
+    wait_for(lambda: seen.raw("gw_pump1/config")[-1] != b"", what="the stream that came back")
+    streams = json.loads(edgelstm_cli("stream", "list", "--json", daemon.config).stdout)
+    assert {stream["stream"]: stream["samples"] for stream in streams} == {"pump1": 5, "pump2": 40}
+    assert daemon.stop() == 0
 
 
 def get(port, path):

@@ -1,6 +1,7 @@
 """The command line itself: help that loads nothing, verbs, and mistakes in one line."""
 
 import importlib
+import signal
 import subprocess
 import sys
 
@@ -65,6 +66,23 @@ def test_errors_become_exit_codes(error, code, capsys, monkeypatch):
     assert capsys.readouterr().err in ("edgelstm: gw.toml: no\n", "")
 
 
+@pytest.mark.parametrize("module", ["argparse", "edgelstm.errors", "edgelstm.cli"])
+def test_ctrl_c_while_the_program_begins_says_nothing(module):
+    code = f"""
+import os, signal, sys
+class Finder:
+    def find_spec(name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder)
+sys.argv = ["edgelstm", "--help"]
+from edgelstm.start import main
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
 def test_a_reader_that_leaves_early_is_no_error():
     command = f"{sys.executable} -m edgelstm simulate --list | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
@@ -104,7 +122,7 @@ def test_warm_up_where_no_cache_can_be_written(tmp_path):
         [sys.executable, "-c", "from edgelstm.kernels import CACHE; print(CACHE.reason)"],
         capture_output=True, text=True, check=True, env=environment(EDGELSTM_CACHE_DIR=str(tmp_path / "file")),
     )  # fmt: skip
-    assert "no cache directory can be written" in done.stdout
+    assert "the machine code cannot be kept" in done.stdout
     assert "set EDGELSTM_CACHE_DIR" in done.stdout
 
 
@@ -122,7 +140,7 @@ def test_without_a_cache_directory_it_works_and_says_so_once(tmp_path):
         env=environment(EDGELSTM_CACHE_DIR=str(tmp_path / "file")),
     )  # fmt: skip
     assert done.stdout == "True\n"
-    assert done.stderr.count("no cache directory can be written") == 1
+    assert done.stderr.count("the machine code cannot be kept") == 1
     assert "Traceback" not in done.stderr
 
 

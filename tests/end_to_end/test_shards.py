@@ -1,13 +1,11 @@
-"""Shards that share the streams of one node; versions of models on a running daemon; doctor and replay."""
+"""Shards that share the streams of one node; doctor and replay."""
 
-import dataclasses
 import zlib
 
 import pytest
 from test_operation import edgelstm_cli
 
 import edgelstm
-from edgelstm import model_file
 from edgelstm_firmware_sim import Fault, record
 from rig import CHANNELS, MODEL, wait_for
 
@@ -35,35 +33,6 @@ def test_shards_share_the_streams_and_score_each_once(make_daemon, subscribe, pu
         own = sum(zlib.crc32(name.encode()) % 3 == index for name in names)
         assert daemon.counts()["samples"] == 40 * own
         assert daemon.counts().get("other_shard", 0) == 40 * (len(names) - own)
-
-
-def test_a_model_is_replaced_under_load_and_rolled_back(make_daemon, subscribe, publish, tmp_path):
-    seen, daemon = subscribe(), make_daemon().start()
-    newer = tmp_path / "newer.elstm"
-    model_file.save(dataclasses.replace(LOADED.model, name="newer"), newer)
-    publish.rows(RECORDING.times_ns[:50], RECORDING.values[:50])
-    wait_for(lambda: seen.count("/score", 20), what="the first scores")
-    installed = edgelstm_cli("model", "install", daemon.config, "pump", newer)
-    assert installed.returncode == 0, installed.stderr
-    version = installed.stdout.split()[2].rstrip(";")
-    assert version == edgelstm.load(newer).digest[:12]
-    assert "asked to reload" in edgelstm_cli("model", "activate", daemon.config, "pump", version).stdout
-    publish.rows(RECORDING.times_ns[50:100], RECORDING.values[50:100], first=50)
-    wait_for(lambda: daemon.text().count("event=started") == 2, what="the reload")
-    publish.rows(RECORDING.times_ns[100:200], RECORDING.values[100:200], first=100)
-    wait_for(lambda: seen.of("/state") and seen.of("/state")[-1]["model"] == "newer", what="its state")
-    assert f"* pump  {version}" in edgelstm_cli("model", "list", daemon.config).stdout
-    assert edgelstm_cli("model", "rollback", daemon.config, "pump").returncode == 0
-    wait_for(lambda: daemon.text().count("event=started") == 3, what="the reload")
-    publish.rows(RECORDING.times_ns[200:250], RECORDING.values[200:250], first=200)
-    wait_for(lambda: seen.of("/state")[-1]["model"] == "pump", what="the state of the one before")
-    wait_for(
-        lambda: len({s["ts"] for s in seen.of("/score")}) == len(seen.of("/score")),
-        what="no sample scored twice",
-    )
-    assert daemon.stop() == 0
-    refused = edgelstm_cli("model", "activate", daemon.config, "pump", "000000000000")
-    assert refused.returncode == 2 and "has no version" in refused.stderr
 
 
 def test_doctor_looks_at_the_broker(make_daemon, broker):

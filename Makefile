@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 JOBS ?= 2
 
-.PHONY: demo test test-all test-rest check check-only format clean
+.PHONY: demo test test-all test-rest check check-only deb fuzz format clean
 
 demo: $(VENV)/.demo
 	@$(RUN) -m edgelstm demo
@@ -29,6 +29,16 @@ check-only: $(VENV)/.check
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports
+
+deb: $(VENV)/bin/python
+	$(RUN) packaging/deb.py
+
+# every fuzz target for SECONDS, one after the other: make fuzz SECONDS=600
+SECONDS ?= 60
+fuzz: $(VENV)/.test
+	@$(call install,-e ".[fuzz]")
+	@for target in $$($(RUN) tests/fuzz/fuzz.py); do \
+	    echo "== $$target"; $(RUN) tests/fuzz/fuzz.py $$target -max_total_time=$(SECONDS) || exit 1; done
 
 format: $(VENV)/.check
 	$(RUN) -m ruff format .

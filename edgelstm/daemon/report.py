@@ -42,6 +42,9 @@ class Report:
         """Return why we are not ready, "" if we are."""
         links = [link for link in (self._service.in_link, self._service.out_link) if not link.connected]
         errors = [f"link {link.role}: {link.last_error or 'waiting for broker'}" for link in links]
+        deaf = self._service.in_link.refused
+        if deaf:
+            errors.append(f"the broker does not let us read {', '.join(deaf)}: check its access rules")
         return "; ".join([*filter(None, [self.stalled().strip()]), *errors])
 
     def status(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The failure matrix: what is killed, cut, full or hostile, and what is left of alerts and scores afterwards."""
 
 import contextlib
+import getpass
 import json
 import os
 import subprocess
@@ -8,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import edgelstm
 from edgelstm.alert_payload import timestamp
+from edgelstm.outbox import Outbox
 from edgelstm.sample import Sample
 from edgelstm_firmware_sim import Fault, record
 from proxy import Proxy
@@ -28,13 +31,16 @@ TIMES_NS = rounded(RECORDING)
 SCRIPT = Path(__file__).parent / "faults.py"
 
 
+DETECTOR = edgelstm.load(MODEL).detector()
+
+
 def verdicts():
-    detector = edgelstm.load(MODEL).detector()
-    found = [detector.push(Sample(v, t)) for t, v in zip(TIMES_NS, RECORDING.values, strict=True)]
+    found = [DETECTOR.push(Sample(v, t)) for t, v in zip(TIMES_NS, RECORDING.values, strict=True)]
     return [verdict for verdict in found if verdict is not None]
 
 
 VERDICTS = verdicts()
+FINAL = DETECTOR.snapshot()
 VERDICTS_END = timestamp(VERDICTS[-1].time_ns)
 
 
@@ -85,12 +91,27 @@ def test_no_alert_is_lost_at_a_kill(make_daemon, subscribe, publish, monkeypatch
     wanted = sorted(expected_alerts(VERDICTS), key=lambda alert: (alert["ts"], alert["event_type"]))
     if mode == "strict":
         wait_for(lambda: unique(seen.of("/alert")) == wanted, 30, "exactly the alerts of an undisturbed run")
+        right = {timestamp(verdict.time_ns): verdict.score for verdict in VERDICTS}
+        assert all(right[score["ts"]] == score["score"] for score in seen.of("/score"))
     else:  # the state goes on from a snapshot, so scores differ a little; what was decided before the kill stays
         wait_for(lambda: len({a["id"] for a in seen.of("/alert")}) >= len(FAULTS) - 3, 30, "the alerts")
         raised = {a["id"] for a in seen.of("/alert") if a["event_type"] == "raised"}
         assert {a["id"] for a in seen.of("/alert")} == raised
     assert daemon.stop() == 0
     assert "Traceback" not in daemon.text()
+    if mode == "strict":  # what was sent again is counted, and nothing else: the state goes on to the bit
+        outbox = Outbox(daemon.folder / "state" / "edgelstm.db")
+        state = outbox.positions()["pump1"].state
+        outbox.close()
+        assert going_on(state) == going_on(FINAL)
+
+
+def going_on(state):
+    """Return what a detector in this state says of the samples to come."""
+    detector = edgelstm.load(MODEL).detector()
+    detector.restore(state)
+    later_ns = np.array(TIMES_NS[:500]) + TIMES_NS[-1] - TIMES_NS[0] + 10**8
+    return detector.push_block(later_ns, RECORDING.values[:500]).scores.tolist()
 
 
 def test_a_message_that_kills_is_put_aside_after_three_deaths(make_daemon, subscribe, publish, monkeypatch):
@@ -284,6 +305,33 @@ def test_two_daemons_with_one_client_id_say_so_and_do_not_fight(make_daemon, tmp
     other = make_daemon(mqtt='client_id = "same"\nreconnect_min = "100ms"', folder=tmp_path / "other").start()
     wait_for(lambda: "duplicate client id" in first.text() + other.text(), 40, "a word about it")
     assert first.stop() == 0 and other.stop() == 0
+
+
+def test_a_subscription_that_the_broker_refuses_is_said_everywhere(make_daemon, broker):
+    """Connected, but deaf: the log, the status and the exit code of `edgelstm status` say so."""
+    plugin = next(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so"), None)
+    if plugin is None:
+        pytest.skip("this mosquitto has no plugin that refuses subscriptions")
+    rules = {"publishClientSend": True, "publishClientReceive": True, "subscribe": False, "unsubscribe": True}
+    (broker.folder / "rules.json").write_text(json.dumps({"defaultACLAccess": rules}))
+    broker.kill()
+    broker.settings.write_text(
+        broker.settings.read_text()
+        + f"user {getpass.getuser()}\nplugin {plugin}\nplugin_opt_config_file {broker.folder / 'rules.json'}\n"
+    )
+    broker.start()
+    daemon = make_daemon().start()
+    wait_for(
+        lambda: "event=subscription-refused topic=plant/+/telemetry" in daemon.text(), what="a word about it"
+    )
+    status = subprocess.run(
+        [sys.executable, "-m", "edgelstm", "status", str(daemon.config)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert status.returncode == 1 and "plant/+/telemetry" in status.stdout, status
+    assert daemon.stop() == 0
 
 
 def test_wrong_credentials_are_not_tried_all_the_time(make_daemon, broker, tmp_path):

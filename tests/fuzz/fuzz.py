@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of everything that reads what others wrote (atheris, which brings libFuzzer).
 
-    python tests/fuzz/fuzz.py TARGET [-max_total_time=600]
+    python tests/fuzz/fuzz.py TARGET [-max_total_time=600]     without a target it names them all
 
 Targets are `config`, `model`, `snapshot`, `request`, `frames` (of a serial line) and every payload format.
 """
@@ -32,7 +32,9 @@ import seeds
 import targets
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in targets.TARGETS:
+    if len(sys.argv) < 2:
+        sys.exit(print(*targets.TARGETS, sep="\n"))
+    if sys.argv[1] not in targets.TARGETS:
         sys.exit(f"usage: fuzz.py TARGET ..., one of {', '.join(targets.TARGETS)}")
     target = sys.argv.pop(1)
     corpus = Path(tempfile.mkdtemp())

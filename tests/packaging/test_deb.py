@@ -1,0 +1,134 @@
+"""The Debian package: what is in it, that it runs where it was unpacked, and what its unit exposes. And the container's recipe."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgelstm.cli import VERBS
+
+ROOT = Path(__file__).parents[2]
+PYTHON = "/usr/bin/python3"
+pytestmark = pytest.mark.slow
+
+
+def said(*command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    version = subprocess.run(
+        [PYTHON, "-c", "import sys, venv; print(sys.version_info[1])"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if shutil.which("dpkg-deb") is None or version.returncode or int(version.stdout) < 11:
+        pytest.skip("a Debian package needs dpkg-deb, and the distribution's Python 3.11 or newer with venv")
+    folder = tmp_path_factory.mktemp("deb")
+    return Path(said(sys.executable, ROOT / "packaging/deb.py", "--output", folder).splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def unpacked(package, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("root")
+    said("dpkg-deb", "--raw-extract", package, folder)
+    return folder
+
+
+def test_it_runs_where_it_was_unpacked(unpacked, tmp_path):
+    """The interpreter is the distribution's, everything else is the package's own."""
+    python = unpacked / "opt/edgelstm/bin/python3"
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "EDGELSTM_CACHE_DIR": str(tmp_path)}
+    command = [python, unpacked / "opt/edgelstm/bin/edgelstm"]
+    done = subprocess.run(
+        [*command, "--help"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "usage: edgelstm COMMAND" in done.stdout, done.stderr
+    config = (unpacked / "etc/edgelstm/edgelstm.toml").read_text()
+    (tmp_path / "gateway.toml").write_text(config.replace('path = "/opt', f'path = "{unpacked}/opt'))
+    done = subprocess.run(
+        [*command, "check", tmp_path / "gateway.toml"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and done.stdout.endswith("ok\n"), done.stderr
+    code = "import edgelstm, nats, numpy; print(edgelstm.__file__); print(numpy.__file__)"
+    done = subprocess.run(
+        [python, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert all(line.startswith(str(unpacked / "opt/edgelstm/lib")) for line in done.stdout.splitlines())
+
+
+def test_nothing_in_it_knows_where_it_was_built(package, unpacked):
+    for script in (unpacked / "opt/edgelstm/bin").iterdir():
+        if not script.is_symlink():
+            assert script.read_text().startswith("#!/opt/edgelstm/bin/python"), script.name
+    assert os.readlink(unpacked / "usr/bin/edgelstm") == "/opt/edgelstm/bin/edgelstm"
+    assert "/tmp" not in (unpacked / "opt/edgelstm/pyvenv.cfg").read_text()
+    assert not [
+        line for line in said("dpkg-deb", "--contents", package).splitlines() if "__pycache__" in line
+    ]
+
+
+def test_its_fields_and_files_are_in_order(package, unpacked):
+    fields = dict(
+        line.split(": ", 1) for line in said("dpkg-deb", "--field", package).splitlines() if line[:1] != " "
+    )
+    assert fields["Package"] == "edgelstm" and fields["Architecture"] in package.name
+    assert re.fullmatch(r"python3 \(>= 3\.\d+\), python3 \(<< 3\.\d+\), adduser", fields["Depends"])
+    assert len(fields["Description"]) < 80 and not fields["Description"].startswith(("A ", "edgelstm"))
+    owners = {line.split()[1] for line in said("dpkg-deb", "--contents", package).splitlines()}
+    assert owners == {"root/root"}
+    loose = [path for path in unpacked.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o022]
+    assert not loose
+    for wanted in ("copyright", "changelog.gz"):
+        assert (unpacked / "usr/share/doc/edgelstm" / wanted).exists()
+    assert (unpacked / "DEBIAN/conffiles").read_text() == "/etc/edgelstm/edgelstm.toml\n"
+    subprocess.run(["md5sum", "--quiet", "-c", "DEBIAN/md5sums"], cwd=unpacked, check=True)
+
+
+def test_its_scripts_can_be_read_and_stop_at_an_error(unpacked):
+    for name in ("postinst", "prerm", "postrm"):
+        script = unpacked / "DEBIAN" / name
+        said("sh", "-n", script)
+        assert script.read_text().startswith("#!/bin/sh\nset -e\n") and os.access(script, os.X_OK)
+    assert "adduser --system --group" in (unpacked / "DEBIAN/postinst").read_text()
+    said("sh", unpacked / "DEBIAN/postinst", "abort-upgrade")  # which leaves everything as it is
+
+
+def test_its_unit_is_hardened(unpacked, tmp_path):
+    unit = tmp_path / "edgelstm.service"
+    text = (unpacked / "usr/lib/systemd/system/edgelstm.service").read_text()
+    assert "User=edgelstm\n" in text and "DynamicUser" not in text and "{" not in text
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    unit.write_text(text.replace("/opt/", f"{unpacked}/opt/"))
+    exposure = said("systemd-analyze", "security", "--offline=yes", unit)
+    assert float(re.search(r"exposure level for \S+: ([\d.]+)", exposure)[1]) <= 2.0
+
+
+def test_the_recipe_of_the_container():
+    """No container can be built here: what it says is held against what there is."""
+    text = (ROOT / "packaging/Containerfile").read_text().replace("\\\n", " ")
+    lines = [line.split(None, 1) for line in text.splitlines() if line and not line.startswith("#")]
+    final = lines[max(n for n, (word, _) in enumerate(lines) if word == "FROM") :]
+    said_of = dict(final)
+    assert said_of["USER"] not in ("0", "root") and said_of["VOLUME"] == "/var/lib/edgelstm"
+    words = [word for word, _ in final]
+    assert words.index("RUN") < words.index("USER") < words.index("ENTRYPOINT")
+    health = re.search(r'CMD \["edgelstm", "(\w+)"', said_of["HEALTHCHECK"])
+    assert health[1] in VERBS and said_of["ENTRYPOINT"] == '["edgelstm"]'
+    assert re.search(r'\["(\w+)"', said_of["CMD"])[1] in VERBS
+    for name in ("STATE_DIRECTORY", "EDGELSTM_CACHE_DIR"):
+        assert f"{name}=/var/lib/edgelstm" in said_of["ENV"]

@@ -135,7 +135,7 @@ def _files(tree: Path) -> None:
     (package,) = (tree / PREFIX).glob("lib/python3*/site-packages/edgelstm")
     sample = (package / "gateway.toml").read_text()
     changes = {
-        'state_dir = "state"  ': '# state_dir = "state"',
+        'state_dir = "state"          ': 'state_dir = "/var/lib/edgelstm"',
         'path = "models/pump.elstm"': f'path = "/{package.relative_to(tree)}/models/pump.elstm"',
     }
     for old, new in changes.items():

@@ -5,6 +5,7 @@ is timed, to the peers' advantage: edgelstm takes the float32 vector as it comes
 """
 
 import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ import numpy as np
 
 import network as networks
 from network import Floats, Network
+
+TFLITE_RUNTIME, TFLITE_MODEL = "tflite-runtime float32", "TFLITE_MODEL"
+"""A contender, and the variable of the environment that names its model file where it cannot write one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,8 @@ def _tflite(interpreter_class: Any, content: bytes, network: Network) -> Contend
 def _tflite_runtime(network: Network) -> Contender:
     from tflite_runtime.interpreter import Interpreter
 
+    if TFLITE_MODEL in os.environ:  # an interpreter that has nothing else
+        return _tflite(Interpreter, Path(os.environ[TFLITE_MODEL]).read_bytes(), network)
     import tflite_lstm
 
     return _tflite(Interpreter, tflite_lstm.write(network, "float"), network)
@@ -282,7 +288,7 @@ PEERS: dict[str, tuple[Callable[[Network], Contender], tuple[str, ...]]] = {
     "litert float32": (_litert("float"), ("ai_edge_litert", "flatbuffers")),
     "litert int8 weights": (_litert("hybrid"), ("ai_edge_litert", "flatbuffers")),
     "litert int8": (_litert("int8"), ("ai_edge_litert", "flatbuffers")),
-    "tflite-runtime float32": (_tflite_runtime, ("tflite_runtime", "ai_edge_litert", "flatbuffers")),
+    TFLITE_RUNTIME: (_tflite_runtime, ("tflite_runtime", "ai_edge_litert", "flatbuffers")),
     "onnxruntime float32": (onnxruntime_float, ("onnx", "onnxruntime")),
     "onnxruntime dynamic int8": (onnxruntime_int8, ("onnx", "onnxruntime")),
     "pytorch": (pytorch, ("torch",)),

@@ -1,6 +1,7 @@
 """One sample through an LSTM from Python: edgelstm beside the engines that are installed, same core, same minute.
 
     python bench/step.py [--hidden 8 16 32 64 128 256 512] [--inputs 4] [--rounds 10] [--json FILE] [--plot FILE.svg]
+                         [--tflite-python PYTHON]
 
 Every contender is a process of its own on the same core, and checks its outputs against float64 first. Rounds are
 interleaved; of each figure the smallest of all rounds counts: other programs on the machine can only add to it.
@@ -13,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -20,7 +22,7 @@ sys.path[:0] = [str(HERE)]
 import network as networks  # noqa: E402
 import roofline  # noqa: E402
 from edgelstm import machine  # noqa: E402
-from peers import PEERS  # noqa: E402
+from peers import PEERS, TFLITE_MODEL, TFLITE_RUNTIME  # noqa: E402
 
 OURS, YARDSTICK = "edgelstm", "litert float32"
 LARGEST_ERROR = 0.05
@@ -30,10 +32,13 @@ LARGEST_ERROR = 0.05
 class Process:
     """A contender; None where it could not start, with the reason on stderr."""
 
-    def __init__(self, name: str, hidden: int, inputs: int, core: int) -> None:
-        command = [sys.executable, str(HERE / "contender.py"), name, str(hidden), str(inputs), str(core)]
+    def __init__(
+        self, name: str, hidden: int, inputs: int, core: int, python: str = sys.executable, **variables: str
+    ) -> None:
+        command = [python, str(HERE / "contender.py"), name, str(hidden), str(inputs), str(core)]
         environment = {
             **os.environ,
+            **variables,
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
@@ -67,21 +72,46 @@ class Process:
         return {**smallest, "error": self.error}
 
 
-def installed(name: str) -> bool:
+def installed(name: str, tflite_python: str | None) -> bool:
+    if name == TFLITE_RUNTIME and tflite_python:
+        command = [tflite_python, "-c", "import numpy, tflite_runtime.interpreter"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(
+                f"not measured: {name} ({tflite_python}: {done.stderr.strip().splitlines()[-1]})",
+                file=sys.stderr,
+            )
+        return done.returncode == 0
     missing = [package for package in PEERS[name][1] if importlib.util.find_spec(package) is None]
     if missing:
-        print(f"not measured: {name} ({', '.join(missing)} not installed)", file=sys.stderr)
+        hint = "; its last wheels are for Python 3.11 and NumPy 1: name an interpreter that has them with --tflite-python"
+        print(
+            f"not measured: {name} ({', '.join(missing)} not installed{hint if name == TFLITE_RUNTIME else ''})",
+            file=sys.stderr,
+        )
     return not missing
 
 
+def started(name: str, hidden: int, inputs: int, core: int, tflite_python: str | None) -> Process:
+    """Start a contender; that of another interpreter gets a model file that it could not write itself."""
+    if name != TFLITE_RUNTIME or tflite_python is None:
+        return Process(name, hidden, inputs, core)
+    import tflite_lstm
+
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as model:
+        model.write(tflite_lstm.write(networks.make(hidden, inputs), "float"))
+        model.flush()
+        return Process(name, hidden, inputs, core, tflite_python, **{TFLITE_MODEL: model.name})
+
+
 def measure(
-    names: list[str], hidden: int, inputs: int, rounds: int, core: int
+    names: list[str], hidden: int, inputs: int, rounds: int, core: int, tflite_python: str | None
 ) -> dict[str, dict[str, float]]:
     """Return, for each contender, nanoseconds for a step and the largest error."""
     processes = {}
     for name in names:
         try:
-            processes[name] = Process(name, hidden, inputs, core)
+            processes[name] = started(name, hidden, inputs, core, tflite_python)
         except RuntimeError as exc:
             print(f"not measured: {name} at hidden {hidden}: {exc}", file=sys.stderr)
     for _ in range(rounds):
@@ -150,10 +180,13 @@ def main() -> None:
         "--core", type=int, default=machine.last_core(), help="-1: wherever the system puts it"
     )
     parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS), metavar="NAME")
+    parser.add_argument(
+        "--tflite-python", metavar="PYTHON", help="an interpreter that has tflite-runtime and NumPy 1"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there")
     parser.add_argument("--plot", type=Path, nargs="+", default=[], metavar="FILE", help="write .svg or .png")
     args = parser.parse_args()
-    names = [name for name in args.only if installed(name)]
+    names = [name for name in args.only if installed(name, args.tflite_python)]
     if OURS not in names:
         sys.exit("bench/step.py compares with edgelstm: leave it in --only, and pip install onnx")
     header = machine.describe("onnxruntime", "ai-edge-litert", "tflite-runtime", "torch")
@@ -163,7 +196,7 @@ def main() -> None:
     sizes, roofs = {}, {}
     speeds = roofline.measure(args.core)
     for hidden in args.hidden:
-        found = measure(names, hidden, args.inputs, args.rounds, args.core)
+        found = measure(names, hidden, args.inputs, args.rounds, args.core, args.tflite_python)
         if OURS not in found:
             sys.exit(f"bench/step.py: nothing to compare with at hidden {hidden}, for the reason above")
         roofs[str(hidden)] = roofline.limit(networks.make(hidden, args.inputs), speeds)

@@ -128,9 +128,9 @@ _of_whole_panel, _of_last_panel = _gates_of(_AT_ONCE, _SIDE_BY_SIDE), _gates_of(
 @njit(inlined=True)
 def lstm_layer(
     input_weights, input_quads, x, hidden_weights, hidden_quads, hidden, parameters, shifts, shifted, stride,
-    cell, z, backward,
+    cell, z, backward, rows, x_step, state_words, scratch_words,
 ):  # fmt: skip
-    """Advance the state of one layer by one sample, in place.
+    """Advance the state of one layer by one sample, in place, for several rows: the twin's arrays are those of one.
 
     input_weights, hidden_weights  int8   packed as for `row_product`, rows in the order of `by_unit`
     x                              int16  (4 * input_quads,)
@@ -141,6 +141,9 @@ def lstm_layer(
     cell                           int32  (stride,)  Q7.23, read, then written
     z                              int32  (stride,)  scratch: the output gates
     backward                       1 to begin at the last units: what the step before read last is still in the cache
+    rows                           how many; each panel of weights serves all of them before the next one is read
+    x_step                         how many values the x of a row is after that of the one before
+    state_words, scratch_words     how many words its cell, and its z, are after those of the one before; `hidden` is in the state
     """
     blocks = stride >> 4
     panels = (blocks + 1) >> 1
@@ -148,20 +151,25 @@ def lstm_layer(
         first = (panels - 1 - n if backward else n) * _SIDE_BY_SIDE
         inputs = after(input_weights, first * GATES * BLOCK * input_quads)
         hiddens = after(hidden_weights, first * GATES * BLOCK * hidden_quads)
-        if first + _SIDE_BY_SIDE <= blocks:
-            for block in range(0, _SIDE_BY_SIDE, _AT_ONCE):
-                _of_whole_panel(
-                    after(inputs, block * GATES * BLOCK), input_quads, x,
-                    after(hiddens, block * GATES * BLOCK), hidden_quads, hidden,
-                    after(parameters, (first + block) * GATES * GROUP_VECTORS * LANES),
-                    after(shifts, (first + block) * GATES * SHIFT_VECTORS * LANES), shifted,
-                    after(cell, (first + block) * LANES), after(z, (first + block) * LANES),
+        for row in range(rows):
+            x_row, hidden_row = after(x, row * x_step), after(hidden, 2 * row * state_words)
+            cells, outputs = after(cell, row * state_words), after(z, row * scratch_words)
+            if first + _SIDE_BY_SIDE <= blocks:
+                for block in range(0, _SIDE_BY_SIDE, _AT_ONCE):
+                    _of_whole_panel(
+                        after(inputs, block * GATES * BLOCK), input_quads, x_row,
+                        after(hiddens, block * GATES * BLOCK), hidden_quads, hidden_row,
+                        after(parameters, (first + block) * GATES * GROUP_VECTORS * LANES),
+                        after(shifts, (first + block) * GATES * SHIFT_VECTORS * LANES), shifted,
+                        after(cells, (first + block) * LANES), after(outputs, (first + block) * LANES),
+                    )  # fmt: skip
+            else:
+                _of_last_panel(
+                    inputs, input_quads, x_row, hiddens, hidden_quads, hidden_row,
+                    after(parameters, first * GATES * GROUP_VECTORS * LANES),
+                    after(shifts, first * GATES * SHIFT_VECTORS * LANES), shifted,
+                    after(cells, first * LANES), after(outputs, first * LANES),
                 )  # fmt: skip
-        else:
-            _of_last_panel(
-                inputs, input_quads, x, hiddens, hidden_quads, hidden,
-                after(parameters, first * GATES * GROUP_VECTORS * LANES),
-                after(shifts, first * GATES * SHIFT_VECTORS * LANES), shifted,
-                after(cell, first * LANES), after(z, first * LANES),
-            )  # fmt: skip
-    _hidden_vector(z, 0, stride, cell, hidden)
+    for row in range(rows):
+        at = row * state_words
+        _hidden_vector(after(z, row * scratch_words), 0, stride, after(cell, at), after(hidden, 2 * at))

@@ -50,8 +50,11 @@ def row_product(
     accumulate,
     shifted,
     backward,
+    rows,
+    source_step,
+    result_step,
 ):
-    """Compute `bias + mulr(sat32((weights . source) << shifts), multipliers)` for every row.
+    """Compute `bias + mulr(sat32((weights . source) << shifts), multipliers)` for several sources: the twin has one.
 
     weights      int8   packed: panels of 8 groups x quads x groups x LANES rows x 4 columns
     multipliers  int32  (groups * LANES,)  0 <= M < 2**30
@@ -61,39 +64,45 @@ def row_product(
     source       int16  (4 * quads,)       activations; anything in the padding, its weights are 0
     result       int32  (groups * LANES,)  written, or added to where `accumulate` is 1 and not 0
     backward     1 to begin at the last rows: what the product before read last is still in the cache
+    rows         how many sources; each panel of weights serves all of them before the next one is read
+    source_step, result_step  how many values a source, and its result, are after those of the one before
     """
     if groups == 1:
-        _only_group(
-            weights, 0, 0, multipliers, shifts, bias, minus_weight_sums, quads, source, result, accumulate, shifted
-        )  # fmt: skip
+        for row in range(rows):
+            _only_group(
+                weights, 0, 0, multipliers, shifts, bias, minus_weight_sums, quads,
+                after(source, row * source_step), after(result, row * result_step), accumulate, shifted,
+            )  # fmt: skip
         return
     panels = (groups + PANEL - 1) >> _PANEL_BITS
     for n in range(panels):
         panel = (panels - 1 - n if backward else n) * PANEL
         size = min(PANEL, groups - panel)
         panel_weights, quad_bytes = after(weights, panel * quads * BLOCK), size * BLOCK
-        group = 0
-        while group + _MANY <= size:
-            at = (panel + group) * LANES
-            _many_groups(
-                panel_weights, group * BLOCK, quad_bytes, after(multipliers, at), after(shifts, at),
-                after(bias, at), after(minus_weight_sums, at), quads, source, after(result, at),
-                accumulate, shifted,
-            )  # fmt: skip
-            group += _MANY
-        while _SOME < _MANY and group + _SOME <= size:
-            at = (panel + group) * LANES
-            _some_groups(
-                panel_weights, group * BLOCK, quad_bytes, after(multipliers, at), after(shifts, at),
-                after(bias, at), after(minus_weight_sums, at), quads, source, after(result, at),
-                accumulate, shifted,
-            )  # fmt: skip
-            group += _SOME
-        while group < size:
-            at = (panel + group) * LANES
-            _one_group(
-                panel_weights, group * BLOCK, quad_bytes, after(multipliers, at), after(shifts, at),
-                after(bias, at), after(minus_weight_sums, at), quads, source, after(result, at),
-                accumulate, shifted,
-            )  # fmt: skip
-            group += 1
+        for row in range(rows):
+            values, results = after(source, row * source_step), after(result, row * result_step)
+            group = 0
+            while group + _MANY <= size:
+                at = (panel + group) * LANES
+                _many_groups(
+                    panel_weights, group * BLOCK, quad_bytes, after(multipliers, at), after(shifts, at),
+                    after(bias, at), after(minus_weight_sums, at), quads, values, after(results, at),
+                    accumulate, shifted,
+                )  # fmt: skip
+                group += _MANY
+            while _SOME < _MANY and group + _SOME <= size:
+                at = (panel + group) * LANES
+                _some_groups(
+                    panel_weights, group * BLOCK, quad_bytes, after(multipliers, at), after(shifts, at),
+                    after(bias, at), after(minus_weight_sums, at), quads, values, after(results, at),
+                    accumulate, shifted,
+                )  # fmt: skip
+                group += _SOME
+            while group < size:
+                at = (panel + group) * LANES
+                _one_group(
+                    panel_weights, group * BLOCK, quad_bytes, after(multipliers, at), after(shifts, at),
+                    after(bias, at), after(minus_weight_sums, at), quads, values, after(results, at),
+                    accumulate, shifted,
+                )  # fmt: skip
+                group += 1

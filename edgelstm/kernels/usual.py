@@ -1,4 +1,4 @@
-"""The operations that most programs have, as the entries call them: for every row of a context, one after another.
+"""The operations that most programs have, as the entries call them: for every row of a context.
 
 `of` is the address of an operation's words, which `reference/operations.py` lists.
 """
@@ -74,21 +74,23 @@ def _quantize_input(of, context):
 def _row_product(of, context):
     of, at = ints_at(of), words_at(context)
     program, vector_bytes = at[PROGRAM], 4 * LANES * of[2]
-    for row in range(at[ROWS]):
-        row_product(
-            bytes_at(program + 4 * of[0]),
-            ints_at(program + 4 * of[1]),
-            ints_at(program + 4 * of[1] + vector_bytes),
-            ints_at(program + 4 * of[1] + 2 * vector_bytes),
-            ints_at(program + 4 * of[1] + 3 * vector_bytes),
-            of[2],
-            of[3],
-            halves_at(_state_or_scratch(at, row, of[4]) + 2 * of[5]),
-            ints_at(_scratch(at, row) + 4 * of[6]),
-            of[7],
-            of[8],
-            at[BACKWARD],
-        )
+    row_product(
+        bytes_at(program + 4 * of[0]),
+        ints_at(program + 4 * of[1]),
+        ints_at(program + 4 * of[1] + vector_bytes),
+        ints_at(program + 4 * of[1] + 2 * vector_bytes),
+        ints_at(program + 4 * of[1] + 3 * vector_bytes),
+        of[2],
+        of[3],
+        halves_at(_state_or_scratch(at, 0, of[4]) + 2 * of[5]),
+        ints_at(at[SCRATCH] + 4 * of[6]),
+        of[7],
+        of[8],
+        at[BACKWARD],
+        at[ROWS],
+        (at[STATE_BYTES] if of[4] else at[SCRATCH_BYTES]) >> 1,
+        at[SCRATCH_BYTES] >> 2,
+    )
 
 
 @usual(LSTM_CELL)
@@ -109,23 +111,25 @@ def _lstm_layer(of, context):
     of, at = ints_at(of), words_at(context)
     program, stride = at[PROGRAM], of[0]
     parameters = program + 4 * of[8]
-    for row in range(at[ROWS]):
-        state = _state(at, row)
-        lstm_layer(
-            bytes_at(program + 4 * of[1]),
-            of[2],
-            halves_at(_state_or_scratch(at, row, of[3]) + 2 * of[4]),
-            bytes_at(program + 4 * of[5]),
-            of[6],
-            halves_at(state + 2 * of[7]),
-            ints_at(parameters),
-            ints_at(parameters + 16 * stride * GROUP_VECTORS),
-            of[9],
-            stride,
-            ints_at(state + 4 * of[10]),
-            ints_at(_scratch(at, row) + 4 * of[11]),
-            at[BACKWARD],
-        )
+    lstm_layer(
+        bytes_at(program + 4 * of[1]),
+        of[2],
+        halves_at(_state_or_scratch(at, 0, of[3]) + 2 * of[4]),
+        bytes_at(program + 4 * of[5]),
+        of[6],
+        halves_at(at[STATE] + 2 * of[7]),
+        ints_at(parameters),
+        ints_at(parameters + 16 * stride * GROUP_VECTORS),
+        of[9],
+        stride,
+        ints_at(at[STATE] + 4 * of[10]),
+        ints_at(at[SCRATCH] + 4 * of[11]),
+        at[BACKWARD],
+        at[ROWS],
+        (at[STATE_BYTES] if of[3] else at[SCRATCH_BYTES]) >> 1,
+        at[STATE_BYTES] >> 2,
+        at[SCRATCH_BYTES] >> 2,
+    )
 
 
 @usual(GRU_RESET)

@@ -14,7 +14,7 @@ import msgspec
 from edgelstm.detector_settings import DetectorSettings
 from edgelstm.layers import INPUT, Dense, Gru, Layer, Lstm, RowProduct
 from edgelstm.layers.activation import ACTIVATIONS
-from edgelstm.layers.graph import rows_by_channel, sources_of
+from edgelstm.layers.graph import memory_of, rows_by_channel, sources_of
 from edgelstm.layers.products import COLUMN_BLOCK
 
 __all__ = [
@@ -111,6 +111,12 @@ class Model:
     def rows_by_channel(self) -> dict[int, int]:
         """Return the channels whose values are numbers of rows of a table, and how many rows there are."""
         return rows_by_channel(self.layers, len(self.channels))
+
+    @property
+    def memory(self) -> int | None:
+        """How many samples before the newest one an output rests on: so many outputs of a new stream are a warm-up, those behind
+        them are what any other stream of the same samples gives. None where a state remembers without an end."""
+        return memory_of(self.layers, self.head_names)
 
     @property
     def latency(self) -> int:

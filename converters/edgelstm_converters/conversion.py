@@ -230,17 +230,21 @@ def _run_layers(float_model: FloatModel, x: Floats) -> list[Floats]:
 def _best(
     float_model: FloatModel, x: Floats, expected: list[Floats], exact: Floats, named: Named
 ) -> tuple[Model, list[Doubles], Floats, str]:
-    """Quantise with weights rounded as calibration says and each to its nearest; keep what loses less on the held-back part.
+    """Quantise with weights each rounded to its nearest and as calibration says; keep the second where it loses less, on the
+    held-back part and on the whole.
 
     Returns the model, the scales of every layer's outputs, what it gives for `x`, and which rounding it has.
     """
-    held = slice(int(len(x) * (1.0 - HELD_BACK)), None)
+    parts = slice(int(len(x) * (1.0 - HELD_BACK)), None), slice(None)
     found = []
     for rounding in ROUNDINGS:
         model, scales = _quantize(float_model, x, expected, named, calibrated=rounding == "calibrated")
         y = edgelstm.stream.LoadedModel(model).stream().run(x)
-        found.append((report.snr_db(y[held], exact[held], each_alone=True), (model, scales, y, rounding)))
-    return max(found, key=lambda pair: pair[0])[1]
+        found.append((model, scales, y, rounding))
+    nearest, calibrated = (
+        [report.snr_db(y[part], exact[part], each_alone=True) for part in parts] for _, _, y, _ in found
+    )
+    return found[1] if all(np.array(calibrated) > nearest) else found[0]
 
 
 def _quantize(

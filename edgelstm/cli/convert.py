@@ -136,6 +136,7 @@ def _print_report(conversion: Conversion, output: str) -> None:
     for line in report.table(model):
         print(line)
     print()
+    print(f"runs {_how_it_runs(conversion)}")
     if conversion.incomplete_rows:
         print(f"{conversion.incomplete_rows} rows left out because a value is missing")
     print(f"output SNR {provenance.output_snr_db:.1f} dB, weights rounded {ROUNDINGS[str(provenance.rounding)]}; "
@@ -145,6 +146,31 @@ def _print_report(conversion: Conversion, output: str) -> None:
         print(f"forecasts off by more than {decided.spreads:g} spreads: {decided.by_float} of float32, {decided.by_int8} of "
               f"int8, {decided.differ} of {decided.judged:,} samples judged differently")  # fmt: skip
     print(f"wrote {output}, {os.path.getsize(output):,} bytes")
+
+
+def _how_it_runs(conversion: Conversion) -> str:
+    """Say whether state is carried, and what that means for a network that was trained otherwise."""
+    memory = conversion.model.memory
+    window = next((layer for layer in conversion.float_model.layers if layer.kind == "window"), None)
+    if window is not None:
+        length, hop = getattr(window, "length", 0), getattr(window, "hop", 1)
+        return (
+            f"windowed: over the last {length} samples from its initial state, {f'at every {_nth(hop)} sample' if hop > 1 else 'at every sample'}, which is "
+            f"{length / hop:g} steps a sample; what came before those samples has no part in an output"
+        )
+    if memory is not None:
+        return (
+            f"stateful, which is the same as windowed, to the bit: an output rests on the newest sample and {memory} before it, so a "
+            f"window of {memory + 1} or more gives what a stream gives after its first {memory}"
+        )
+    return (
+        "stateful: its state goes on from sample to sample. Trained on windows of N samples, each from a zero state (the usual "
+        "recipe with Keras)? Then say --mode windowed --window N; docs/convert.md says how the two differ"
+    )
+
+
+def _nth(hop: int) -> str:
+    return {2: "2nd", 3: "3rd"}.get(hop, f"{hop}th")
 
 
 def _names(text: str | None) -> list[str] | None:

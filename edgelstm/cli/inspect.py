@@ -56,6 +56,7 @@ def _facts(model: Model) -> dict[str, Any]:
             for layer in model.layers
         ],
         "latency": model.latency,
+        "memory": model.memory,
         "macs": sum(layer.weight_count for layer in model.layers),
         "provenance": msgspec.to_builtins(model.provenance),
         "detector": msgspec.to_builtins(model.detector_settings) if model.detector_settings else None,
@@ -78,6 +79,10 @@ def _print(path: str, facts: dict[str, Any]) -> None:
         low, high = channel["offset"] - reach, channel["offset"] + reach
         print(f"  {channel['name']:{width}}  {channel['unit']:8}  {low:.4g} to {high:.4g}")
     print(f"  outputs: {', '.join(output['name'] for output in facts['outputs'])}")
+    if facts["memory"]:
+        print(
+            f"  memory: an output rests on the newest sample and {facts['memory']} before it, so a stream begins with as many"
+        )
     if facts["latency"]:
         print(f"  latency: an output belongs to the sample {facts['latency']} before the newest")
     print()

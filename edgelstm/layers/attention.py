@@ -47,6 +47,10 @@ class Attention(Layer):
     def units(self) -> int:
         return self.values.rows if self.values is not None else self.width
 
+    @property
+    def memory(self) -> int:
+        return self.window - 1
+
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'
         require(len(columns) <= 2, f"{where}: reads {len(columns)} layers, expected 1 or 2")

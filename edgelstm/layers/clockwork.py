@@ -40,6 +40,10 @@ class Clockwork(Layer):
         return self.hidden.columns
 
     @property
+    def memory(self) -> None:
+        return None
+
+    @property
     def weight_count(self) -> int:
         """Averaged over samples."""
         total, first = 0.0, 0

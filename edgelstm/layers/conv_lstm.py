@@ -45,6 +45,10 @@ class ConvLstm(Layer):
         return self.pixels * self.filters
 
     @property
+    def memory(self) -> None:
+        return None
+
+    @property
     def weight_count(self) -> int:
         return self.pixels * (self.inputs.weights.size + self.hidden.weights.size)
 

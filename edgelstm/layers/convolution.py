@@ -56,6 +56,14 @@ class Conv1d(Layer):
     def _rows(self) -> int:
         return (self.taps - 1) * self.dilation + 1
 
+    @property
+    def memory(self) -> int:
+        return self._rows - 1
+
+    @property
+    def rhythm(self) -> tuple[int, int]:
+        return self.stride, self.due
+
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'
         require(self.taps >= 1 and self.dilation >= 1, f"{where}: {self.taps} taps, {self.dilation} apart")
@@ -103,6 +111,14 @@ class Pool(Layer):
     @property
     def units(self) -> int:
         return self.product.count
+
+    @property
+    def memory(self) -> int:
+        return self.window - 1
+
+    @property
+    def rhythm(self) -> tuple[int, int]:
+        return self.stride, self.due
 
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'

@@ -88,3 +88,27 @@ def rows_by_channel(layers: Sequence[Node], channels: int) -> dict[int, int]:
     for channel, rows in tables_of(layers, range(channels)):
         found[channel] = min(rows, found.get(channel, rows))
     return found
+
+
+def memory_of(layers: Sequence[Layer], heads: Sequence[str]) -> int | None:
+    """Return how many samples before the newest one the heads rest on; None where one remembers without an end."""
+    known: dict[str, tuple[int, int, int] | None] = {INPUT: (0, 1, 0)}
+    for number, layer in enumerate(layers):
+        read = [known.get(name) for name in sources_of(layers, number)]
+        known[layer.name] = None
+        if layer.memory is None or layer.when or None in read:
+            continue
+        every, first = layer.rhythm
+        period, phase = layer.period * every, layer.phase + layer.period * first
+        oldest = 0
+        for base, source_period, source_phase in (each for each in read if each is not None):
+            together = layer.period % source_period == 0  # then what it reads is always of the same age
+            age = (layer.phase - source_phase) % source_period if together else source_period - 1
+            oldest = max(oldest, base + age)
+        known[layer.name] = layer.memory * layer.period + oldest, period, phase
+    found = [known[head] for head in heads]
+    return (
+        None
+        if None in found
+        else max(base + period - 1 for base, period, _ in (e for e in found if e is not None))
+    )

@@ -40,6 +40,10 @@ class Gru(Layer):
     def units(self) -> int:
         return self.hidden.columns
 
+    @property
+    def memory(self) -> None:
+        return None
+
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'
         require_units(self.units, where)

@@ -74,6 +74,16 @@ class Layer(ABC):
         yield from ()
 
     @property
+    def memory(self) -> int | None:
+        """How many steps before the newest one a new output rests on; None where its state remembers without an end."""
+        return 0
+
+    @property
+    def rhythm(self) -> tuple[int, int]:
+        """At every how many of its steps it gives a new output, and at which it first does."""
+        return 1, 0
+
+    @property
     def weight_count(self) -> int:
         """Int8 weights that a step reads, each in one multiply-add."""
         values = (getattr(self, each.name) for each in dataclasses.fields(self))

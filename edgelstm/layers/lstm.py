@@ -71,6 +71,10 @@ class Lstm(Layer):
         return self.hidden_units + (self.cells if self.cell_exponent else 0)
 
     @property
+    def memory(self) -> None:
+        return None
+
+    @property
     def hidden_units(self) -> int:
         return self.hidden.columns
 

@@ -32,6 +32,10 @@ class SequenceLayers(Layer):
         return sum(units.get(head, 0) for head in self.heads)
 
     @property
+    def memory(self) -> None:
+        return None
+
+    @property
     def weight_count(self) -> int:
         return sum(layer.weight_count for layer in self.layers)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.layers.bounds import require, require_array, require_range
-from edgelstm.layers.graph import check_layers, tables_of
+from edgelstm.layers.graph import check_layers, memory_of, tables_of
 from edgelstm.layers.layer import COMPUTED, Layer
 from edgelstm.reference import operations as op
 
@@ -40,6 +40,10 @@ class Variational(Layer):
     @property
     def latency(self) -> int:
         return sum(layer.latency for layer in self.layers)
+
+    @property
+    def memory(self) -> int | None:
+        return memory_of(self.layers, (self.layers[-1].name,))
 
     @property
     def weight_count(self) -> int:

@@ -58,6 +58,14 @@ class Window(Layer):
         return self.lookahead
 
     @property
+    def memory(self) -> int:
+        return self.length - 1
+
+    @property
+    def rhythm(self) -> tuple[int, int]:
+        return self.hop, self.due
+
+    @property
     def weight_count(self) -> int:
         """Averaged over the samples between two outputs."""
         return sum(layer.weight_count for layer in self.layers) * self.length // self.hop

@@ -17,8 +17,8 @@ from edgelstm_converters.conversion import convert_with_report
 from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.layers import FLOAT_FAMILIES
 from edgelstm_converters.layers.graph import sources_of
-from edgelstm_converters.quantize import quantize_channels
 from edgelstm_converters.readers import Reading
+from edgelstm_converters.report import snr_db
 
 compiled = pytest.mark.skipif(
     not kernels().compiled.COMPILES, reason="Numba is switched off: nothing to compare"
@@ -71,6 +71,30 @@ def test_streaming_is_exact(case):
         assert many.snapshot(index) == loaded.stream().snapshot()
 
 
+ENDLESS = {"lstm", "gru", "rnn", "clockwork", "conv_lstm", "sequence", "masking", "decoder", "variational"}
+"""Kinds whose state, or that of what their cases hold, remembers without an end."""
+
+
+@pytest.mark.parametrize("case", INTEGER_CASES)
+def test_an_output_rests_on_as_many_samples_as_it_says(case):
+    """Samples further back have no part in it, to the bit; the furthest that it names has, at one place at least."""
+    loaded, x, other = LoadedModel(integer_model(case, 1)), loud(case, 1, 60, 4), loud(case, 7, 60, 4)
+    memory = loaded.model.memory
+    if memory is None:
+        layers = [
+            *loaded.model.layers,
+            *(inner for each in loaded.model.layers for inner in getattr(each, "layers", ())),
+        ]
+        assert any(layer.kind in ENDLESS for layer in layers)
+        return
+    y, reached = loaded.stream().run(x), False
+    for changed in range(1, 60 - memory):
+        found = loaded.stream().run(np.concatenate([other[:changed], x[changed:]]))
+        np.testing.assert_array_equal(found[changed + memory :], y[changed + memory :])
+        reached |= (found[changed + memory - 1] != y[changed + memory - 1]).any()
+    assert reached
+
+
 @pytest.mark.parametrize("case", INTEGER_CASES)
 def test_the_model_file_keeps_it(case, tmp_path):
     model = integer_model(case, 2)
@@ -103,42 +127,51 @@ def converted(model, x):
         return convert_with_report(object(), calibration=x)
 
 
-def with_rounded_weights(model, x):
-    """The model with its matrices rounded as int8 rows are, and nothing else."""
-    gains = np.array([channel.gain for channel in quantize_channels(("a", "b", "c"), ("",) * 3, x)])
+def with_rounded_weights(model, channels):
+    """The model with its matrices rounded as int8 rows are, each weight to its nearest, and nothing else."""
+    gains = np.array([channel.gain for channel in channels])
 
-    def rounded(layer, sources):
-        changes = {}
+    def rounded(layer, sources, raw):
+        """`raw`: whether `input` is the channels here, each in steps of its own."""
+        changes, raw = {}, raw and sources[0] == "input"
         for field in dataclasses.fields(layer):
             value = getattr(layer, field.name)
             if field.name == "layers":
-                changes["layers"] = all_rounded(value)
+                changes["layers"] = all_rounded(value, raw and layer.kind in ("window", "sequence"))
             if not isinstance(value, np.ndarray) or not field.name.endswith("weights"):
                 continue
-            of_channels = sources == ("input",) and value.shape[1] == len(gains)
-            step = 1.0 / gains.reshape(-1, *[1] * (value.ndim - 2)) if of_channels else 1.0
+            step = (
+                1.0 / gains.reshape(-1, *[1] * (value.ndim - 2))
+                if raw and value.shape[1] == len(gains)
+                else 1.0
+            )
             scale = np.abs(value * step).max(axis=tuple(range(1, value.ndim)), keepdims=True) / 127
             changes[field.name] = (np.rint(value * step / scale) * scale / step).astype(np.float32)
         return dataclasses.replace(layer, **changes)
 
-    def all_rounded(layers):
-        return tuple(rounded(layer, sources_of(layers, number)) for number, layer in enumerate(layers))
+    def all_rounded(layers, raw):
+        return tuple(rounded(layer, sources_of(layers, number), raw) for number, layer in enumerate(layers))
 
-    return dataclasses.replace(model, layers=all_rounded(model.layers))
+    return dataclasses.replace(model, layers=all_rounded(model.layers, True))
 
 
 @pytest.mark.parametrize("case", FLOAT_CASES)
 def test_int8_loses_what_its_weights_lose(case):
-    """Median over random networks: the noise of rounded weights alone, 0.1 dB, and 60 dB below the signal."""
+    """Random networks: the noise of rounded weights alone, 0.1 dB, and 60 dB below the signal. One in three may lose 1.5 dB more: rows of a few weights are rounded by another step here than there.
+
+    Unless the network magnifies any difference: where rounding alone leaves less than 30 dB, what is lost is chance.
+    """
     excess_db = []
     for seed in range(3):
         model, x = FloatModel(3, FLOAT_CASES[case](Floats(seed), 3)), fed(case, seed, 800)
         conversion = converted(model, x)
         exact = model.run(x)
         found = LoadedModel(conversion.model).stream().run(x)
-        rounded = with_rounded_weights(conversion.float_model, x).run(x)
-        noise, weights = (np.square(y.astype(np.float64) - exact).sum() for y in (found, rounded))
-        signal = np.square(exact.astype(np.float64) - exact.mean(axis=0)).sum()
-        assert signal > 0.0
-        excess_db.append(10 * np.log10(noise / (weights + signal * 1e-6)))
+        rounded = with_rounded_weights(conversion.float_model, conversion.model.channels).run(x)
+        int8_db, rounded_db = (snr_db(y, exact) for y in (found, rounded))
+        assert int8_db < 150.0  # there is a signal
+        if rounded_db > 30.0:
+            allowed = 10.0 ** (-rounded_db / 10) + 1e-6
+            excess_db.append(-10.0 * np.log10(allowed) - int8_db)
     assert np.median(excess_db) <= 0.1, excess_db
+    assert max(excess_db) <= 1.5, excess_db

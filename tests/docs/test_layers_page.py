@@ -20,7 +20,10 @@ TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end of table -->)", re.DOTA
 
 
 def table():
-    lines = ["| layer | int8 weights | bytes of state | operations a sample |", "|---|---|---|---|"]
+    lines = [
+        "| layer | int8 weights | bytes of state | memory | operations a sample |",
+        "|---|---|---|---|---|",
+    ]
     for case, make in INTEGER_CASES.items():
         layers = make(Integers(0, False), 4, 16)
         if layers[0].name != "l":  # more than one layer is needed to show it
@@ -32,7 +35,9 @@ def table():
         )
         program = LoadedModel(model).program
         operations = int(program.words[op.OPERATION_COUNT]) - 2  # input and output stage
-        lines.append(f"| {case} | {layers[0].weight_count} | {program.snapshot_bytes} | {operations} |")
+        memory = "endless" if model.memory is None else model.memory
+        state = program.snapshot_bytes
+        lines.append(f"| {case} | {layers[0].weight_count} | {state} | {memory} | {operations} |")
     return "\n".join(lines) + "\n"
 
 

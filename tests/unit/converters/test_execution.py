@@ -99,8 +99,38 @@ def test_the_command_makes_a_windowed_model(folder, capsys):
     model = edgelstm.load(folder / "m.elstm")
     (layer,) = model.model.layers
     assert (layer.kind, layer.length, layer.hop, layer.due) == ("window", 6, 2, 1)
+    assert (
+        "runs windowed: over the last 6 samples from its initial state, at every 2nd sample, which is 3 steps"
+        in (capsys.readouterr().out)
+    )
+    assert model.model.memory == 6
     assert main(["inspect", str(folder / "m.elstm")]) == 0
-    assert "window" in capsys.readouterr().out
+    assert "memory: an output rests on the newest sample and 6 before it" in capsys.readouterr().out
+
+
+def test_the_command_says_what_the_mode_means(folder, capsys):
+    """A carried state, and where a window is the same."""
+    from safetensors.numpy import save_file
+
+    assert convert(folder) == 0
+    assert (
+        "runs stateful: its state goes on from sample to sample. Trained on windows"
+        in capsys.readouterr().out
+    )
+    make = Floats(4)
+    save_file(
+        {"a.weight": make(5, 2), "a.bias": make(5), "b.weight": make(2, 5), "b.bias": make(2)},
+        folder / "m.safetensors",
+    )
+    files = [folder / "m.safetensors", "--calibrate", folder / "x.csv", "-o", folder / "m.elstm"]
+    options = ["--order", "a,b", "--activations", "tanh,linear", "--no-verify"]
+    assert main(["convert", *map(str, files), *options]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "runs stateful, which is the same as windowed, to the bit: an output rests on the newest sample and 0 before"
+        in said
+    )
+    assert "a window of 1 or more gives what a stream gives after its first 0" in said
 
 
 def test_the_command_gives_mean_and_spread(folder):

@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
+from edgelstm.sources.time_text import to_ns
 from edgelstm_firmware_sim import record
 from proxy import Proxy
 from rig import CHANNELS, Broker, Daemon, Publisher, Subscriber, wait_for
@@ -108,10 +109,9 @@ def link(args, daemon, proxy, broker):
         )
         noticed.append(time.monotonic() - cut_s)
         time.sleep(1.3 * turn)  # somewhere in its pauses
-        seen.messages.clear()
         proxy.mode = "pass"
-        healed_s = time.monotonic()
-        while not seen.count("/score", 1).found:
+        healed_s, healed_ns = time.monotonic(), time.time_ns()
+        while not any(to_ns(score["ts"]) > healed_ns for score in seen.of("/score")):
             sensors.run(0.05, 20)
         back.append(time.monotonic() - healed_s)
         sensors.run(2, 10)

@@ -78,15 +78,20 @@ class WriteBudget:
 
     def __init__(self, bytes_a_day: int, now_s: float) -> None:
         self._a_second, self._most = bytes_a_day / DAY_S, bytes_a_day * SAVED_UP
-        self._left, self._counted_s = self._most, now_s
+        self._left, self._counted_s, self._saving = self._most, now_s, False
 
-    def left(self, now_s: float) -> float:
-        """Return how much may be written; no limit where the budget is 0."""
+    def allows(self, files: int, now_s: float) -> bool:
+        """Return whether to write one of so many files now: all of them in a row, or as many as can be saved up for.
+
+        One by one they would cost several times as much, in what the file system writes beside them. No limit where the
+        budget is 0.
+        """
         if not self._most:
-            return float("inf")
+            return True
         self._left = min(self._most, self._left + (now_s - self._counted_s) * self._a_second)
         self._counted_s = now_s
-        return self._left
+        self._saving = self._left >= (1 if self._saving else min(self._most, files * BLOCK))
+        return self._saving
 
     def spend(self, size: int) -> None:
         self._left -= size

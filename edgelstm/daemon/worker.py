@@ -377,7 +377,7 @@ class Worker:
             self._counters.complain("positions_failed", POSITIONS, str(exc))
 
     def _may_save(self) -> bool:
-        return bool(self._to_save) and self._budget.left(time.monotonic()) > 0
+        return bool(self._to_save) and self._budget.allows(len(self._to_save), time.monotonic())
 
     def _save_snapshots(self, at_most_s: float | None = None) -> None:
         """Write some of the snapshots that are due, within the budget: a sample must not wait for those of a thousand streams.

@@ -3,7 +3,7 @@
 import pytest
 
 from edgelstm.daemon.positions import MappedPositions, lasting_folder
-from edgelstm.daemon.snapshots import DAY_S, WriteBudget
+from edgelstm.daemon.snapshots import BLOCK, DAY_S, WriteBudget
 from edgelstm.outbox import Position
 
 DIGEST = "ab" * 32
@@ -64,11 +64,21 @@ def test_daemons_that_are_given_one_folder_in_memory_do_not_meet_there(tmp_path,
     assert first.is_dir() and first.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_budget_is_spent_and_grows_again():
-    budget = WriteBudget(1000, 0.0)
-    assert budget.left(0.0) == 100
-    budget.spend(150)
-    assert budget.left(0.0) == -50
-    assert budget.left(DAY_S / 10) == pytest.approx(50)
-    assert budget.left(DAY_S) == 100
-    assert WriteBudget(0, 0.0).left(0.0) == float("inf")
+def test_a_budget_is_spent_in_a_row_and_saved_up_again():
+    budget = WriteBudget(100 * BLOCK, 0.0)  # ten files can be saved up for
+    for n in range(10):
+        assert budget.allows(30 - n, 0.0)
+        budget.spend(BLOCK)
+    assert not budget.allows(20, 0.0)
+    assert not budget.allows(20, 0.09 * DAY_S)  # nine files' worth, of the ten that can be
+    assert budget.allows(20, 0.11 * DAY_S)
+    budget.spend(BLOCK)
+    assert budget.allows(19, 0.11 * DAY_S)
+    assert WriteBudget(0, 0.0).allows(10**9, 0.0)
+
+
+def test_a_few_files_need_not_wait_for_what_many_would():
+    budget = WriteBudget(100 * BLOCK, 0.0)
+    budget.spend(10 * BLOCK)
+    assert not budget.allows(1, 0.0)
+    assert budget.allows(1, 0.011 * DAY_S)

@@ -152,7 +152,9 @@ class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     subject: str = ""  # of nats:; {shard} is our part, and what comes behind it the topic
     stream: str = "{topic}"  # {topic}, levels {0}, {1}, ... of the topic, {key}
     qos: int = 1
-    format: Literal["json", "msgpack", "raw", "scalar", "csv", "influx", "senml", "sparkplug"] = "json"
+    format: Literal["json", "msgpack", "raw", "scalar", "csv", "influx", "senml", "sparkplug", "device"] = (
+        "json"
+    )
     channels: tuple[str, ...] = ()  # dotted paths in the payload, in the order of the model's channels
     timestamp: str = "arrival"  # a dotted path, "arrival", or "own" where the format has a place for it
     timestamp_format: Literal["unix_s", "unix_ms", "unix_us", "unix_ns", "rfc3339"] = "unix_s"

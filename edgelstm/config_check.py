@@ -12,6 +12,7 @@ from edgelstm.topic_filters import filters_overlap, valid_filter
 
 _SOURCES = ("stdin:", "file:PATH", "unix:PATH", "serial:PATH", "nats:STREAM")
 _LINE_FORMATS = ("json", "csv", "influx", "senml")
+_FRAME_FORMATS = ("raw", "device")
 _OWN_TIME = ("influx", "senml", "sparkplug")
 _FORMATS_WITH = {
     "timestamp": ("json", "msgpack", "csv", *_OWN_TIME),
@@ -152,9 +153,10 @@ def _check_origin(config: Config, where: str, entry: InputConfig) -> None:
         known = [example.partition(":")[0] for example in _SOURCES]
         if scheme not in known or bool(address) == (scheme == "stdin"):
             raise ConfigError(f'{where}.source: is "{entry.source}", expected one of {", ".join(_SOURCES)}')
-        if scheme == "serial" and entry.format != "raw":
+        if scheme == "serial" and entry.format not in _FRAME_FORMATS:
             raise ConfigError(
-                f'{where}.format: "{entry.format}"; the frames of a serial line hold samples as "raw"'
+                f'{where}.format: "{entry.format}"; the frames of a serial line hold samples as "raw", or with what the '
+                'device decided of them, "device"'
             )
         if scheme not in ("serial", "nats") and entry.format not in _LINE_FORMATS:
             raise ConfigError(

@@ -10,13 +10,18 @@ from edgelstm.kernels.detection import layout as at
 from edgelstm.stream import LoadedModel
 from edgelstm_converters.c_export import export
 
-NO_VERDICT = -1
-
 
 def verdict_type(channels):
     """NAME_verdict as a NumPy record."""
     reason = np.dtype(
-        [("value", "f8"), ("expected", "f8"), ("band", "f8"), ("share", "f8"), ("strongest", "i4")],
+        [
+            ("value", "f8"),
+            ("expected", "f8"),
+            ("band", "f8"),
+            ("share", "f8"),
+            ("strongest", "i4"),
+            ("padding", "i4"),
+        ],
         align=True,
     )
     fields = [
@@ -53,14 +58,11 @@ class CDetector:
         )
 
     def run(self, times_ns, values):
-        """Return the verdicts over a block: NumPy records, state NO_VERDICT where there is none."""
-        found = np.zeros(len(values), self.verdict.dtype)
+        """Return what m_push returned for every sample of a block, and the verdicts after it."""
+        results, found = np.zeros(len(values), np.int32), np.zeros(len(values), self.verdict.dtype)
         for row, (time_ns, x) in enumerate(zip(times_ns, np.ascontiguousarray(values), strict=True)):
-            scored = self.push(time_ns, x)
-            found[row] = self.verdict[0]
-            if scored != 1:
-                found[row]["state"] = NO_VERDICT
-        return found
+            results[row], found[row] = self.push(time_ns, x), self.verdict[0]
+        return results, found
 
     def save(self):
         snapshot = np.zeros(self.exported.detector_snapshot_bytes, np.uint8)
@@ -73,30 +75,28 @@ class CDetector:
         )
 
 
-def pushed(detector, times_ns, values):
-    """Return what a detector of the runtime says of every sample, as the records of `CDetector.run`, reasons included."""
-    found = np.zeros(len(values), verdict_type(len(detector.channel_names)))
+def pushed(detector, times_ns, values, before=None):
+    """Return the same of a detector of the runtime, to the last byte; `before`: the verdict to begin with."""
+    results, found = (
+        np.zeros(len(values), np.int32),
+        np.zeros(len(values), verdict_type(len(detector.channel_names))),
+    )
+    now = np.zeros(1, found.dtype)[0] if before is None else before.copy()
+    detector._reasons[:, :4] = now["reasons"][["value", "expected", "band", "share"]].tolist()
+    detector._reasons[:, 4] = now["reasons"]["strongest"]
     for row, (time_ns, x) in enumerate(zip(times_ns, values, strict=True)):
         verdicts = detector.push_block(np.array([time_ns], np.int64), x[None])
-        found[row]["score"] = np.nan_to_num(verdicts.scores[0])
-        found[row]["threshold"] = np.nan_to_num(verdicts.thresholds[0])
-        found[row]["state"] = verdicts.states[0]
-        found[row]["event"] = detector._ints[at.EVENT]
-        for n, name in enumerate(("value", "expected", "band", "share")):
-            found[row]["reasons"][name] = detector._reasons[:, n]
-    return found
+        if verdicts.states[0] >= 0:
+            results[row], now["score"], now["threshold"] = 1, verdicts.scores[0], verdicts.thresholds[0]
+        now["state"], now["event"] = detector._ints[at.OPEN], detector._ints[at.EVENT]
+        for n, name in enumerate(("value", "expected", "band", "share", "strongest")):
+            now["reasons"][name] = detector._reasons[:, n]
+        found[row] = now
+    return results, found
 
 
 def assert_same_verdicts(found, expected):
-    """Every bit of score, threshold, state and event is equal, and of the reasons where there are any."""
-    np.testing.assert_array_equal(found["state"], expected["state"])
-    np.testing.assert_array_equal(found["event"], expected["event"])
-    scored = expected["state"] != NO_VERDICT
-    for name in ("score", "threshold"):
-        np.testing.assert_array_equal(
-            found[name][scored].view(np.uint64), expected[name][scored].view(np.uint64)
-        )
-    told = scored & ((expected["state"] == 1) | (expected["event"] != 0))
-    for name in ("value", "expected", "band", "share"):
-        a, b = found["reasons"][name][told], expected["reasons"][name][told]
-        np.testing.assert_array_equal(a.view(np.uint64), b.view(np.uint64), err_msg=name)
+    """Every bit is equal: what was returned, score, threshold, state, event and reasons."""
+    np.testing.assert_array_equal(found[0], expected[0])
+    for name in ("state", "event", "score", "threshold", "reasons"):
+        assert found[1][name].tobytes() == expected[1][name].tobytes(), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -71,12 +72,19 @@ class Report:
             "edgelstm_alert_delivery_seconds": self._service.publisher.delivery_s,
         }
         models = {name: model.digest for name, model in self._service.models.items()}
-        return page(self._service.counters.snapshot(), gauges, histograms, models)
+        return page(self.counters(), gauges, histograms, models)
 
     def open_alerts(self) -> int:
         return sum(
             1 for s in list(self._service.worker.streams.values()) if s.detector.open_alert is not None
         )
+
+    def counters(self) -> dict[str, int]:
+        """Return what happened so far, by name, with what sources had to leave out."""
+        found = Counter(self._service.counters.snapshot())
+        for source in self._service.sources.values():
+            found.update(source.counts)
+        return dict(sorted(found.items()))
 
     def failed_part(self) -> str | None:
         alive = {
@@ -112,6 +120,6 @@ class Report:
                 "errors": {"in": self._service.in_link.last_error, "out": self._service.out_link.last_error},
                 "refused_topics": self._service.in_link.refused,
                 "sources": {name: source.state for name, source in self._service.sources.items()},
-                "counters": self._service.counters.snapshot(),
+                "counters": self.counters(),
             }
         )

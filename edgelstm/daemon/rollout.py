@@ -76,17 +76,17 @@ class Rollout:
         self._settle(stream)
         if self.is_over:
             self._others.pop(stream.name, None)
-            return stream.detector.push_block(times_ns, values)
+            return stream.own_detector.push_block(times_ns, values)
         other = self._others.get(stream.name)
         if other is None:
             missing = self.new if self.phase == SHADOW else self.old
             other = self._others[stream.name] = stream.another(missing)
         if self.phase == SHADOW:
-            verdicts = self._timed("old", stream.detector, times_ns, values)
+            verdicts = self._timed("old", stream.own_detector, times_ns, values)
             self._try(other, times_ns, values)
             return verdicts
         verdicts = self._timed("old", other, times_ns, values)
-        tried = self._try(stream.detector, times_ns, values)
+        tried = self._try(stream.own_detector, times_ns, values)
         if tried is not None:
             return tried
         stream.use(self.old, other, self.reason, said=False)
@@ -98,7 +98,7 @@ class Rollout:
         wanted = self.in_force
         if stream.model is wanted:
             return
-        ready, before, model = self._others.pop(stream.name, None), stream.detector, stream.model
+        ready, before, model = self._others.pop(stream.name, None), stream.own_detector, stream.model
         stream.use(wanted, ready or stream.another(wanted), self.reason or "the model was replaced")
         if not self.is_over and model in (self.old, self.new):
             self._others[stream.name] = before

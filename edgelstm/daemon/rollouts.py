@@ -34,6 +34,8 @@ class Rollouts:
 
     def of(self, stream: Watched) -> Rollout | None:
         """Return the change that a stream takes part in, or has not taken up yet."""
+        if stream.input.format == "device":  # what judges it runs there
+            return None
         rollout = self.known.get(stream.input.model)
         done = rollout is None or (rollout.is_over and stream.model is rollout.in_force)
         return None if done else rollout

@@ -93,6 +93,11 @@ def settings_of(entry: InputConfig, model: LoadedModel) -> DetectorSettings:
         )
     if not entry.detector:
         return settings
+    if entry.format == "device":
+        raise ConfigError(
+            f'input "{entry.name}": detector: the device decides, by the settings that it was exported with; change them in '
+            "the model file (edgelstm calibrate) and export it again"
+        )
     changes = dict(entry.detector)
     if "threshold" in changes:  # one that is asked for stays: the budget moves it between these two
         for bound in ("threshold_low", "threshold_high"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,8 @@ from edgelstm.daemon.routes import Route, settings_of
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.topics import encode
 from edgelstm.detector import Detector
+from edgelstm.device_detector import DeviceDetector
+from edgelstm.device_verdict import DeviceVerdict
 from edgelstm.errors import SnapshotError
 from edgelstm.outbox import Position
 from edgelstm.sources.codecs import Block
@@ -37,6 +38,8 @@ SET_BACK_NS = 60 * 10**9
 
 Samples = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Times and values."""
+Gathered = tuple[NDArray[np.int64], NDArray[np.float32], DeviceVerdict | None]
+"""Times and values of one block, and the verdict that came with its only sample where a device decides."""
 
 
 class Watched:
@@ -45,7 +48,11 @@ class Watched:
     def __init__(self, name: str, route: Route, node: str, future_s: float = 300.0) -> None:
         self.name, self.topic, self.node = name, route.topic, node
         self.input, self.model = route.input, route.model
-        self.detector = route.model.detector(route.settings)
+        self.detector: Detector | DeviceDetector = (
+            DeviceDetector(route.model, route.settings)
+            if route.input.format == "device"
+            else route.model.detector(route.settings)
+        )
         self.period_ns = route.settings.period_ns
         self.samples = self.missing = (
             0  # taken in; not seen although their sequence numbers were passed, not yet told
@@ -64,7 +71,7 @@ class Watched:
         self._late_since_ns: int | None = None
         self._ahead_since_ns: int | None = None
         self._newest_ns: int | None = None  # of what was gathered or scored
-        self._segments: list[list[Samples]] = [[]]  # anew from one to the next
+        self._segments: list[list[Gathered]] = [[]]  # anew from one to the next
 
     def resume(self, position: Position | None, snapshots: Snapshots) -> int:
         """Go on where the stream stood before a restart; return how many samples its state has not seen."""
@@ -139,8 +146,14 @@ class Watched:
         times_ns = self._times_of(block, arrival_ns)
         last_ns = int(times_ns[-1])
         self._newest_ns = last_ns if self._newest_ns is None else max(self._newest_ns, last_ns)
-        self._segments[-1].append((times_ns, block.values))
+        self._segments[-1].append((times_ns, block.values, block.verdict))
         return "clock_set_back" if set_back else ""
+
+    @property
+    def own_detector(self) -> Detector:
+        """The detector, where it runs here and not on the device."""
+        assert isinstance(self.detector, Detector)
+        return self.detector
 
     def gathered(self) -> Samples | None:
         """Return what waits to be scored, in order; None where the stream begins anew in its middle: `score` does that."""
@@ -157,8 +170,13 @@ class Watched:
                 self._begin_anew("the clock of the samples was set back")
             if segment:
                 times_ns, values = _joined(segment)
-                push = self.detector.push_block if self.rollout is None else partial(self.rollout.push, self)
-                verdicts = push(times_ns, values)
+                if isinstance(self.detector, DeviceDetector):
+                    heard = [verdict for _, _, verdict in segment if verdict is not None]
+                    verdicts = self.detector.follow(times_ns, values, heard)
+                elif self.rollout is None:
+                    verdicts = self.detector.push_block(times_ns, values)
+                else:
+                    verdicts = self.rollout.push(self, times_ns, values)
                 self.scored(times_ns, values, verdicts)
                 yield times_ns, verdicts
 
@@ -346,10 +364,12 @@ class Watched:
         return alert_id(self.node, self.name, self.model.digest, opened.opened_ns)
 
 
-def _joined(segment: list[Samples]) -> Samples:
+def _joined(segment: list[Gathered]) -> Samples:
     if len(segment) == 1:
-        return segment[0]
-    return np.concatenate([times for times, _ in segment]), np.concatenate([rows for _, rows in segment])
+        return segment[0][:2]
+    return np.concatenate([times for times, _, _ in segment]), np.concatenate(
+        [rows for _, rows, _ in segment]
+    )
 
 
 def abandoned(opened: OpenAlert, time_ns: int | None, threshold: float, note: str) -> Alert:

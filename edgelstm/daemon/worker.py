@@ -32,7 +32,9 @@ from edgelstm.daemon.snapshots import Snapshots, WriteBudget
 from edgelstm.daemon.suspects import Suspects
 from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, encode, score_payload
 from edgelstm.daemon.watched import Samples, Watched, abandoned
+from edgelstm.detector import Detector
 from edgelstm.detector_batch import push_together
+from edgelstm.device_detector import DeviceDetector
 from edgelstm.errors import EdgeLstmError, UsageError
 from edgelstm.message import Message
 from edgelstm.outbox import Outbox, Outgoing, Position
@@ -255,16 +257,18 @@ class Worker:
         self, touched: Mapping[str, Watched]
     ) -> Iterator[tuple[Watched, NDArray[np.int64], Verdicts]]:
         """Score what streams gathered, those of one model and settings in one call; yield times and verdicts of each."""
-        together: dict[int, list[tuple[Watched, Samples]]] = {}
+        together: dict[int, list[tuple[Watched, Detector, Samples]]] = {}
         for stream in touched.values():
-            samples = None if stream.rollout else stream.gathered()
-            if samples is None:
+            detector = stream.detector
+            alone = stream.rollout is not None or isinstance(detector, DeviceDetector)
+            samples = None if alone else stream.gathered()
+            if samples is None or isinstance(detector, DeviceDetector):
                 yield from ((stream, *found) for found in stream.score())
             else:
-                together.setdefault(id(stream.input), []).append((stream, samples))
+                together.setdefault(id(stream.input), []).append((stream, detector, samples))
         for group in together.values():
-            found = push_together([(stream.detector, *samples) for stream, samples in group])
-            for (stream, (times_ns, values)), verdicts in zip(group, found, strict=True):
+            found = push_together([(detector, *samples) for _, detector, samples in group])
+            for (stream, _, (times_ns, values)), verdicts in zip(group, found, strict=True):
                 stream.scored(times_ns, values, verdicts)
                 yield stream, times_ns, verdicts
 

@@ -5,7 +5,7 @@ A live source's `make(entry, address, config, on_message)` returns a Source; mes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
@@ -40,12 +40,17 @@ class Source(Origin, Protocol):
     lost    why the daemon has to stop; empty while it need not
     state   where it stands, in a word or two, for the health message
     scored  the number of the last message that is committed, for a source that has a `place`
+    counts  what it had to leave out, by the name of a counter
     """
 
     ended: str = ""
     lost: str = ""
     state: str = ""
     scored: int = 0
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return {}
 
     def start(self) -> None: ...
     def stop(self) -> None: ...

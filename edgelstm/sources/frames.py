@@ -3,7 +3,7 @@
     0xA5 0x5A | length, 1 byte | sequence, 2 bytes | payload, `length` bytes | CRC-16, 2 bytes
 
 Little-endian. The CRC (CCITT polynomial, start 0xFFFF) covers length, sequence and payload. The payload is
-a sample as float32. The sequence counts frames from 0, which it only has after a reset, or after 65,535.
+a sample as float32, or a sample and a verdict (`edgelstm/device_verdict.py`). The sequence counts frames from 0, which it only has after a reset, or after 65,535.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def _checksum(content: bytes) -> bytes:
 class Frames:
     """Finds frames in a stream of bytes, and counts what it had to leave out.
 
+    taken    frames that were handed on
     damaged  bytes that belonged to no frame
     repeats  frames that came twice
     missing  frames that the sequence says were lost
@@ -45,7 +46,7 @@ class Frames:
     """
 
     def __init__(self) -> None:
-        self.damaged = self.repeats = self.missing = self.resets = 0
+        self.taken = self.damaged = self.repeats = self.missing = self.resets = 0
         self._rest = b""
         self._last: int | None = None
 
@@ -55,6 +56,7 @@ class Frames:
         found = []
         while (frame := self._next()) is not None:
             if self._is_new(frame):
+                self.taken += 1
                 found.append(frame)
         return found
 

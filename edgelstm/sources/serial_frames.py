@@ -1,4 +1,4 @@
-"""`source = "serial:PATH"` or `"serial:PATH@BAUD"`: frames of a microcontroller on a serial line, samples as raw float32.
+"""`source = "serial:PATH"` or `"serial:PATH@BAUD"`: frames of a microcontroller on a serial line: samples, or samples and verdicts.
 
 A line that is not there, or goes away, is opened again every second: a device may be plugged in later, or reset.
 """
@@ -11,7 +11,7 @@ import selectors
 import termios
 import threading
 import tty
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,17 @@ class SerialSource(Source):
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         self._samples.acknowledged(len(messages))
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        f = self.frames
+        return {
+            "serial_frames": f.taken,
+            "serial_frames_missing": f.missing,
+            "serial_frames_repeated": f.repeats,
+            "serial_bytes_damaged": f.damaged,
+            "serial_device_resets": f.resets,
+        }
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -35,6 +35,9 @@ VALID = {
     "influx": b'm,host=a\\ b,x=y flow=1.5,on=t,text="a, b=c",pressure=2i 1767225600123456789',
     "senml": b'[{"bn":"dev:1/","bt":1.7e9,"n":"flow","v":1.5},{"n":"pressure","u":"Pa","v":2},{"n":"x","vs":"y"}]',
     "sparkplug": sparkplug(0, metric("flow", 1.5, 1), metric("pressure", 2.0, 2)),
+    "device": struct.pack(
+        "<2fBBHIddd6f", 1.5, 2, 1 | 2 | 16, 0, 1, 3, 6.5, 5.0, 7.0, 1, 0.5, 0.25, 1, 0.5, 0.75
+    ),
 }
 HOSTILE = [
     b"",
@@ -85,7 +88,11 @@ def check(decode, payload, topic="t"):
 
 
 def timestamps(form):
-    return ("arrival",) if form in ("raw", "scalar") else ("arrival", "own" if form in OWN_TIME else "ts")
+    return (
+        ("arrival",)
+        if form in ("raw", "scalar", "device")
+        else ("arrival", "own" if form in OWN_TIME else "ts")
+    )
 
 
 EVERY = [(form, timestamp) for form in CODECS for timestamp in timestamps(form)]

@@ -76,4 +76,8 @@ PAYLOADS = {
     "influx": [b'pump,host=a\\ b flow=1.5,pressure=2i,text="x, y" 1767225600123456789\n# c\n'],
     "senml": [b'[{"bn":"d:","bt":1.7e9,"bv":1,"n":"flow","v":1.5},{"n":"pressure","vb":true,"t":-1}]'],
     "sparkplug": [field(1, 1_767_225_600_123) + field(2, _metric(b"flow", 1.5, 4)) + field(3, 0)],
+    "device": [
+        struct.pack("<2fBBHIddd6f", 1, 2, 19, 0, 1, 3, 6.5, 5, 7, *range(6)),
+        struct.pack("<2fBBHIddd", 1, 2, 1, *[0] * 6),
+    ],
 }

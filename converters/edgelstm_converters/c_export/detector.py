@@ -81,6 +81,7 @@ def header(loaded: LoadedModel, build: CBuilder, name: str) -> str:
 #include "{name}.h"
 
 #define {upper}_CHANNELS {len(settings.channels)}
+#define {upper}_PERIOD_NS INT64_C({settings.period_ns}) /* between samples, nominally */
 #define {upper}_DETECTOR_SNAPSHOT_BYTES {detector_snapshots.sealed_bytes(build, settings)}
 
 #ifdef __cplusplus

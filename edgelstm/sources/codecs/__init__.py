@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from edgelstm.config import InputConfig
+    from edgelstm.device_verdict import DeviceVerdict
 
 CODECS = {
     "json": "objects",
@@ -26,6 +27,7 @@ CODECS = {
     "influx": "influx_lines",
     "senml": "senml",
     "sparkplug": "sparkplug",
+    "device": "device",
 }
 JOINED_TOPICS = frozenset({"scalar", "sparkplug"})
 """Formats in which several topics feed one stream."""
@@ -52,12 +54,14 @@ class Block:
     time_ns   of the last sample, None where the payload has no time of its own
     sequence  of the last sample
     key       what the payload itself says about whose sample it is
+    verdict   what the device itself decided of it, where it has a detector: then there is one sample
     """
 
     values: NDArray[np.float32]
     time_ns: int | None = None
     sequence: int | None = None
     key: str = ""
+    verdict: DeviceVerdict | None = None
 
 
 Decode = Callable[[str, bytes, int], list[Block]]

@@ -60,25 +60,29 @@ def build_image(
     program: str,
     work: Path,
     *,
+    detector: bool = False,
     compiler: str = "",
     optimize: str = "-O2",
     snapshots: bool = False,
 ) -> Image:
     """Link the C in `folder` with `board/PROGRAM.c` for a target, into `work`; with `snapshots` it also saves and loads.
 
+    `detector`: the program runs the model's detector, which steps the model, instead of the model.
+
     Raises BuildError with the compiler's own first line where it refuses, or where the image does not fit.
     """
     chosen = compiler or compiler_for(target)
     name = model_name(folder)
     work.mkdir(parents=True, exist_ok=True)
-    (work / "board_model.h").write_text(_adapter(name))
-    elf = work / f"{target.name}-{program}.elf"
+    (work / "board_model.h").write_text(_detector_adapter(name, target) if detector else _adapter(name))
+    elf = work / f"{target.name}-{program}{'-detector' if detector else ''}.elf"
     with as_file(files("edgelstm_firmware_sim.mcu") / "board") as board:
         script = (board / "link.ld").read_text()
         for key in ("flash", "flash_bytes", "ram", "ram_bytes"):
             script = script.replace(f"@{key.upper()}@", str(getattr(target, key)))
         (work / "link.ld").write_text(script)
         sources = [folder / f"{name}.c", board / "startup.c", board / f"{program}.c"]
+        sources += [folder / f"{name}_detector.c"] if detector else []
         common = [
             optimize, "-std=c99", "-ffreestanding", "-ffunction-sections", "-fdata-sections", f"-I{work}", f"-I{folder}",
         ]  # fmt: skip
@@ -140,14 +144,45 @@ def run(command: list[str], timeout_s: float = 300.0) -> str:
     return done.stdout
 
 
+def watches(folder: Path) -> bool:
+    """Return whether exported C has a detector."""
+    return (folder / f"{model_name(folder)}_detector.c").exists()
+
+
 def _adapter(name: str) -> str:
+    """Return the words of `board/` for a model: what it takes in, what comes out, and its functions."""
     upper = name.upper()
-    functions = "".join(f"#define board_{f} {name}_{f}\n" for f in ("reset", "step", "save", "load"))
-    return (
-        f'#include "{name}.h"\ntypedef {name}_state board_state;\n{functions}'
-        f"#define BOARD_INPUTS {upper}_INPUTS\n#define BOARD_OUTPUTS {upper}_OUTPUTS\n"
-        f"#define BOARD_SNAPSHOT_BYTES {upper}_SNAPSHOT_BYTES\n"
-    )
+    return f"""#include "{name}.h"
+typedef {name}_state board_state;
+typedef struct {{ float x[{upper}_INPUTS]; }} board_input;
+typedef struct {{ float y[{upper}_OUTPUTS]; }} board_output;
+#define BOARD_INPUTS {upper}_INPUTS
+#define BOARD_SNAPSHOT_BYTES {upper}_SNAPSHOT_BYTES
+#define board_reset {name}_reset
+#define board_take(state, in, out) {name}_step(state, (in)->x, (out)->y)
+#define board_save {name}_save
+#define board_load {name}_load
+"""
+
+
+def _detector_adapter(name: str, target: Target) -> str:
+    """Return the words of `board/` for a detector."""
+    upper = name.upper()
+    uart = f"#define BOARD_QEMU_UART 0x{target.qemu_uart:x}\n" if target.qemu_uart else ""
+    return f"""#include "{name}_detector.h"
+typedef {name}_detector board_state;
+typedef struct {{ int64_t time_ns; float x[{upper}_CHANNELS]; }} board_input;
+typedef {name}_verdict board_output;
+#define BOARD_INPUTS {upper}_CHANNELS
+#define BOARD_PERIOD_NS {upper}_PERIOD_NS
+#define BOARD_COUNT_RAISED {upper}_COUNT_RAISED
+#define BOARD_COUNT_UPDATED {upper}_COUNT_UPDATED
+#define BOARD_SNAPSHOT_BYTES {upper}_DETECTOR_SNAPSHOT_BYTES
+#define board_reset {name}_detector_reset
+#define board_take(state, in, out) {name}_push(state, (in)->time_ns, (in)->x, out)
+#define board_save {name}_detector_save
+#define board_load {name}_detector_load
+{uart}"""
 
 
 def _sizes(elf: Path) -> tuple[int, int]:
@@ -176,4 +211,5 @@ __all__ = [
     "build_shared",
     "compiler_for",
     "model_name",
+    "watches",
 ]

@@ -14,19 +14,33 @@ from numpy.typing import NDArray
 from edgelstm_firmware_sim.mcu.build import Image
 from edgelstm_firmware_sim.mcu.unicorn_core import UnicornCore
 
-SENSOR, UART = 0x40000000, 0x40001000
+SENSOR, UART, STORE = 0x40000000, 0x40001000, 0x40010000
+SLOT_BYTES = 0x10000
+STORE_BYTES = 2 * SLOT_BYTES
 
 
 class Device:
-    """A `device` image: a sample goes in, the bytes that the firmware sends come out."""
+    """A `device` or `watcher` image: a sample goes in, the bytes that the firmware sends come out."""
 
     def __init__(self, image: Image) -> None:
-        """Boot the firmware up to where it waits for its first sample."""
-        self._image = image
-        self.reset()
+        """Boot the firmware up to where it waits for its first sample, its flash page for snapshots erased."""
+        self._image, self._store = image, b"\xff" * STORE_BYTES
+        self._boot()
 
     def reset(self) -> None:
-        """Press the button: the core begins again, with all it had in RAM lost."""
+        """Press the button: the core begins again, with all it had in RAM lost; what it wrote to flash stays."""
+        self._store = bytes(self._core.machine.mem_read(STORE, STORE_BYTES))
+        self._boot()
+
+    def store(self, slot: int) -> bytes:
+        """Return what is in one of the two places for a snapshot."""
+        return bytes(self._core.machine.mem_read(STORE + slot * SLOT_BYTES, SLOT_BYTES))
+
+    def damage(self, slot: int) -> None:
+        """Leave a snapshot half written, as a reset at the wrong time would."""
+        self._core.machine.mem_write(STORE + slot * SLOT_BYTES + 100, b"\xff" * 64)
+
+    def _boot(self) -> None:
         self._sent = bytearray()
         self._core = UnicornCore(self._image, stop_at="wait_for_sample", devices=self._attach)
 
@@ -43,6 +57,8 @@ class Device:
 
     def _attach(self, machine: Any) -> None:
         machine.mem_map(SENSOR, 0x1000)
+        machine.mem_map(STORE, STORE_BYTES)
+        machine.mem_write(STORE, self._store)
         machine.mmio_map(UART, 0x1000, None, None, self._write, None)
 
     def _write(self, machine: Any, offset: int, size: int, value: int, context: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ COUNTED = 64
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Bytes of an image that holds the model alone; instructions are not cycles.
+    """Bytes of an image that holds the model alone, or the model and its detector; instructions are not cycles.
 
     flash         code, weights, tables, and 0.2 KiB of start-up
     ram           state, one sample, one output
@@ -47,27 +48,74 @@ def measure(
     compiler: str = "",
     optimize: str = "-O2",
 ) -> Measured:
-    """Build the exported C in `folder` for a target and step it over x, float32 (samples, inputs).
+    """Build the exported model in `folder` for a target and step it over x, float32 (samples, inputs).
 
     expected  float32 (samples, outputs)
     Raises BuildError where a compiler or an emulator is missing, EmulationError where the core goes astray.
     """
+    inputs = [row.astype("<f4").tobytes() for row in x]
+    outputs = [row.astype("<f4").tobytes() for row in expected]
+    return _measure(folder, target, inputs, [0] * len(x), outputs, False, compiler, optimize)
+
+
+def measure_detector(
+    folder: Path,
+    target: Target,
+    times_ns: NDArray[np.int64],
+    x: NDArray[np.float32],
+    scored: Sequence[int],
+    verdicts: Sequence[bytes],
+    *,
+    compiler: str = "",
+    optimize: str = "-O2",
+) -> Measured:
+    """Build the exported detector in `folder` for a target and let it judge x, float32 (samples, channels).
+
+    scored    what NAME_push is expected to return for each sample
+    verdicts  NAME_verdict after each sample, as C lays it out
+    Raises as `measure` does.
+    """
+    inputs = inputs_of(times_ns, x)
+    return _measure(folder, target, inputs, scored, verdicts, True, compiler, optimize)
+
+
+def _measure(
+    folder: Path,
+    target: Target,
+    inputs: Sequence[bytes],
+    results: Sequence[int],
+    outputs: Sequence[bytes],
+    detector: bool,
+    compiler: str,
+    optimize: str,
+) -> Measured:
     with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
+        work, program = Path(name), "bench" if target.unicorn else "semihosted"
+        if not target.unicorn and not qemu_machine.available():
+            raise BuildError(
+                f"no emulator of {target.name} is here (Debian, Ubuntu: apt install qemu-system-arm)"
+            )
+        image = build_image(
+            folder, target, program, work, detector=detector, compiler=compiler, optimize=optimize
+        )
         if target.unicorn:
-            image = build_image(folder, target, "bench", work, compiler=compiler, optimize=optimize)
             core = UnicornCore(image)
             core.paint_stack()
-            before = [core.step(row) for row in x[:-COUNTED]]
-            counts, after = core.count_steps(x[-COUNTED:])
-            found, stack = np.vstack([*before, *after]), core.painted_stack_used()
+            found = [core.take(given) for given in inputs[:-COUNTED]]
+            counts, last = core.count_inputs(inputs[-COUNTED:])
+            found, stack = found + last, core.painted_stack_used()
         else:
-            if not qemu_machine.available():
-                raise BuildError(
-                    f"no emulator of {target.name} is here (Debian, Ubuntu: apt install qemu-system-arm)"
-                )
-            image = build_image(folder, target, "semihosted", work, compiler=compiler, optimize=optimize)
-            ran = qemu_machine.run_samples(image, x, expected.shape[1])
-            counts, found, stack = ran.instructions.tolist()[-COUNTED:], ran.outputs, ran.stack
-    same = bool(np.array_equal(found.view(np.uint32), expected.view(np.uint32)))
+            ran = qemu_machine.run_inputs(image, inputs, len(outputs[0]))
+            found = [(int(r), y.tobytes()) for r, y in zip(ran.results, ran.outputs, strict=True)]
+            counts, stack = ran.instructions.tolist()[-COUNTED:], ran.stack
+    same = found == list(zip(results, outputs, strict=True))
     return Measured(target.name, image.compiler, image.flash, image.ram, stack, max(counts), same)
+
+
+def inputs_of(times_ns: NDArray[np.int64], x: NDArray[np.float32]) -> list[bytes]:
+    """Return samples as C lays out what a detector is given: the time, the values, and padding to eight bytes."""
+    padding = bytes(-4 * x.shape[1] % 8)
+    return [
+        int(time_ns).to_bytes(8, "little", signed=True) + row.astype("<f4").tobytes() + padding
+        for time_ns, row in zip(times_ns, x, strict=True)
+    ]

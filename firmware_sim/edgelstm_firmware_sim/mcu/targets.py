@@ -16,6 +16,7 @@ class Target:
     unicorn  name of the processor model in Unicorn, "" where it has none
     qemu     machine of qemu-system-arm, "" where it has none
     tick_ns  one tick of that machine's SysTick
+    qemu_uart  address of that machine's first CMSDK serial line, 0 where it has none
     flash, ram  where code and data of the emulated machine begin
     """
 
@@ -31,6 +32,7 @@ class Target:
     flash: int = 0x00000000
     ram: int = 0x20000000
     riscv: bool = False
+    qemu_uart: int = 0
 
 
 def _thumb(cpu: str) -> tuple[str, ...]:
@@ -50,23 +52,24 @@ TARGETS = {
         ),
         Target(
             "cortex-m3", "STM32F1, LPC17", 256 * KIB, 32 * KIB, ("-mcpu=cortex-m3",), _thumb("cortex_m3"),
-            "CORTEX_M3", "mps2-an385", 40.0,
+            "CORTEX_M3", "mps2-an385", 40.0, qemu_uart=0x40004000,
         ),
         Target(
             "cortex-m4", "nRF52, STM32F4", 512 * KIB, 64 * KIB, _hard("cortex-m4", "fpv4-sp-d16"),
-            _thumb("cortex_m4"), "CORTEX_M4", "mps2-an386", 40.0,
+            _thumb("cortex_m4"), "CORTEX_M4", "mps2-an386", 40.0, qemu_uart=0x40004000,
         ),
         Target(
             "cortex-m7", "STM32F7, i.MX RT", 1024 * KIB, 256 * KIB, _hard("cortex-m7", "fpv5-sp-d16"),
-            _thumb("cortex_m7"), "CORTEX_M7", "mps2-an500", 40.0,
+            _thumb("cortex_m7"), "CORTEX_M7", "mps2-an500", 40.0, qemu_uart=0x40004000,
         ),
         Target(
             "cortex-m33", "nRF53, STM32U5", 512 * KIB, 128 * KIB, _hard("cortex-m33", "fpv5-sp-d16"),
-            _thumb("cortex_m33+dsp"), "CORTEX_M33", "mps2-an505", 50.0, 0x10000000, 0x38000000,
+            _thumb("cortex_m33+dsp"), "CORTEX_M33", "mps2-an505", 50.0, 0x10000000, 0x38000000, qemu_uart=0x50200000,
         ),
         Target(
             "cortex-m55", "Ensemble E3, STM32N6", 1024 * KIB, 512 * KIB,
             ("-mcpu=cortex-m55", "-mfloat-abi=hard"), (), "", "mps3-an547", 31.25, 0x10000000, 0x30000000,
+            qemu_uart=0x59303000,
         ),
         Target(
             "rv32imc", "ESP32-C3, GD32VF103", 384 * KIB, 64 * KIB, (),

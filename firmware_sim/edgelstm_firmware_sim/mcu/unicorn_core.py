@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,13 +82,46 @@ class UnicornCore:
         """Go on from the function that was stopped at, as if it returned, to the next entry of `symbol`."""
         self._go(self.machine.reg_read(self._return) & ~self._thumb, symbol)
 
+    def take(self, given: bytes) -> tuple[int, bytes]:
+        """Give a `bench` image one input, as C lays it out; return what the call returned, and its output."""
+        self.machine.mem_write(self.symbols["x"], given)
+        self.run_to("finished")
+        (result,) = struct.unpack("<i", self.machine.mem_read(self.symbols["result"], 4))
+        return result, bytes(self.machine.mem_read(self.symbols["y"], self._output_bytes))
+
     def step(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Step the model of a `bench` image over float32 (inputs,); return float32 (outputs,)."""
-        self.machine.mem_write(self.symbols["x"], x.astype("<f4").tobytes())
-        self.run_to("finished")
-        if struct.unpack("<i", self.machine.mem_read(self.symbols["result"], 4))[0]:
+        if self.take(x.astype("<f4").tobytes())[0]:
             raise EmulationError("the step refused a sample")
         return self.outputs()
+
+    def outputs(self) -> NDArray[np.float32]:
+        """Return what the last step gave, float32 (outputs,)."""
+        return np.frombuffer(self.machine.mem_read(self.symbols["y"], self._output_bytes), "<f4").copy()
+
+    def count_inputs(self, inputs: Sequence[bytes]) -> tuple[list[int], list[tuple[int, bytes]]]:
+        """Give a `bench` image inputs as `take` does; return the instructions of each call, and what `take` returned.
+
+        Each block that runs is counted.
+        """
+        total, counts, found = [0], [], []
+        self.machine.ctl_flush_tb()  # what is translated already would not call the hook
+        hook = self.machine.hook_add(self._unicorn.UC_HOOK_BLOCK, self._count_block, total)
+        try:
+            for given in inputs:
+                total[0] = 0
+                found.append(self.take(given))
+                counts.append(total[0])
+        finally:
+            self.machine.hook_del(hook)
+        return counts, found
+
+    def count_steps(self, x: NDArray[np.float32]) -> tuple[list[int], NDArray[np.float32]]:
+        """Step over float32 (samples, inputs); return the instructions of each step, with its call, and the outputs."""
+        counts, found = self.count_inputs([row.astype("<f4").tobytes() for row in x])
+        if any(result for result, _ in found):
+            raise EmulationError("the step refused a sample")
+        return counts, np.array([np.frombuffer(y, "<f4") for _, y in found])
 
     def save(self) -> bytes:
         """Return the snapshot of the state of a `bench` image that was built with snapshots."""
@@ -107,27 +140,6 @@ class UnicornCore:
             self.machine.mem_write(self.symbols["action"], struct.pack("<i", value))
             if value:
                 self.run_to("finished")
-
-    def outputs(self) -> NDArray[np.float32]:
-        """Return what the last step gave, float32 (outputs,)."""
-        return np.frombuffer(self.machine.mem_read(self.symbols["y"], self._output_bytes), "<f4").copy()
-
-    def count_steps(self, x: NDArray[np.float32]) -> tuple[list[int], NDArray[np.float32]]:
-        """Step over float32 (samples, inputs); return the instructions of each step, with its call, and the outputs.
-
-        Each block that runs is counted.
-        """
-        total, counts, found = [0], [], []
-        self.machine.ctl_flush_tb()  # what is translated already would not call the hook
-        hook = self.machine.hook_add(self._unicorn.UC_HOOK_BLOCK, self._count_block, total)
-        try:
-            for row in x:
-                total[0] = 0
-                found.append(self.step(row))
-                counts.append(total[0])
-        finally:
-            self.machine.hook_del(hook)
-        return counts, np.array(found)
 
     def paint_stack(self) -> None:
         """Fill what is free below the stack with a pattern, to see later how far it was used."""

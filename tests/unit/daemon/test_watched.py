@@ -13,6 +13,8 @@ from edgelstm.config import InputConfig
 from edgelstm.daemon.routes import Route, settings_of
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.watched import Watched
+from edgelstm.device_verdict import OPEN as ALERT
+from edgelstm.device_verdict import REASONS, SCORED, DeviceVerdict
 from edgelstm.errors import ConfigError
 from edgelstm.sources.codecs import Block
 from edgelstm.stream import LoadedModel
@@ -294,3 +296,20 @@ def test_sequence_numbers_that_were_passed_over_are_counted(sequences, missing):
     for n, sequence in enumerate(sequences):
         stream.gather(block(n, START_NS + n * SECOND, sequence), START_NS + n * SECOND)
     assert stream.missing == missing
+
+
+def test_a_device_that_decides_is_followed_and_its_settings_are_its_own():
+    stream = watched(format="device")
+    why = np.ones((3, 3), np.float32)
+    for number, flags in enumerate((SCORED, SCORED | ALERT | REASONS, SCORED)):
+        verdict = DeviceVerdict(
+            flags, 0, min(number, 1), number, 6.0, 5.0, 6.5, why if flags & REASONS else None
+        )
+        stream.gather(Block(VALUES[number : number + 1], verdict=verdict), START_NS + number * SECOND)
+    ((times_ns, verdicts),) = stream.score()
+    assert [alert.event_type for alert in verdicts.alerts] == ["raised", "cleared"]
+    assert verdicts.states.tolist() == [0, 1, 0] and len(times_ns) == 3
+    assert stream.last_verdict[1:] == (6.0, 5.0)
+    assert json.loads(stream.event(verdicts.alerts[0], LOADED.digest))["peak_score"] == 6.5
+    with pytest.raises(ConfigError, match='input "i": detector: the device decides'):
+        watched(format="device", detector={"threshold": 5.0})

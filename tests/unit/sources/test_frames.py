@@ -90,6 +90,10 @@ def test_a_serial_line_becomes_messages_and_is_opened_when_it_appears(tmp_path):
     wait_for(lambda: len(got) == 2, what="two samples")
     assert [(m.topic, m.payload) for m in got] == [("mcu", sample)] * 2
     assert source.frames.damaged == len(b"boot\n" + START)
+    assert source.counts == {
+        "serial_frames": 2, "serial_frames_missing": 0, "serial_frames_repeated": 0, "serial_bytes_damaged": 7,
+        "serial_device_resets": 0,
+    }  # fmt: skip
     source.stop()
     os.close(ours)
     os.close(theirs)

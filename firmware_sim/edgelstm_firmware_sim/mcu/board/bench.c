@@ -1,9 +1,10 @@
-/* Steps a model over samples that whoever runs the emulator puts into `x`; `finished` is where it looks at `y`.
+/* Gives a model, or a detector, what whoever runs the emulator puts into `x`; `finished` is where it looks at `y`.
  * With BOARD_SNAPSHOTS the state is also saved and taken up again.
  */
 #include "board_model.h"
 
-float x[BOARD_INPUTS], y[BOARD_OUTPUTS];
+board_input x;
+board_output y;
 board_state state;
 int result;
 #if defined(BOARD_SNAPSHOTS)
@@ -31,7 +32,7 @@ int main(void)
             result = board_load(&state, snapshot);
         else
 #endif
-            result = board_step(&state, x, y);
+            result = board_take(&state, &x, &y);
         finished();
     }
 }

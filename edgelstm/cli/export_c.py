@@ -31,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--target", action="append", default=[], metavar="CORE",
         help="compile for this core, run it in an emulator, print sizes and instructions; may be repeated",
     )  # fmt: skip
+    parser.add_argument("--no-detector", action="store_true", help="leave the model's detector out")
     parser.add_argument("--flash", metavar="SIZE", help="fail where an image takes more, such as 64K")
     parser.add_argument("--ram", metavar="SIZE", help="fail where state, buffers and stack take more")
     parser.add_argument(
@@ -53,7 +54,14 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--flash and --ram need a --target core: what should the image be made for?")
     loaded = stream.load(args.model)
     try:
-        exported = export(loaded, args.output, args.name, layout=args.layout, shared=args.shared)
+        exported = export(
+            loaded,
+            args.output,
+            args.name,
+            layout=args.layout,
+            shared=args.shared,
+            watches=not args.no_detector,
+        )
     except OSError as exc:
         raise UnavailableError(f"{args.output}: cannot be written: {exc.strerror}") from None
     _print_sizes(exported)
@@ -61,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
         _build_shared(exported, args.target or ["host"])
         return 0
     measured = [_measure(loaded, exported, target) for target in args.target]
-    write_manifest(exported, loaded, {m.target: dataclasses.asdict(m) for m in measured})
+    write_manifest(exported, loaded, {alone.target: _entry(alone, watching) for alone, watching in measured})
     _print_measured(measured)
-    for found in measured:
-        _check_fits(found, flash, ram)
+    for alone, watching in measured:
+        _check_fits(watching or alone, flash, ram)
     return 0
 
 
@@ -83,42 +91,53 @@ def _print_sizes(exported: Exported) -> None:
         )
 
 
-def _measure(loaded: LoadedModel, exported: Exported, target: str) -> Measured:
-    from edgelstm_converters.c_export import self_test
+def _measure(loaded: LoadedModel, exported: Exported, target: str) -> tuple[Measured, Measured | None]:
+    """Return what the model alone takes on a core, and what it takes with its detector, where it has one."""
+    from edgelstm_converters.c_export import detector_proof, self_test
     from edgelstm_firmware_sim.mcu.build import BuildError
-    from edgelstm_firmware_sim.mcu.measure import measure
+    from edgelstm_firmware_sim.mcu.measure import measure, measure_detector
     from edgelstm_firmware_sim.mcu.targets import TARGETS
     from edgelstm_firmware_sim.mcu.unicorn_core import EmulationError
 
-    x = self_test.signal(loaded.model)
+    x, watching = self_test.signal(loaded.model), None
     try:
-        found = measure(exported.folder, TARGETS[target], x, loaded.stream().run(x))
+        alone = measure(exported.folder, TARGETS[target], x, loaded.stream().run(x))
+        if exported.detector_bytes:
+            times_ns, values = detector_proof.signal(loaded)
+            expected = detector_proof.verdicts(loaded, times_ns, values)
+            watching = measure_detector(exported.folder, TARGETS[target], times_ns, values, *expected)
     except (BuildError, EmulationError) as exc:
         raise UnavailableError(str(exc)) from None
     except ImportError as exc:
         raise UnavailableError(
             f"--target needs an emulator and a reader of images: pip install 'edgelstm[mcu]' ({exc})"
         ) from None
-    if not found.same_bits:
-        raise EdgeLstmError(
-            f"{target}: the compiled model gives other bits; please report this, with the model"
-        )
-    return found
+    for found, what in ((alone, "model"), (watching, "detector")):
+        if found is not None and not found.same_bits:
+            raise EdgeLstmError(
+                f"{target}: the compiled {what} gives other bits; please report this, with the model"
+            )
+    return alone, watching
 
 
-def _print_measured(measured: list[Measured]) -> None:
+def _print_measured(measured: list[tuple[Measured, Measured | None]]) -> None:
     if not measured:
         return
+    print("  in an image, stepped in an emulator, same bits as here; instructions are not cycles:")
     print(
-        "  the model alone in an image, stepped in an emulator, same bits as here; instructions are not cycles:"
+        f"  {'core':12s} {'compiler':9s} {'':14s} {'flash':>9s} {'RAM':>8s} {'stack':>8s} {'instructions a step':>20s}"
     )
-    print(
-        f"  {'core':12s} {'compiler':9s} {'flash':>9s} {'RAM':>8s} {'stack':>8s} {'instructions a step':>20s}"
-    )
-    for m in measured:
-        print(
-            f"  {m.target:12s} {m.compiler:9s} {m.flash:>7,} B {m.ram:>6,} B {m.stack:>6,} B {m.instructions:>20,}"
-        )
+    for alone, watching in measured:
+        for found, what in ((alone, "model alone"), (watching, "with detector")):
+            if found is not None:
+                print(
+                    f"  {found.target:12s} {found.compiler:9s} {what:14s} {found.flash:>7,} B {found.ram:>6,} B "
+                    f"{found.stack:>6,} B {found.instructions:>20,}"
+                )
+
+
+def _entry(alone: Measured, watching: Measured | None) -> dict[str, Any]:
+    return {**dataclasses.asdict(alone), "detector": dataclasses.asdict(watching) if watching else None}
 
 
 def _check_fits(found: Measured, flash: int, ram: int) -> None:

@@ -134,8 +134,8 @@ def test_both_emulators_count_the_same(name, tmp_path):
     image = build_image(exported.folder, TARGETS[name], "semihosted", tmp_path)
     ran = qemu_machine.run_samples(image, x, loaded.outputs)
     assert_same_bits(ran.outputs, y)
-    # the loop around the step and the reading of the counter differ
-    assert np.abs(ran.instructions - counts).max() <= 16
+    # what stands around the call differs: one image stops in a function, the other reads its counter
+    assert np.abs(ran.instructions - counts).max() <= 6
     core.paint_stack()
     core.step(x[0])
     assert ran.stack == core.painted_stack_used()
@@ -144,11 +144,11 @@ def test_both_emulators_count_the_same(name, tmp_path):
 # What one LSTM layer with 4 inputs and all its outputs as float takes, by GCC 12.2 -O2: instructions of a step, and
 # bytes of flash of an image with it alone. A better compiler or better C changes them: then change them here.
 GOLDEN = {
-    ("cortex-m0", 32): (49_100, 13_820),
+    ("cortex-m0", 32): (48_720, 13_920),
     ("cortex-m4", 16): (4_940, 5_800),
-    ("cortex-m4", 32): (12_570, 10_240),
-    ("cortex-m4", 64): (36_500, 25_210),
-    ("cortex-m55", 32): (5_400, 10_670),
+    ("cortex-m4", 32): (12_710, 10_330),
+    ("cortex-m4", 64): (36_680, 25_310),
+    ("cortex-m55", 32): (5_454, 10_860),
 }
 
 
@@ -177,6 +177,30 @@ def test_an_image_for_a_better_core_faults(tmp_path):
     image = build_image(exported.folder, TARGETS["cortex-m4"], "semihosted", tmp_path)
     with pytest.raises(EmulationError, match=r"did not end|ended with|of 3 samples"):
         qemu_machine.run_samples(image, np.ones((3, 4), np.float32), 8, machine="mps2-an385", timeout_s=3.0)
+
+
+NEEDS_BETTER = [
+    ("cortex-m3", "cortex-m0"), ("cortex-m4", "cortex-m0"), ("cortex-m4", "cortex-m3"), ("cortex-m7", "cortex-m0"),
+    ("cortex-m7", "cortex-m3"), ("cortex-m33", "cortex-m0"), ("cortex-m33", "cortex-m3"), ("cortex-m55", "cortex-m0"),
+    ("cortex-m55", "cortex-m3"), ("cortex-m55", "cortex-m4"), ("cortex-m55", "cortex-m7"), ("cortex-m55", "cortex-m33"),
+]  # fmt: skip
+"""An image, and a core that has not all of its instructions; every other image runs on every other core."""
+
+
+@gcc
+@pytest.mark.slow
+@pytest.mark.parametrize("built", ["cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"])
+def test_an_image_runs_on_another_core_with_the_same_bits_or_faults(built, tmp_path):
+    loaded, x = layer_of(8), np.ones((3, 4), np.float32)
+    image = build_image(export(loaded, tmp_path, "model").folder, TARGETS[built], "bench", tmp_path)
+    for name in IN_BOTH:
+        other = dataclasses.replace(TARGETS[built], unicorn=TARGETS[name].unicorn)
+        if (built, name) in NEEDS_BETTER:
+            with pytest.raises(EmulationError, match=r"Invalid instruction|Unhandled CPU exception"):
+                UnicornCore(dataclasses.replace(image, target=other)).step(x[0])
+        else:
+            core = UnicornCore(dataclasses.replace(image, target=other))
+            assert_same_bits(np.array([core.step(row) for row in x]), loaded.stream().run(x))
 
 
 @gcc

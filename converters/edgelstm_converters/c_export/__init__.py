@@ -50,8 +50,11 @@ def export(
     *,
     layout: str = "plain",
     shared: bool = False,
+    watches: bool = True,
 ) -> Exported:
     """Write the C of a model into `folder`, laid out as one of LAYOUTS; `shared` adds what a shared object needs.
+
+    watches  whether the model's detector, if it has one, is written too
 
     Raises ConversionError, before anything is written, for a layer without C or a name that is none in C.
     """
@@ -64,7 +67,7 @@ def export(
         f"{chosen}.c": source.body(loaded.model, loaded.digest, build, chosen),
         f"{chosen}_selftest.c": self_test.source(loaded, chosen),
     }
-    watches = loaded.model.detector_settings is not None
+    watches = watches and loaded.model.detector_settings is not None
     if watches:
         detector.check(loaded)
         texts[f"{chosen}_detector.h"] = detector.header(loaded, build, chosen)

@@ -20,7 +20,15 @@ from edgelstm.reference import operations as op
 from edgelstm.reference.activations import HARD_SIGMOID, HARD_SLOPES, SOFTMAX
 from edgelstm.reference.power_table import POWERS
 from edgelstm.reference.sigmoid_table import KNOTS
-from edgelstm_converters.c_export.lowering import ADD, Array, CBuilder, Operation, Product
+from edgelstm_converters.c_export.lowering import (
+    ADD,
+    LSTM_OUTPUT,
+    LSTM_STATE,
+    Array,
+    CBuilder,
+    Operation,
+    Product,
+)
 
 FRAGMENTS: dict[str, tuple[str, ...]] = {
     "fixed_point": (),
@@ -36,6 +44,7 @@ FRAGMENTS: dict[str, tuple[str, ...]] = {
     "row_product": ("dot_rows",),
     "row_product_shifted": ("dot_rows", "shift"),
     "lstm_cell": ("activations",),
+    "lstm_halves": ("activations",),
     "lstm_cell_options": ("activations", "hard_sigmoid"),
     "gru_reset": ("activations",),
     "gru_cell": ("activations",),
@@ -311,6 +320,8 @@ TEMPLATES: dict[int, Call | Statement] = {
     op.QUANTIZE_INPUT: Statement(None, _quantize_input),
     op.ROW_PRODUCT: Statement("row_product", _row_product),
     op.LSTM_CELL: Call("lstm_cell", "lstm_cell", (number, scratch, state, state16)),
+    LSTM_STATE: Call("lstm_halves", "lstm_cells", (number, scratch, state)),
+    LSTM_OUTPUT: Call("lstm_halves", "lstm_hidden", (number, scratch, state, state16)),
     op.GRU_RESET: Call("gru_reset", "gru_reset", (number, scratch, scratch, state16, scratch16)),
     op.GRU_CELL: Call("gru_cell", "gru_cell", (number, scratch, scratch, state, state16, number)),
     op.ACTIVATE: Statement("dense", _activate),

@@ -11,7 +11,7 @@ from edgelstm.model_file import ARITHMETIC_VERSION
 from edgelstm.program import StateField
 from edgelstm.reference import operations as op
 from edgelstm_converters.c_export import operations
-from edgelstm_converters.c_export.lowering import CBuilder, Constant
+from edgelstm_converters.c_export.lowering import LSTM_STATE, CBuilder, Constant
 from edgelstm_converters.c_export.numbers import numbers
 from edgelstm_converters.c_export.snapshots import sealed_bytes, snapshots
 
@@ -93,7 +93,7 @@ def body(model: Model, digest: str, build: CBuilder, name: str) -> str:
     step = "\n".join([*scratch, *pads, *unused, *operations.statements(build), "    return 0;"])
     products = [operation.words[0] for operation in build.listed if operation.kind == op.ROW_PRODUCT]
     longest = max((product.columns for product in products), default=4)
-    cells = (op.LSTM_CELL, op.GRU_RESET, op.GRU_CELL)
+    cells = (op.LSTM_CELL, LSTM_STATE, op.GRU_RESET, op.GRU_CELL)
     units = [operation.words[0] for operation in build.listed if operation.kind in cells]
     runtime = "".join(fragment(one) for one in fragments)
     return f"""/* {name}.c: the model "{comment(model.name)}" {digest[:12]}, exported by edgelstm. C99; see {name}.h.

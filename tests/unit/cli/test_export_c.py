@@ -27,6 +27,12 @@ def test_it_writes_c_and_says_what_it_takes(tmp_path, capsys):
     }  # fmt: skip
 
 
+def test_a_detector_may_be_left_out(tmp_path, capsys):
+    assert main(["export-c", MODEL, "-o", str(tmp_path), "--no-detector"]) == 0
+    assert "detector: " not in capsys.readouterr().out
+    assert not list(tmp_path.glob("*detector*"))
+
+
 @on_a_core
 def test_what_it_takes_on_a_core_stands_in_the_manifest(tmp_path, capsys):
     assert (
@@ -38,6 +44,9 @@ def test_what_it_takes_on_a_core_stands_in_the_manifest(tmp_path, capsys):
     assert "instructions are not cycles" in capsys.readouterr().out
     measured = json.loads((tmp_path / "MANIFEST.json").read_text())["targets"]["cortex-m4"]
     assert measured["same_bits"] and 5_000 < measured["instructions"] < 20_000
+    watching = measured["detector"]
+    assert watching["same_bits"] and watching["instructions"] > 2 * measured["instructions"]
+    assert watching["ram"] > measured["ram"] and watching["flash"] > measured["flash"]
 
 
 @on_a_core

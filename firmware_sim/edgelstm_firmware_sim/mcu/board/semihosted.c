@@ -60,12 +60,6 @@ int main(void)
         transfer(WRITE, results, &found, sizeof found);
     }
     call(CLOSE, &results);
-    uint32_t *lowest = bss_end;
-    while (*lowest == PAINT)
-        lowest++;
-    uint32_t stack = (uint32_t)here - (uint32_t)lowest, deepest = open_file("stack.bin", 9, 5);
-    transfer(WRITE, deepest, &stack, sizeof stack);
-    call(CLOSE, &deepest);
 #if defined(BOARD_SNAPSHOTS)
     board_save(&state, snapshot);
     uint32_t saved = open_file("snapshot.bin", 12, 5);

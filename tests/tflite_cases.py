@@ -229,3 +229,34 @@ def while_lstm(path):
     y = main.value(OP.FULLY_CONNECTED, [outputs[2], weights, -1], (1, 2), "FullyConnectedOptions")
     main.graph.inputs, main.graph.outputs = [x], [y]
     return write(model, path)
+
+
+def convolved(path, *, pooled=False):
+    """A causal convolution as Keras' becomes: padding, a second axis of space, CONV_2D with relu; average pooling; softmax."""
+    model = new_model()
+    graph = Graph(model, "main")
+    x = graph.tensor("x", (1, T, I))
+    pads = graph.constant("pads", np.array([[0, 0], [2, 0], [0, 0]], np.int32))
+    y = graph.value(OP.PAD, [x, pads], (1, T + 2, I), "PadOptions")
+    y = graph.value(
+        OP.EXPAND_DIMS,
+        [y, graph.constant("axis", np.array(1, np.int32))],
+        (1, 1, T + 2, I),
+        "ExpandDimsOptions",
+    )
+    kernel, bias = graph.constant("kernel", random(H, 1, 3, I)), graph.constant("bias", random(H))
+    y = graph.value(
+        OP.CONV_2D, [y, kernel, bias], (1, 1, T, H), "Conv2DOptions", padding=schema.Padding.VALID, strideW=1, strideH=1,
+        fusedActivationFunction=1, dilationWFactor=1, dilationHFactor=1,
+    )  # fmt: skip
+    if pooled:
+        pads = graph.constant("pads2", np.array([[0, 0], [0, 0], [3, 0], [0, 0]], np.int32))
+        y = graph.value(OP.PAD, [y, pads], (1, 1, T + 3, H), "PadOptions")
+        y = graph.value(
+            OP.AVERAGE_POOL_2D, [y], (1, 1, T, H), "Pool2DOptions", padding=schema.Padding.VALID, strideW=1, strideH=1,
+            filterWidth=4, filterHeight=1, fusedActivationFunction=0,
+        )  # fmt: skip
+    y = graph.value(OP.SQUEEZE, [y], (1, T, H), "SqueezeOptions", squeezeDims=[1])
+    y = graph.value(OP.SOFTMAX, [dense(graph, y, T, H, 4)], (1, T, 4), "SoftmaxOptions", beta=1.0)
+    graph.graph.inputs, graph.graph.outputs = [x], [y]
+    return write(model, path)

@@ -35,6 +35,13 @@ CONVERTED = {
     "time distributed": lambda: [kl.LSTM(H, **SEQUENCE), kl.TimeDistributed(kl.Dense(3))],
     "stacked cells": lambda: [kl.RNN(kl.StackedRNNCells([kl.LSTMCell(H), kl.GRUCell(7)]), **SEQUENCE)],
     "normalised": lambda: [kl.BatchNormalization(), kl.LSTM(H, **SEQUENCE), kl.BatchNormalization(), kl.Dense(3)],
+    "convolved": lambda: [kl.Conv1D(6, 5, padding="causal", activation="relu"), kl.BatchNormalization(), kl.Conv1D(5, 3, padding="causal", dilation_rate=2, groups=1), kl.LSTM(H, **SEQUENCE)],
+    "pooled": lambda: [kl.ZeroPadding1D((2, 0)), kl.AveragePooling1D(3, strides=1), kl.GRU(H), kl.Dense(3)],
+    "normalised vectors": lambda: [kl.Dense(6), kl.LayerNormalization(), kl.LSTM(H, **SEQUENCE), kl.RMSNormalization(), kl.Dense(3), kl.UnitNormalization()],
+    "normalised without factors": lambda: [kl.LSTM(H, **SEQUENCE), kl.LayerNormalization(center=False), kl.LayerNormalization(scale=False), kl.Dense(3)],
+    "softmax": lambda: [kl.LSTM(H, **SEQUENCE), kl.Dense(5, "softmax")],
+    "softmax of its own": lambda: [kl.GRU(H), kl.Dense(5), kl.Softmax()],
+    "masked, both directions, sequence": lambda: [kl.Masking(), kl.Bidirectional(kl.LSTM(H, **SEQUENCE)), kl.Dense(3, "softmax")],
     "both directions": lambda: [kl.Bidirectional(kl.LSTM(H, **SEQUENCE)), kl.Dense(3)],
     "both directions, hierarchical": lambda: [kl.Bidirectional(kl.LSTM(H, **SEQUENCE)), kl.Dense(5, "relu"), kl.Bidirectional(kl.LSTM(7))],
     "both directions, summed": lambda: [kl.Bidirectional(kl.GRU(H, **SEQUENCE), merge_mode="sum")],
@@ -53,10 +60,6 @@ REFUSED = {
         lambda: [kl.LSTM(H, go_backwards=True, **SEQUENCE)],
         "its output comes in the reverse order of the samples",
     ),
-    "masked both ways": (
-        lambda: [kl.Masking(), kl.Bidirectional(kl.LSTM(H, **SEQUENCE))],
-        "where a sample is masked it gives zeros",
-    ),
     "two outputs": (
         lambda: [kl.Bidirectional(kl.LSTM(H), merge_mode=None), kl.Concatenate()],
         "its merge_mode is None; concat, sum, mul, ave can be",
@@ -65,7 +68,16 @@ REFUSED = {
         lambda: [kl.Dense(H), kl.Masking(), kl.LSTM(H, **SEQUENCE)],
         r"\(Masking\): it has to be the only one, and the first to read the channels",
     ),
-    "convolutional": (lambda: [kl.Conv1D(5, 3), kl.LSTM(H, **SEQUENCE)], r"\(Conv1D\): cannot be converted"),
+    "centred": (
+        lambda: [kl.Conv1D(5, 3, padding="same"), kl.LSTM(H, **SEQUENCE)],
+        r"\(Conv\): it reads samples that come later",
+    ),
+    "cut": (lambda: [kl.Conv1D(5, 3), kl.LSTM(H, **SEQUENCE)], "it begins at sample 3 of the signal"),
+    "strided": (
+        lambda: [kl.Conv1D(5, 3, strides=2, padding="causal"), kl.LSTM(H)],
+        "at every sample number 2 only",
+    ),
+    "inner": (lambda: [kl.SeparableConv1D(5, 3)], r"\(SeparableConv1D\): cannot be converted"),
 }
 
 

@@ -5,6 +5,7 @@ import struct
 from importlib.resources import files
 
 import msgspec
+import reader_files
 
 import edgelstm
 from edgelstm.sources import frames
@@ -43,6 +44,8 @@ def of(target):
         return [MODEL.read_bytes()]
     if target == "snapshot":
         return [edgelstm.load(MODEL).detector().snapshot()]
+    if target.startswith("."):
+        return reader_files.seeds(target)
     if target == "request":
         return [b'{"transaction": 1}', b"{}"]
     if target == "frames":

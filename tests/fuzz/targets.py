@@ -7,15 +7,17 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import reader_files
 import seeds
 
 import edgelstm
 from edgelstm import config
 from edgelstm.config import InputConfig
 from edgelstm.daemon import control
-from edgelstm.errors import ConfigError, ModelFileError, SnapshotError
+from edgelstm.errors import ConfigError, ConversionError, ModelFileError, SnapshotError
 from edgelstm.sources import codecs
 from edgelstm.sources.frames import Frames, encode
+from edgelstm_converters import readers
 
 FOLDER = Path(tempfile.mkdtemp())
 DETECTOR = edgelstm.load(seeds.MODEL).detector()
@@ -81,6 +83,23 @@ def codec(form):
     return fuzz
 
 
+def reader(suffix):
+    """Return the target of the reader of a format: it reads a model, or says in one line why it does not."""
+    architecture = FOLDER / "net.toml"
+
+    def fuzz(data):
+        path = FOLDER / f"m{suffix}"
+        path.write_bytes(reader_files.packed(suffix, data))
+        asked = {"architecture": architecture} if suffix == ".npz" else {}
+        architecture.write_text(reader_files.ARCHITECTURE)
+        try:
+            readers.read(path, verify=False, **asked)
+        except ConversionError as exc:
+            assert "\n" not in str(exc)
+
+    return fuzz
+
+
 TARGETS = {
     "config": fuzz_config,
     "model": fuzz_model,
@@ -88,4 +107,5 @@ TARGETS = {
     "request": fuzz_request,
     "frames": fuzz_frames,
     **{form: codec(form) for form in codecs.CODECS},
+    **{suffix: reader(suffix) for suffix in reader_files.MADE},
 }

@@ -7,16 +7,19 @@ import json
 import re
 import zipfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgelstm.errors import ConversionError, UnavailableError
+from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError
 from edgelstm_converters.trace.graph import Array, finite
 
 MAX_BYTES = 1 << 30
 MAX_DEPTH = 24
+LIMIT_S = 60.0
 Stored = dict[str, Array]
 
 
@@ -53,17 +56,46 @@ def counted(class_name: str, number: int) -> str:
 
 
 def load(path: Path) -> KerasFile:
-    """Read a file; raises ConversionError for what is damaged, or no Keras model with its weights."""
-    try:
-        import h5py
-    except ImportError:
-        raise UnavailableError(f"{path}: reading it needs h5py: pip install 'edgelstm[keras]'") from None
+    """Read a file; raises ConversionError for what is damaged, or no Keras model with its weights.
+
+    HDF5 runs for ever on some damaged files: it reads in a process of its own.
+    """
+    found, weights = _apart(path, "model")
+    return KerasFile(found["config"], found["version"], weights, found["names"])
+
+
+def weights_alone(path: Path) -> Stored:
+    """Read the arrays of a .h5 file by their path in it, whatever model they belong to."""
+    if path.suffix.lower() == ".keras":
+        raise ConversionError("says itself what its layers are, without --architecture")
+    return _apart(path, "weights")[1]
+
+
+def _apart(path: Path, what: str) -> tuple[dict[str, Any], Stored]:
+    if find_spec("h5py") is None:
+        raise UnavailableError(f"{path}: reading it needs h5py: pip install 'edgelstm[keras]'")
     if path.stat().st_size > MAX_BYTES:
         raise ConversionError(f"is {path.stat().st_size:,} bytes, more than the {MAX_BYTES:,} that are read")
+    try:
+        engine = Engine("hdf5", path, what.encode(), limit_s=LIMIT_S)
+        found: dict[str, Any] = json.loads(engine.given)
+        return found, dict(zip(found.pop("paths"), engine.run({}), strict=True))
+    except EngineError as exc:
+        raise ConversionError(str(exc)) from None
+    except EngineDied as exc:
+        raise ConversionError(f"is damaged: {exc}") from None
+
+
+def parse(path: Path, what: str) -> KerasFile:
+    """Read a file in this process: a "model", or "weights" alone; raises ConversionError."""
+    import h5py
+
     try:
         if path.suffix.lower() == ".keras":
             return _from_zip(path, h5py)
         with h5py.File(path, "r") as file:
+            if what == "weights":
+                return KerasFile({}, "", _weights(file, h5py, {}), {})
             return _from_h5(file, h5py)
     except ConversionError:
         raise
@@ -103,7 +135,8 @@ def _from_h5(file: Any, h5py: Any) -> KerasFile:
     text = file.attrs.get("model_config")
     if text is None:
         raise ConversionError(
-            "holds weights without the model they belong to: save the whole model, with model.save()"
+            "holds weights without the model they belong to: save the whole model, with model.save(), or say with "
+            "--architecture which of them are what"
         )
     text = text.decode() if isinstance(text, bytes) else text
     version = file.attrs.get("keras_version", "")

@@ -10,6 +10,7 @@ import numpy as np
 from edgelstm.errors import ConversionError
 from edgelstm_converters.gate_order import reorder
 from edgelstm_converters.readers.keras_file import KerasFile, Stored, counted
+from edgelstm_converters.readers.keras_layers import ACTIVATIONS, LAYERS, activate, parts, refused, word_of
 from edgelstm_converters.trace.graph import Array, Graph, Input, Node
 
 NOTHING = (
@@ -21,7 +22,6 @@ NOTHING = (
     "ActivityRegularization",
     "Masking",  # keras_mask.py
 )
-ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 IN_CELLS = {**ACTIVATIONS, "linear": "Identity", "hard_sigmoid": "HardSigmoid"}
 CELLS = {
     "LSTM": "LSTM",
@@ -78,28 +78,28 @@ class _Builder:
         """Return the names of the layers that a layer of a functional model reads."""
         calls = entry.get("inbound_nodes") or []
         if len(calls) > 1:
-            raise _refused(name, entry["class_name"], "it is used more than once")
+            raise refused(name, entry["class_name"], "it is used more than once")
         if not calls:
             return []
         if isinstance(calls[0], dict):  # Keras 3
             extra = [key for key, value in calls[0].get("kwargs", {}).items() if list(_histories(value))]
             if extra:
-                raise _refused(name, entry["class_name"], f"it is given {extra[0]} computed by a layer")
+                raise refused(name, entry["class_name"], f"it is given {extra[0]} computed by a layer")
             sources = list(_histories(calls[0]["args"]))
             if len(sources) > 1 and entry["class_name"] in CELLS:
-                raise _refused(name, entry["class_name"], "it is given an initial state computed by a layer")
+                raise refused(name, entry["class_name"], "it is given an initial state computed by a layer")
             return sources
         if any(len(call) > 3 and call[3] for call in calls[0]):
-            raise _refused(name, entry["class_name"], f"it is called with {', '.join(calls[0][0][3])}")
+            raise refused(name, entry["class_name"], f"it is called with {', '.join(calls[0][0][3])}")
         if len(calls[0]) > 1 and entry["class_name"] in CELLS:
-            raise _refused(name, entry["class_name"], "it is given an initial state computed by a layer")
+            raise refused(name, entry["class_name"], "it is given an initial state computed by a layer")
         return [call[0] for call in calls[0]]
 
-    def _add(self, op: str, inputs: Iterable[str], name: str, label: str, **attributes: Any) -> str:
+    def add(self, op: str, inputs: Iterable[str], name: str, label: str, **attributes: Any) -> str:
         self.nodes.append(Node(op, tuple(inputs), (name,), attributes, label))
         return name
 
-    def _constant(self, name: str, values: Any) -> str:
+    def constant(self, name: str, values: Any) -> str:
         self.constants[name] = np.ascontiguousarray(values)
         return name
 
@@ -108,12 +108,12 @@ class _Builder:
     ) -> None:
         """Add the nodes of one layer; the value it gives has the layer's name."""
         if kind == "Sequential" and not sources:
-            raise _refused(name, kind, "a model inside a model; flatten it")
+            raise refused(name, kind, "a model inside a model; flatten it")
         shape = settings.get("batch_shape") or settings.get("batch_input_shape")
         if kind == "InputLayer" or (sources == [""] and not self.inputs):
             given = name if kind == "InputLayer" else f"{name}/input"
             if not shape:
-                raise _refused(
+                raise refused(
                     name,
                     kind,
                     "the shape of the input is not in the file: build the model before it is saved",
@@ -123,46 +123,23 @@ class _Builder:
                 return
             sources = [given]
         if kind in NOTHING:
-            self._add("Identity", sources, name, name)
+            self.add("Identity", sources, name, name)
         elif kind in CELLS:
             last = self._cell(kind, name, settings, sources[0], stored)
-            self._add("Identity", [last], name, name)
+            self.add("Identity", [last], name, name)
         elif kind == "RNN":
             self._stacked_cells(name, settings, sources[0], stored)
         elif kind in ("Dense", "TimeDistributed"):
             self._dense(kind, name, settings, sources[0], stored)
-        elif kind in ("Activation", "ReLU"):
-            if kind == "ReLU" and any(
-                settings.get(key) for key in ("max_value", "negative_slope", "threshold")
-            ):
-                raise _refused(name, kind, "its limits, slope or threshold cannot be converted")
-            self._activate(name, "relu" if kind == "ReLU" else settings["activation"], sources[0], name)
-        elif kind == "BatchNormalization":
-            self._batch_normalization(name, settings, sources[0], stored)
-        elif kind == "Rescaling":
-            scaled = self._add(
-                "Mul",
-                [sources[0], self._constant(f"{name}/scale", np.float32(settings["scale"]))],
-                f"{name}/scaled",
-                name,
-            )
-            self._add(
-                "Add", [scaled, self._constant(f"{name}/offset", np.float32(settings["offset"]))], name, name
-            )
-        elif kind == "Add":
-            self._add("Sum", sources, name, name)
-        elif kind == "Concatenate":
-            self._add("Concat", sources, name, name, axis=settings.get("axis", -1))
-        elif kind == "Flatten":
-            self._add("Flatten", sources, name, name)
         elif kind == "Bidirectional":
             self._bidirectional(name, settings, sources[0], stored)
+        elif kind in LAYERS:
+            LAYERS[kind](self, name, settings, sources, stored)
         else:
-            raise _refused(
-                name, kind,
-                "cannot be converted; LSTM, GRU, SimpleRNN, Dense, TimeDistributed, BatchNormalization, Rescaling, Activation, "
-                "ReLU, Add, Concatenate and dropout can",
-            )  # fmt: skip
+            can = ", ".join(
+                ("LSTM, GRU, SimpleRNN, RNN, Bidirectional, Dense, TimeDistributed", *LAYERS, "dropout")
+            )
+            raise refused(name, kind, f"cannot be converted; {can} can")
 
     def _cell(
         self, kind: str, name: str, settings: dict[str, Any], source: str, stored: Stored, part: str = ""
@@ -173,9 +150,9 @@ class _Builder:
             ("return_state", "it gives its state as an output"),
         ):
             if settings.get(key):
-                raise _refused(name, kind, why)
+                raise refused(name, kind, why)
         op = CELLS[kind]
-        weights = _parts(name, kind, stored, bool(settings.get("use_bias", True)))
+        weights = parts(name, kind, stored, bool(settings.get("use_bias", True)), PARTS)
         if kind.startswith("CuDNN"):
             weights = _from_cudnn(weights, op)
         label = name + part
@@ -184,7 +161,7 @@ class _Builder:
         units, (ours, theirs) = recurrent.shape[0], ORDERS[op]
         rows = len(ours) * units
         if kernel.ndim != 2 or kernel.shape[1] != rows or recurrent.shape != (units, rows):
-            raise _refused(
+            raise refused(
                 name, kind, f"its weights have shapes {kernel.shape} and {recurrent.shape}, which do not fit"
             )
         after = op == "GRU" and (
@@ -195,7 +172,7 @@ class _Builder:
         both = np.zeros((2, rows), np.float32)
         if bias is not None:
             if bias.size not in (rows, 2 * rows) or (bias.size == 2 * rows) != after:
-                raise _refused(
+                raise refused(
                     name, kind, f"its bias has shape {bias.shape}, which does not fit {units} units"
                 )
             both[: 2 if after else 1] = bias.reshape(-1, rows)
@@ -206,7 +183,7 @@ class _Builder:
             source = self._turned(source, f"{label}/turned", label)
         inputs = [
             source,
-            *(self._constant(f"{label}/{key}", v) for key, v in zip("WRB", (w, r, b), strict=True)),
+            *(self.constant(f"{label}/{key}", v) for key, v in zip("WRB", (w, r, b), strict=True)),
         ]
         words = _activations(name, kind, settings, op)
         attributes = {
@@ -215,18 +192,16 @@ class _Builder:
             "activations": words,
         }  # fmt: skip
         self.nodes.append(Node(op, tuple(inputs), (sequence, last), attributes, label))
-        axis = self._constant(
+        axis = self.constant(
             f"{label}/axis", np.array([2 if settings.get("return_sequences") else 1], np.int64)
         )
-        return self._add(
+        return self.add(
             "Squeeze", [sequence if settings.get("return_sequences") else last, axis], f"{label}/given", label
         )
 
     def _turned(self, source: str, name: str, label: str) -> str:
         """Add a sequence with its samples in reverse order."""
-        return self._add(
-            "Flip", [source, self._constant(f"{name}/axis", np.array([1], np.int64))], name, label
-        )
+        return self.add("Flip", [source, self.constant(f"{name}/axis", np.array([1], np.int64))], name, label)
 
     def _bidirectional(self, name: str, settings: dict[str, Any], source: str, stored: Stored) -> None:
         """https://keras.io/api/layers/recurrent_layers/bidirectional: the second layer runs the other way, its rows are turned back."""
@@ -234,12 +209,12 @@ class _Builder:
         backward = settings.get("backward_layer") or forward
         merge = settings.get("merge_mode", "concat")
         if merge not in MERGES:
-            raise _refused(name, "Bidirectional", f"its merge_mode is {merge}; {', '.join(MERGES)} can be")
+            raise refused(name, "Bidirectional", f"its merge_mode is {merge}; {', '.join(MERGES)} can be")
         given = []
         for way, entry in (("forward", forward), ("backward", backward)):
             kind, own = entry["class_name"], dict(entry["config"])
             if kind not in CELLS:
-                raise _refused(name, "Bidirectional", f"it wraps a {kind}; {', '.join(CELLS)} can be")
+                raise refused(name, "Bidirectional", f"it wraps a {kind}; {', '.join(CELLS)} can be")
             if way == "backward" and not settings.get("backward_layer"):
                 own["go_backwards"] = not own.get("go_backwards")
             arrays = {
@@ -256,13 +231,13 @@ class _Builder:
                 last = self._turned(last, f"{name}.{way}/aligned", name)
             given.append(last)
         if merge == "concat":
-            self._add("Concat", given, name, name, axis=-1)
+            self.add("Concat", given, name, name, axis=-1)
         elif merge == "mul":
-            self._add("Mul", given, name, name)
+            self.add("Mul", given, name, name)
         else:
-            total = self._add("Add", given, f"{name}/total", name)
-            share = self._constant(f"{name}/share", np.float32(0.5 if merge == "ave" else 1.0))
-            self._add("Mul", [total, share], name, name)
+            total = self.add("Add", given, f"{name}/total", name)
+            share = self.constant(f"{name}/share", np.float32(0.5 if merge == "ave" else 1.0))
+            self.add("Mul", [total, share], name, name)
 
     def _stacked_cells(self, name: str, settings: dict[str, Any], source: str, stored: Stored) -> None:
         cell = settings["cell"]
@@ -271,14 +246,14 @@ class _Builder:
         for number, entry in enumerate(cells):
             kind = entry["class_name"]
             if kind not in CELLS:
-                raise _refused(name, "RNN", f"its cell is a {kind}")
+                raise refused(name, "RNN", f"its cell is a {kind}")
             own = stored
             if len(cells) > 1:
                 place = f"cell/cells/{counted(kind, counts.get(kind, 0))}/vars/"
                 counts[kind] = counts.get(kind, 0) + 1
                 own = {path: values for path, values in stored.items() if path.startswith(place)}
                 if not own:
-                    raise _refused(
+                    raise refused(
                         name,
                         "RNN",
                         "the weights of its cells are not told apart in this file: save it as .keras",
@@ -286,74 +261,23 @@ class _Builder:
             kept = {**entry["config"], "return_sequences": number < len(cells) - 1 or settings.get("return_sequences"),
                     "go_backwards": settings.get("go_backwards")}  # fmt: skip
             source = self._cell(kind, name, kept, source, own, f".{number}" if len(cells) > 1 else "")
-        self._add("Identity", [source], name, name)
+        self.add("Identity", [source], name, name)
 
     def _dense(self, kind: str, name: str, settings: dict[str, Any], source: str, stored: Stored) -> None:
         if kind == "TimeDistributed":
             inner = settings["layer"]
             if inner["class_name"] != "Dense":
-                raise _refused(
-                    name, kind, f"it holds a {inner['class_name']}; a Dense layer can be converted"
-                )
+                raise refused(name, kind, f"it holds a {inner['class_name']}; a Dense layer can be converted")
             settings = inner["config"]
-        weights = _parts(name, kind, stored, bool(settings.get("use_bias", True)), ("kernel", "bias"))
-        found = self._add(
-            "MatMul", [source, self._constant(f"{name}/kernel", weights["kernel"])], f"{name}/product", name
+        weights = parts(name, kind, stored, bool(settings.get("use_bias", True)), ("kernel", "bias"))
+        found = self.add(
+            "MatMul", [source, self.constant(f"{name}/kernel", weights["kernel"])], f"{name}/product", name
         )
         if "bias" in weights:
-            found = self._add(
-                "Add", [found, self._constant(f"{name}/bias", weights["bias"])], f"{name}/sum", name
+            found = self.add(
+                "Add", [found, self.constant(f"{name}/bias", weights["bias"])], f"{name}/sum", name
             )
-        self._activate(name, settings.get("activation", "linear"), found, name)
-
-    def _activate(self, layer: str, activation: Any, source: str, target: str) -> None:
-        word = _word(activation)
-        if word == "linear":
-            self._add("Identity", [source], target, layer)
-        elif word in ACTIVATIONS:
-            self._add(ACTIVATIONS[word], [source], target, layer)
-        elif word == "hard_sigmoid":
-            self._add("HardSigmoid", [source], target, layer, alpha=self.slope, beta=0.5)
-        else:
-            raise _refused(
-                layer, "activation", f"{word} cannot be converted; linear, {', '.join(ACTIVATIONS)} can"
-            )
-
-    def _batch_normalization(self, name: str, settings: dict[str, Any], source: str, stored: Stored) -> None:
-        axis = settings.get("axis", -1)
-        if (axis[0] if isinstance(axis, list) else axis) not in (-1, 2):
-            raise _refused(name, "BatchNormalization", f"it normalises axis {axis}, expected the channels")
-        wanted = [*(["gamma"] if settings.get("scale", True) else []), *(["beta"] if settings.get("center", True) else []),
-                  "moving_mean", "moving_variance"]  # fmt: skip
-        w = _parts(name, "BatchNormalization", stored, True, tuple(wanted))
-        factor = w.get("gamma", np.float32(1.0)) / np.sqrt(
-            w["moving_variance"].astype(np.float64) + settings.get("epsilon", 1e-3)
-        )
-        offset = w.get("beta", np.float32(0.0)) - w["moving_mean"] * factor
-        scaled = self._add(
-            "Mul",
-            [source, self._constant(f"{name}/factor", factor.astype(np.float32))],
-            f"{name}/scaled",
-            name,
-        )
-        self._add("Add", [scaled, self._constant(f"{name}/offset", offset.astype(np.float32))], name, name)
-
-
-def _parts(name: str, kind: str, stored: Stored, biased: bool, roles: tuple[str, ...] = PARTS) -> Stored:
-    """Return weights by role: by their name in .h5, by their number in .keras."""
-    wanted = [role for role in roles if role != "bias" or biased]
-    found: Stored = {}
-    for path, values in stored.items():
-        last = path.rsplit("/", 1)[-1].removesuffix(":0")
-        if last.isdigit():
-            if int(last) < len(wanted):
-                found[wanted[int(last)]] = values
-        elif last in wanted:
-            found[last] = values
-    missing = [role for role in wanted if role not in found]
-    if missing:
-        raise _refused(name, kind, f"its {missing[0]} is not in the file")
-    return found
+        activate(self, name, settings.get("activation", "linear"), found, name)
 
 
 def _from_cudnn(weights: Stored, op: str) -> Stored:
@@ -374,17 +298,10 @@ def _from_cudnn(weights: Stored, op: str) -> Stored:
 
 
 def _activations(name: str, kind: str, settings: dict[str, Any], op: str) -> list[str]:
-    inner = _word(settings.get("activation", "tanh"))
-    gate = _word(settings.get("recurrent_activation", "sigmoid"))
+    inner = word_of(settings.get("activation", "tanh"))
+    gate = word_of(settings.get("recurrent_activation", "sigmoid"))
     words = {"LSTM": [gate, inner, inner], "GRU": [gate, inner], "RNN": [inner]}[op]
     return [IN_CELLS.get(word, word) for word in words]
-
-
-def _word(activation: Any) -> str:
-    if isinstance(activation, dict):
-        activation = activation.get("config", activation.get("class_name"))
-        activation = activation.get("name", activation) if isinstance(activation, dict) else activation
-    return "linear" if activation is None else str(activation)
 
 
 def _histories(value: Any) -> Iterable[str]:
@@ -401,7 +318,3 @@ def _histories(value: Any) -> Iterable[str]:
 
 def _names(entries: Any) -> list[str]:
     return [entries[0]] if entries and isinstance(entries[0], str) else [entry[0] for entry in entries]
-
-
-def _refused(name: str, kind: str, why: str) -> ConversionError:
-    return ConversionError(f'layer "{name}" ({kind}): {why}')

@@ -10,8 +10,8 @@ import numpy as np
 from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
 from edgelstm_converters.float_model import FloatModel
-from edgelstm_converters.layers import FloatMasking
-from edgelstm_converters.layers.float_layer import FloatRecurrent
+from edgelstm_converters.layers import FloatDense, FloatMasking, FloatMultiply
+from edgelstm_converters.layers.float_layer import FloatLayer, FloatRecurrent
 
 NAME = "mask"
 
@@ -37,14 +37,6 @@ def mask_value(layers: list[dict[str, Any]]) -> float | None:
         f"'{first}'" in repr(each["inbound_nodes"]) for each in readers
     ):
         raise ConversionError(f'layer "{name}" (Masking): other layers read the channels beside it')
-    recurrent = [layer for layer in layers if "return_sequences" in _inner(layer)]
-    if recurrent and _inner(recurrent[-1])["return_sequences"]:
-        last = recurrent[-1]
-        if last["class_name"] == "Bidirectional" or _inner(last).get("zero_output_for_mask"):
-            name = f'layer "{last["config"]["name"]}" ({last["class_name"]})'
-            raise ConversionError(
-                f"{name}: where a sample is masked it gives zeros, which no layer here does"
-            )
     return float(np.float32(layers[number]["config"].get("mask_value", 0.0)))
 
 
@@ -55,17 +47,37 @@ def _inner(layer: dict[str, Any]) -> dict[str, Any]:
     return inner["config"] if isinstance(inner, dict) else config
 
 
-def with_mask(model: FloatModel, value: float | None) -> FloatModel:
-    """Return the model whose recurrent layers skip samples of which all channels are `value`."""
+def zeroing(layers: list[dict[str, Any]]) -> frozenset[str]:
+    """Return the names of the layers of a sequence that give zeros where a sample is masked, as both ways of Bidirectional do."""
+    names: list[str] = []
+    for layer in layers:
+        name, inner = layer["config"]["name"], _inner(layer)
+        if inner.get("return_sequences") and layer["class_name"] == "Bidirectional":
+            names += [f"{name}.forward", f"{name}.backward"]
+        elif inner.get("return_sequences") and inner.get("zero_output_for_mask"):
+            names.append(name)
+    return frozenset(name.replace("/", ".") for name in names)
+
+
+def with_mask(model: FloatModel, value: float | None, zeroed: frozenset[str]) -> FloatModel:
+    """Return the model whose recurrent layers skip samples of which all channels are `value`; `zeroed` of them give zeros there."""
     if value is None:
         return model
     mask = FloatMasking(
         NAME, model.inputs, tuple(range(model.inputs)), (value,) * model.inputs, sources=(INPUT,)
     )
-    layers = [
-        replace(
-            layer, sources=model.sources_of(number), when=NAME if isinstance(layer, FloatRecurrent) else ""
-        )
-        for number, layer in enumerate(model.layers)
-    ]
-    return replace(model, layers=(mask, *layers))
+    layers: list[FloatLayer] = [mask]
+    backward = list(model.backward)
+    renamed: dict[str, str] = {}
+    for number, layer in enumerate(model.layers):
+        sources = tuple(renamed.get(source, source) for source in model.sources_of(number))
+        layers.append(replace(layer, sources=sources, when=NAME if isinstance(layer, FloatRecurrent) else ""))
+        if layer.name in zeroed:
+            one, none = np.ones((layer.units, 1), np.float32), np.zeros(layer.units, np.float32)
+            kept = FloatDense(f"{layer.name}.kept", one, none, sources=(NAME,))
+            product = FloatMultiply(f"{layer.name}.zeroed", layer.units, sources=(layer.name, kept.name))
+            layers += [kept, product]
+            renamed[layer.name] = product.name
+            backward += [kept.name, product.name] if layer.name in model.backward else []
+    heads = tuple(renamed.get(head, head) for head in model.head_names)
+    return replace(model, layers=tuple(layers), heads=heads, backward=tuple(backward))

@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from edgelstm.errors import ConversionError
-from edgelstm_converters.readers import Asked, Reading
+from edgelstm_converters.readers import Asked, Reading, architecture
 from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError, keras
-from edgelstm_converters.readers.keras_file import load
+from edgelstm_converters.readers.keras_file import load, weights_alone
 from edgelstm_converters.readers.keras_graph import to_graph
-from edgelstm_converters.readers.keras_mask import mask_value, with_mask
+from edgelstm_converters.readers.keras_mask import mask_value, with_mask, zeroing
 from edgelstm_converters.readers.proof import NOT_ASKED, first_line, judge_stream
 from edgelstm_converters.trace.streams import Stream, read_stream
 
 
 def read(path: Path, asked: Asked) -> Reading:
     """Read the layers of a model that was saved whole."""
-    asked.only()
+    asked.only("architecture")
+    if asked.architecture is not None:
+        model = architecture.assemble(weights_alone(path), architecture.load(Path(asked.architecture)))
+        return Reading(model, "not proved: the architecture is what the file says")
     file = load(path)
     try:
         graph, mask = to_graph(file), mask_value(_layers(file.config))
@@ -28,7 +31,7 @@ def read(path: Path, asked: Asked) -> Reading:
             f"its configuration is none that Keras writes: {type(exc).__name__}: {first_line(exc)}"
         ) from None
     stream = read_stream(graph, {}, lambda node, values, opset: None, asked.inputs)
-    stream = replace(stream, model=with_mask(stream.model, mask))
+    stream = replace(stream, model=with_mask(stream.model, mask, zeroing(_layers(file.config))))
     return Reading(stream.model, _prove(path, stream, mask) if asked.verify else NOT_ASKED)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
 from edgelstm_converters.float_model import FloatDense, FloatGru, FloatLayer, FloatLstm, FloatModel
-from edgelstm_converters.layers import FloatConcat
+from edgelstm_converters.layers import FloatConcat, FloatEmbedding, FloatSelect
 from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError
 from edgelstm_converters.trace.streams import Stream
 
@@ -108,7 +108,7 @@ def _outputs(run: Run, stream: Stream, fixed: Mapping[str, Any], mask: float | N
             x = np.moveaxis(inner, stream.start_time or 0, 0).reshape(len(x), -1)
         return x, _one_of_batch(y, stream, len(x)), after
 
-    x = probe(channels, samples if samples > 1 else SAMPLES, mask)
+    x = _choosing_rows(probe(channels, samples if samples > 1 else SAMPLES, mask), stream.model)
     if samples > 1:
         try:
             return one(x)[:2]
@@ -124,6 +124,17 @@ def _outputs(run: Run, stream: Stream, fixed: Mapping[str, Any], mask: float | N
     if not states:
         return rows[-1]
     return np.concatenate([fed for fed, _ in rows]), np.concatenate([y for _, y in rows])
+
+
+def _choosing_rows(x: Floats, model: FloatModel) -> Floats:
+    """Return samples with whole numbers in the channels that choose rows of a table."""
+    rng, layers = np.random.default_rng(1), {layer.name: layer for layer in model.layers}
+    for number, layer in enumerate(model.layers):
+        if isinstance(layer, FloatEmbedding):
+            picked = layers.get(model.sources_of(number)[0])
+            channel = picked.first if isinstance(picked, FloatSelect) else 0
+            x[:, channel] = rng.integers(0, len(layer.table), len(x))
+    return x
 
 
 def _feed(x: Floats, stream: Stream) -> Floats:

@@ -24,7 +24,18 @@ SAME = {
 FUSED: dict[int, tuple[str, dict[str, float]]] = {
     1: ("Relu", {}), 3: ("Clip", {"min": 0.0, "max": 6.0}), 4: ("Tanh", {}),
 }  # fmt: skip
-WITH_FUSED = {"ADD": 0, "SUB": 0, "MUL": 0, "DIV": 0, "FULLY_CONNECTED": 0, "CONCATENATION": 1}
+WITH_FUSED = {
+    "ADD": 0,
+    "SUB": 0,
+    "MUL": 0,
+    "DIV": 0,
+    "FULLY_CONNECTED": 0,
+    "CONCATENATION": 1,
+    "CONV_2D": 3,
+    "AVERAGE_POOL_2D": 5,
+    "MAX_POOL_2D": 5,
+    "L2_NORMALIZATION": 0,
+}
 NOTHING = ("CALL_ONCE", "ASSIGN_VARIABLE", "VAR_HANDLE")
 
 
@@ -119,6 +130,12 @@ class _Translation:
             self._fully_connected(operator, label, inputs, outputs)
         elif op == "UNIDIRECTIONAL_SEQUENCE_LSTM":
             self._lstm(operator, label, inputs[0], outputs)
+        elif op in ("CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D"):
+            self._spatial(operator, label, inputs, outputs)
+        elif op in ("SOFTMAX", "L2_NORMALIZATION"):
+            if op == "SOFTMAX" and options.scalar(0, "f") != 1.0:
+                raise _refused(operator, label, f"its beta is {options.scalar(0, 'f'):g}, expected 1")
+            self._add("Softmax" if op == "SOFTMAX" else "LpNormalization", inputs, outputs, label, axis=-1)
         elif op == "BIDIRECTIONAL_SEQUENCE_LSTM":
             self._bidirectional_lstm(operator, label, inputs[0], outputs)
         elif op == "CONCATENATION":
@@ -174,6 +191,29 @@ class _Translation:
         else:
             raise _refused(operator, label, "cannot be converted; UNIDIRECTIONAL_SEQUENCE_LSTM, FULLY_CONNECTED, "
                            "the operators that a WHILE of Keras is made of, and changes of layout can")  # fmt: skip
+
+    def _spatial(self, operator: Operator, label: str, inputs: list[str], outputs: list[str]) -> None:
+        """Convolution and pooling of (batch, height, width, channels), of which height or width is 1."""
+        options, convolves = operator.options, operator.op == "CONV_2D"
+        strides = [options.integer(2), options.integer(1)]
+        if convolves:
+            kernel = np.asarray(self._known(operator, 1, label)).transpose(0, 3, 1, 2)
+            size = list(kernel.shape[2:])
+            dilations = [options.integer(5, "i", 1), options.integer(4, "i", 1)]
+        else:
+            size, dilations = [options.integer(4), options.integer(3)], [1, 1]
+        reach = [(k - 1) * d for k, d in zip(size, dilations, strict=True)]
+        same = options.integer(0, "b") == 0
+        pads = [*(r // 2 for r in reach), *(r - r // 2 for r in reach)] if same else [0, 0, 0, 0]
+        turned = self._add("Transpose", inputs[:1], [f"{label}/turned"], label, perm=[0, 3, 1, 2])
+        given = {"strides": strides, "dilations": dilations, "pads": pads}
+        if convolves:
+            parts = [turned, self._constant(f"{label}/kernel", kernel), *inputs[2:]]
+            made = self._add("Conv", parts, [f"{label}/made"], label, **given)
+        else:
+            op = "AveragePool" if operator.op == "AVERAGE_POOL_2D" else "MaxPool"
+            made = self._add(op, [turned], [f"{label}/made"], label, kernel_shape=size, **given)
+        self._add("Transpose", [made], outputs, label, perm=[0, 2, 3, 1])
 
     def _fully_connected(self, operator: Operator, label: str, inputs: list[str], outputs: list[str]) -> None:
         rows = self.own.tensors[operator.inputs[1]].shape

@@ -102,21 +102,39 @@ def function_of(walk: Walk, function: str, codes: Codes, name: str) -> Codes:
 
 def matmul_of(walk: Walk, codes: Codes, weights: Floats, name: str) -> Codes:
     """Return the codes of `weights @ row` for every row along the last axis; weights (outputs, inputs)."""
-    outputs, inputs = weights.shape
-    rows = np.ascontiguousarray(codes.reshape(-1, inputs))
+    outputs = len(weights)
+    return by_row(
+        walk, codes, outputs, lambda row: Expression("matmul", outputs, (row,), weights, name),
+        lambda row: constants(weights @ numbers(row)),
+    )  # fmt: skip
+
+
+def by_row(
+    walk: Walk,
+    codes: Codes,
+    size: int,
+    made: Callable[[Codes], Expression],
+    known: Callable[[Codes], Codes] | None = None,
+) -> Codes:
+    """Return the codes of a vector of `size` that is computed of every row along the last axis, each row once.
+
+    made   makes the expression of a row of relative codes
+    known  computes it of a row of constants; without, such a row is an expression as others are
+    """
+    rows = np.ascontiguousarray(codes.reshape(-1, codes.shape[-1]))
     steps = time_of(rows).max(axis=1)
     named = at_the_end(walk.expressions, relative(rows, steps[:, None]))
-    result = np.empty((len(rows), outputs), np.int64)
-    known: dict[bytes, int] = {}
+    result = np.empty((len(rows), size), np.int64)
+    numbers_of: dict[bytes, int] = {}
     for n, row in enumerate(named):
-        if is_constant(row).all():
-            result[n] = constants(weights @ numbers(row))
+        if known is not None and is_constant(row).all():
+            result[n] = known(row)
             continue
         key = row.tobytes()
-        if key not in known:
-            known[key] = walk.expressions.add(Expression("matmul", outputs, (row,), weights, name))
-        result[n] = known[key] * EXPRESSION + steps[n] * TIME + np.arange(outputs)
-    return result.reshape(*codes.shape[:-1], outputs)
+        if key not in numbers_of:
+            numbers_of[key] = walk.expressions.add(made(row))
+        result[n] = numbers_of[key] * EXPRESSION + steps[n] * TIME + np.arange(size)
+    return result.reshape(*codes.shape[:-1], size)
 
 
 FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
@@ -233,36 +251,6 @@ def _batch_norm(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     return [settled(sum_of(walk, scaled, constants((bias - mean * factor).reshape(shape)), name))]
 
 
-def _conv(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-    """https://onnx.ai/onnx/operators/onnx__Conv.html, along one axis: the patches, times the kernel."""
-    given = node.attributes
-    codes, kernel = inputs[0].codes, numeric(inputs[1])
-    if codes.ndim != 3 or kernel.ndim != 3:
-        raise node.refused(f"it convolves along {codes.ndim - 2} axes; along one it can be converted")
-    if given.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise node.refused(f"auto_pad is {given['auto_pad']}; give pads instead")
-    group, stride, dilation = (
-        given.get("group", 1),
-        given.get("strides", [1])[0],
-        given.get("dilations", [1])[0],
-    )
-    pads = given.get("pads", [0, 0])
-    outputs, per_group, width = kernel.shape
-    padded = np.pad(codes, [(0, 0), (0, 0), (pads[0], pads[1])], constant_values=ZERO)
-    count = (padded.shape[2] - dilation * (width - 1) - 1) // stride + 1
-    where = np.arange(count)[:, None] * stride + np.arange(width) * dilation
-    patches = padded[:, :, where].transpose(0, 2, 1, 3)  # (batch, positions, channels, width)
-    parts = []
-    for n in range(group):
-        one = patches[:, :, n * per_group : (n + 1) * per_group].reshape(len(codes), count, -1)
-        rows = kernel[n * outputs // group : (n + 1) * outputs // group].reshape(outputs // group, -1)
-        parts.append(matmul_of(walk, one, np.ascontiguousarray(rows), _label(node)))
-    found = np.concatenate(parts, axis=2).transpose(0, 2, 1)
-    if len(inputs) > 2 and inputs[2] is not None:
-        found = sum_of(walk, found, constants(numeric(inputs[2])[None, :, None]), _label(node))
-    return [settled(found)]
-
-
 def _hard_sigmoid(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     slope, offset = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
     found = hard_sigmoid(slope, offset)
@@ -331,7 +319,7 @@ def _before_relu(walk: Walk, codes: Codes) -> Codes:
 
 ARITHMETIC = {
     "MatMul": _matmul, "Gemm": _gemm, "Add": _binary("sum"), "Sub": _binary("sub"), "Mul": _binary("product"),
-    "Div": _binary("div"), "Sum": _sum, "Neg": _neg, "BatchNormalization": _batch_norm, "Conv": _conv, "Clip": _clip, "Min": _limit("min"), "Max": _limit("max"),
+    "Div": _binary("div"), "Sum": _sum, "Neg": _neg, "BatchNormalization": _batch_norm, "Clip": _clip, "Min": _limit("min"), "Max": _limit("max"),
     "ReduceMean": _reduce(True), "ReduceSum": _reduce(False),
     "HardSigmoid": _hard_sigmoid, "Sigmoid": _function("sigmoid"), "Tanh": _function("tanh"), "Relu": _function("relu"),
 }  # fmt: skip

@@ -10,7 +10,14 @@ import numpy as np
 from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
 from edgelstm_converters.float_model import FloatDense, FloatLayer, FloatModel
-from edgelstm_converters.layers import FloatAdd, FloatAffine, FloatConcat, FloatMultiply
+from edgelstm_converters.layers import (
+    FloatAdd,
+    FloatAffine,
+    FloatConcat,
+    FloatEmbedding,
+    FloatMultiply,
+    FloatSelect,
+)
 from edgelstm_converters.layers.float_layer import FloatRecurrent
 from edgelstm_converters.trace.cells import CellReader
 from edgelstm_converters.trace.expressions import (
@@ -125,7 +132,7 @@ class _Assembly:
         if found.kind == "reversed" and whole:
             return self._made_by(found.arguments[0])
         if found.kind == "layer" and whole:
-            return self._read_by(found.detail, self.linear.expand(found.arguments[0]))
+            return self._layer(found.detail, found.arguments[0])
         name = found.name
         if found.kind in ("sum", "product", "function"):
             cell = self.cells.read(vector(int(sources[0]), found.size, 0), _plain(name))
@@ -139,6 +146,23 @@ class _Assembly:
         if self.linear.mixes(int(sources[0])):
             return self._mixed(found, places)
         return self._combined(self._dense_name(codes, name), codes, "linear")
+
+    def _layer(self, layer: FloatLayer, read: Codes) -> str:
+        """Add the layer of an operator; what is linear in front becomes part of it where it has a matrix for that."""
+        if isinstance(layer, FloatEmbedding):
+            number, place = int(expression_of(read)[0]), int(place_of(read)[0])
+            source, width = self._vector(number), self.table[number].size
+            if time_of(read).any():
+                raise ConversionError(f'layer "{_plain(layer.name)}" is chosen by an earlier sample')
+            if width > 1:
+                source = self._add(FloatSelect(f"{layer.name}.channel", place, 1, width, sources=(source,)))
+            return self._add(replace(layer, sources=(source,)))
+        whole = self.linear.expand(read)
+        if isinstance(layer, FloatDense):
+            return self._read_by(replace(layer, bias=whole.bias.astype(np.float32)), whole)
+        if isinstance(layer, FloatRecurrent):
+            return self._read_by(layer, whole)
+        return self._add(replace(layer, sources=(self._made_by(read),)))
 
     def _mixed(self, found: Expression, places: Codes) -> str:
         """Make a sum or product of two vectors of which one, at least, is itself a product of what varies."""

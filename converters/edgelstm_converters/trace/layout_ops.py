@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from edgelstm_converters.trace.expressions import is_constant
 from edgelstm_converters.trace.graph import Node
 from edgelstm_converters.trace.reversal import turned
 from edgelstm_converters.trace.run import Traced, Value, Walk, codes_of, settled
@@ -89,7 +90,9 @@ def _identity(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
 def _cast(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     dtype = node.attributes["to"]
     if isinstance(inputs[0], Traced):
-        if np.dtype(dtype).kind != "f":
+        codes = inputs[0].codes.reshape(-1)
+        whole = {walk.expressions.of(code).kind for code in codes[~is_constant(codes)]} == {"input"}
+        if np.dtype(dtype).kind != "f" and not whole:
             raise node.refused(f"it turns the signal into {np.dtype(dtype).name}")
         return [inputs[0]]
     return [np.asarray(inputs[0]).astype(dtype)]
@@ -97,7 +100,13 @@ def _cast(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
 
 def _gather(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     if isinstance(inputs[1], Traced):
-        raise node.refused("what it picks depends on the signal (an embedding): feed the picked rows instead")
+        from edgelstm_converters.trace.vector_ops import (
+            embedding,
+        )  # which computes, and so stands above this file
+
+        if isinstance(inputs[0], Traced):
+            raise node.refused("what it picks, and of what, depends on the signal")
+        return [embedding(walk, node, inputs[0], inputs[1].codes)]
     indices = np.asarray(inputs[1]).astype(np.int64)
     if isinstance(inputs[0], Traced) and indices.ndim == 1:
         axis = node.attributes.get("axis", 0)

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from edgelstm_converters.trace.arithmetic_ops import ARITHMETIC, FUNCTIONS
+from edgelstm_converters.trace.convolution_ops import CONVOLUTION
 from edgelstm_converters.trace.graph import Node
 from edgelstm_converters.trace.layout_ops import LAYOUT
 from edgelstm_converters.trace.recurrent_ops import RECURRENT
 from edgelstm_converters.trace.run import Operator, Value, Walk
+from edgelstm_converters.trace.vector_ops import VECTORS
 
-OPERATORS: dict[str, Operator] = {**LAYOUT, **ARITHMETIC, **RECURRENT}
+OPERATORS: dict[str, Operator] = {**LAYOUT, **ARITHMETIC, **CONVOLUTION, **VECTORS, **RECURRENT}
 
 
 def _divide(a: Any, b: Any) -> Any:

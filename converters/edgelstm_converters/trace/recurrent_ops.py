@@ -96,6 +96,10 @@ def _along(walk: Walk, node: Node, given: dict[str, Value], codes: Codes) -> tup
     if (codes != codes[:, :1]).any():
         raise WrongAxis("the axis of the batch is taken for that of time")
     named, times = _per_step(codes[:, 0])
+    if times[0] > 1:
+        raise node.refused(
+            f"it begins at sample {times[0]} of the signal, after something that reads as many: pad that with zeros in front (causal)"
+        )
     number = walk.expressions.add(Expression("layer", layer.units, (named,), layer, layer.name))
     rows = np.stack([vector(number, layer.units, int(step)) for step in times])
     sequence = np.broadcast_to(rows[:, None, :], (steps, batch, layer.units))

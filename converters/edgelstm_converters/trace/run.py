@@ -46,6 +46,13 @@ class Walk:
     begin: Callable[[tuple[int, ...]], Value] = lambda shape: None
     nodes_run: int = 0
     depth: int = 0
+    layers: dict[int, tuple[Node, Any]] = field(default_factory=dict)
+
+    def layer_of(self, node: Node, make: Callable[[str], Any]) -> Any:
+        """Return the layer that a node stands for, one and the same wherever in a loop it is met; `make` is given its name."""
+        if id(node) not in self.layers:
+            self.layers[id(node)] = node, make(node.name or node.outputs[0])
+        return self.layers[id(node)][1]
 
     def run(self, graph: Graph, feeds: Mapping[str, Value], outer: Mapping[str, Value]) -> dict[str, Value]:
         """Return every value of `graph`; `outer` is what a body may take from around it."""

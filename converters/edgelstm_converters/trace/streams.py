@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from edgelstm.errors import ConversionError
-from edgelstm_converters.float_model import FloatGru, FloatLstm, FloatModel
-from edgelstm_converters.layers import FloatRnn
+from edgelstm_converters.float_model import FloatModel
+from edgelstm_converters.layers import FloatConv1d, FloatPool
+from edgelstm_converters.layers.float_layer import FloatRecurrent
 from edgelstm_converters.trace.assembly import assemble
 from edgelstm_converters.trace.expressions import (
     EXPRESSION,
@@ -83,17 +84,17 @@ def read_stream(
         except ConversionError as exc:
             errors.append(exc)
             continue
-        if _recurrent(stream.model) and channels in (None, stream.model.inputs):
+        if _over_time(stream.model) and channels in (None, stream.model.inputs):
             return stream
         found.append(stream)
     named = next((exc for exc in errors if not isinstance(exc, WrongAxis)), None)
     if named is not None or not found:
         raise named or errors[0]
-    return max(found, key=lambda stream: (channels in (None, stream.model.inputs), _recurrent(stream.model)))
+    return max(found, key=lambda stream: (channels in (None, stream.model.inputs), _over_time(stream.model)))
 
 
-def _recurrent(model: FloatModel) -> int:
-    return sum(isinstance(layer, FloatLstm | FloatGru | FloatRnn) for layer in model.layers)
+def _over_time(model: FloatModel) -> int:
+    return sum(isinstance(layer, FloatRecurrent | FloatConv1d | FloatPool) for layer in model.layers)
 
 
 def _ways(signal: Input) -> Iterator[Axes]:
@@ -102,7 +103,11 @@ def _ways(signal: Input) -> Iterator[Axes]:
     if rank < 2:
         raise ConversionError(f'input "{signal.name}" has {rank} axes, expected time, batch and channels')
     if rank == 2:
-        yield from (Axes(0, None), Axes(None, 0))
+        yield from (
+            Axes(0, None),
+            Axes(None, 0),
+            Axes(1, 0),
+        )  # the last: one value a sample, as of an embedding
         return
     ways = [Axes(0, 1), Axes(1, 0)]
     yield from sorted(ways, key=lambda axes: signal.shape[axes.time or 0] == 1)

@@ -199,3 +199,19 @@ def test_damage_anywhere_ends_in_one_line(tmp_path):
                 archive.writestr(part, content)
         with contextlib.suppress(ConversionError):
             read(tmp_path / "d.keras")
+
+
+def test_weights_alone_with_an_architecture(tmp_path):
+    w, d = lstm_weights(), dense_weights()
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        for name, array in zip(("kernel", "recurrent_kernel", "bias"), w, strict=True):
+            file[f"lstm_1/lstm_1/{name}:0"] = array
+        file["head/head/kernel:0"], file["head/head/bias:0"] = d
+    (tmp_path / "net.toml").write_text(
+        '[[layers]]\nkind = "lstm"\nname = "rnn"\ngates = "ifgo"\ntransposed = true\n'
+        'input_weights = "lstm_1/lstm_1/kernel:0"\nhidden_weights = "lstm_1/lstm_1/recurrent_kernel:0"\n'
+        'bias = "lstm_1/lstm_1/bias:0"\n[[layers]]\nkind = "dense"\nname = "head"\ntransposed = true\n'
+        'weights = "head/head/kernel:0"\nbias = "head/head/bias:0"\n'
+    )
+    found = readers.read(tmp_path / "w.h5", architecture=tmp_path / "net.toml").model
+    np.testing.assert_allclose(found.run(X), keras_lstm(*w).run(X) @ d[0] + d[1], atol=1e-5)

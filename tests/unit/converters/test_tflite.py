@@ -107,3 +107,11 @@ def test_damage_anywhere_ends_in_one_line(tmp_path):
         )
         with contextlib.suppress(ConversionError):
             readers.read(tmp_path / "d.tflite", verify=False)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_convolution_along_time(tmp_path, pooled):
+    reading = readers.read(tflite_cases.convolved(tmp_path / "m.tflite", pooled=pooled))
+    kinds = [layer.kind for layer in reading.model.layers if layer.kind != "affine"]
+    assert kinds == ["conv1d", *(["pool"] if pooled else []), "dense"]
+    assert reading.proof.startswith("litert: within")

@@ -35,19 +35,22 @@ class Engine:
 
     path, content  of the model, as that engine wants it
     given          what the engine makes of the model, if anything: bytes
+    limit_s        for one answer
     """
 
-    def __init__(self, kind: str, path: Path | None = None, content: bytes = b"") -> None:
-        self._process = _process_of(kind)
+    def __init__(
+        self, kind: str, path: Path | None = None, content: bytes = b"", *, limit_s: float | None = None
+    ) -> None:
+        self._process, self._limit_s = _process_of(kind), LIMIT_S if limit_s is None else limit_s
         answer = self._process.ask(
-            {"path": str(path.resolve()) if path else ""}, [np.frombuffer(content, np.uint8)]
+            {"path": str(path.resolve()) if path else ""}, [np.frombuffer(content, np.uint8)], self._limit_s
         )
         self.name = self._process.name = str(answer.head["name"])
         self.given = answer.arrays[0].tobytes()
 
     def run(self, feeds: Mapping[str, Any]) -> list[Any]:
         """Return the outputs for inputs by name. Raises EngineError or EngineDied."""
-        return self._process.ask({"names": list(feeds)}, list(feeds.values())).arrays
+        return self._process.ask({"names": list(feeds)}, list(feeds.values()), self._limit_s).arrays
 
 
 class _Process:
@@ -59,15 +62,15 @@ class _Process:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )  # fmt: skip
 
-    def ask(self, head: dict[str, Any], arrays: list[Any]) -> Frame:
+    def ask(self, head: dict[str, Any], arrays: list[Any], limit_s: float) -> Frame:
         assert self.process.stdin and self.process.stdout
-        timer = threading.Timer(LIMIT_S, self._too_late)
+        timer = threading.Timer(limit_s, self._too_late)
         timer.start()
         try:
             send(self.process.stdin, Frame(head, arrays))
             answer = receive(self.process.stdout)
         except (OSError, ValueError, EOFError):
-            raise EngineDied(self._died()) from None
+            raise EngineDied(self._died(limit_s)) from None
         finally:
             timer.cancel()
         if "error" in answer.head:
@@ -78,11 +81,11 @@ class _Process:
         self.late = True
         self.process.kill()
 
-    def _died(self) -> str:
+    def _died(self, limit_s: float) -> str:
         _running.pop(self.kind, None)
         self.end()
         if self.late:
-            return f"{self.name} gave no answer in {LIMIT_S:g} s"
+            return f"{self.name} gave no answer in {limit_s:g} s"
         code = self.process.returncode
         return f"{self.name} crashed ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
 

@@ -1,0 +1,236 @@
+"""Layers of Keras that are neither recurrent nor dense, as operators (https://keras.io/api/layers)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgelstm.errors import ConversionError
+from edgelstm_converters.readers.keras_file import Stored
+
+
+class Builder(Protocol):
+    """What puts a graph together: `add` an operator, keep a `constant`; `slope` is that of its hard sigmoid."""
+
+    slope: float
+
+    def add(self, op: str, inputs: Iterable[str], name: str, label: str, **attributes: Any) -> str: ...
+    def constant(self, name: str, values: Any) -> str: ...
+
+
+Settings = dict[str, Any]
+ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
+
+
+def refused(name: str, kind: str, why: str) -> ConversionError:
+    return ConversionError(f'layer "{name}" ({kind}): {why}')
+
+
+def parts(name: str, kind: str, stored: Stored, biased: bool, roles: tuple[str, ...]) -> Stored:
+    """Return weights by role: by their name in .h5, by their number in .keras."""
+    wanted = [role for role in roles if role != "bias" or biased]
+    found: Stored = {}
+    for path, values in stored.items():
+        last = path.rsplit("/", 1)[-1].removesuffix(":0")
+        if last.isdigit():
+            if int(last) < len(wanted):
+                found[wanted[int(last)]] = values
+        elif last in wanted:
+            found[last] = values
+    missing = [role for role in wanted if role not in found]
+    if missing:
+        raise refused(name, kind, f"its {missing[0]} is not in the file")
+    return found
+
+
+def word_of(activation: Any) -> str:
+    """Return the name of an activation, however Keras stored it."""
+    if isinstance(activation, dict):
+        activation = activation.get("config", activation.get("class_name"))
+        activation = activation.get("name", activation) if isinstance(activation, dict) else activation
+    return "linear" if activation is None else str(activation)
+
+
+def activate(build: Builder, layer: str, activation: Any, source: str, target: str) -> None:
+    """Add an activation of `source` as `target`."""
+    word = word_of(activation)
+    if word == "linear":
+        build.add("Identity", [source], target, layer)
+    elif word in ACTIVATIONS:
+        build.add(ACTIVATIONS[word], [source], target, layer)
+    elif word == "softmax":
+        build.add("Softmax", [source], target, layer, axis=-1)
+    elif word == "hard_sigmoid":
+        build.add("HardSigmoid", [source], target, layer, alpha=build.slope, beta=0.5)
+    else:
+        known = ("linear", *ACTIVATIONS, "hard_sigmoid", "softmax")
+        raise refused(layer, "activation", f"{word} cannot be converted; {', '.join(known)} can")
+
+
+def _one(value: Any) -> int:
+    return int(value[0] if isinstance(value, list | tuple) else value)
+
+
+def _channels_last(name: str, kind: str, settings: Settings) -> None:
+    if settings.get("data_format", "channels_last") != "channels_last":
+        raise refused(name, kind, "its channels come before time")
+
+
+def _along_time(build: Builder, op: str, sources: list[str], name: str, **attributes: Any) -> str:
+    """Add an operator that has time last between two transpositions; return the name of its output."""
+    turned = build.add("Transpose", sources[:1], f"{name}/turned", name, perm=[0, 2, 1])
+    made = build.add(op, [turned, *sources[1:]], f"{name}/made", name, **attributes)
+    return build.add("Transpose", [made], f"{name}/back", name, perm=[0, 2, 1])
+
+
+def _pads(name: str, kind: str, padding: str, reach: int) -> list[int]:
+    if padding == "causal":
+        return [reach, 0]
+    if padding == "same":
+        return [reach // 2, reach - reach // 2]
+    if padding != "valid":
+        raise refused(name, kind, f"its padding is {padding}")
+    return [0, 0]
+
+
+def conv1d(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+    _channels_last(name, "Conv1D", settings)
+    weights = parts(name, "Conv1D", stored, bool(settings.get("use_bias", True)), ("kernel", "bias"))
+    dilation, width = _one(settings.get("dilation_rate", 1)), weights["kernel"].shape[0]
+    inputs = [sources[0], build.constant(f"{name}/kernel", weights["kernel"].transpose(2, 1, 0))]
+    if "bias" in weights:
+        inputs.append(build.constant(f"{name}/bias", weights["bias"]))
+    made = _along_time(
+        build, "Conv", inputs, name, group=settings.get("groups", 1), strides=[_one(settings.get("strides", 1))],
+        dilations=[dilation], pads=_pads(name, "Conv1D", settings.get("padding", "valid"), (width - 1) * dilation),
+    )  # fmt: skip
+    activate(build, name, settings.get("activation", "linear"), made, name)
+
+
+def _pooling(op: str) -> Callable[..., None]:
+    def pool(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+        _channels_last(name, op, settings)
+        window = _one(settings.get("pool_size", 2))
+        pads = _pads(name, op, settings.get("padding", "valid"), window - 1)
+        strides = [_one(settings["strides"] or window)]
+        made = _along_time(build, op, sources, name, kernel_shape=[window], strides=strides, pads=pads)
+        build.add("Identity", [made], name, name)
+
+    return pool
+
+
+def zero_padding(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+    _channels_last(name, "ZeroPadding1D", settings)
+    given = settings.get("padding", 1)
+    first, last = given if isinstance(given, list | tuple) else (given, given)
+    pads = build.constant(f"{name}/pads", np.array([0, first, 0, 0, last, 0], np.int64))
+    build.add("Pad", [sources[0], pads], name, name)
+
+
+def embedding(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+    if settings.get("mask_zero"):
+        raise refused(name, "Embedding", "it masks zeros, which cannot be converted")
+    table = parts(name, "Embedding", stored, True, ("embeddings",))["embeddings"]
+    build.add("Gather", [build.constant(f"{name}/table", table), sources[0]], name, name, axis=0)
+
+
+def _last_axis(name: str, kind: str, settings: Settings) -> None:
+    axis = settings.get("axis", -1)
+    axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+    if axis not in (-1, 2):
+        raise refused(name, kind, f"it goes along axis {axis}, expected the channels")
+
+
+def _normalization(op: str, roles: dict[str, str]) -> Callable[..., None]:
+    """roles  the setting that says whether a weight is there, by the weight"""
+
+    def normalise(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+        _last_axis(name, op, settings)
+        wanted = tuple(role for role, setting in roles.items() if settings.get(setting, True))
+        weights = parts(name, op, stored, True, wanted) if wanted else {}
+        given = [build.constant(f"{name}/{role}", weights[role]) if role in weights else "" for role in roles]
+        if given and not given[0] and any(given):
+            given[0] = build.constant(f"{name}/one", np.ones(1, np.float32))
+        while given and not given[-1]:
+            given.pop()
+        build.add(op, [sources[0], *given], name, name, epsilon=settings.get("epsilon", 1e-3))
+
+    return normalise
+
+
+def batch_normalization(
+    build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored
+) -> None:
+    _last_axis(name, "BatchNormalization", settings)
+    roles = {"gamma": settings.get("scale", True), "beta": settings.get("center", True)}
+    wanted = (*(role for role, there in roles.items() if there), "moving_mean", "moving_variance")
+    w = parts(name, "BatchNormalization", stored, True, wanted)
+    deviation = np.sqrt(w["moving_variance"].astype(np.float64) + settings.get("epsilon", 1e-3))
+    factor = w.get("gamma", np.float32(1.0)) / deviation
+    _scale(build, name, sources[0], factor, w.get("beta", np.float32(0.0)) - w["moving_mean"] * factor)
+
+
+def _scale(build: Builder, name: str, source: str, factor: Any, offset: Any) -> None:
+    given = build.constant(f"{name}/factor", np.asarray(factor, np.float32))
+    scaled = build.add("Mul", [source, given], f"{name}/scaled", name)
+    build.add("Add", [scaled, build.constant(f"{name}/offset", np.asarray(offset, np.float32))], name, name)
+
+
+def rescaling(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+    _scale(build, name, sources[0], settings["scale"], settings["offset"])
+
+
+def relu(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+    if any(settings.get(key) for key in ("max_value", "negative_slope", "threshold")):
+        raise refused(name, "ReLU", "its limits, slope or threshold cannot be converted")
+    activate(build, name, "relu", sources[0], name)
+
+
+def activation(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+    activate(build, name, settings["activation"], sources[0], name)
+
+
+def plain(op: str, **attributes: Any) -> Callable[..., None]:
+    """An operator of the same meaning, an attribute of the same name taken from the layer's settings."""
+
+    def layer(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+        own = {key: settings.get(key, value) for key, value in attributes.items()}
+        build.add(op, sources, name, name, **own)
+
+    return layer
+
+
+def unit_normalization(
+    build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored
+) -> None:
+    axis = settings.get("axis", -1)
+    axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+    build.add("LpNormalization", sources, name, name, axis=axis, epsilon=1e-12)
+
+
+def softmax(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+    _last_axis(name, "Softmax", settings)
+    build.add("Softmax", sources, name, name, axis=-1)
+
+
+def _merging(op: str) -> Callable[..., None]:
+    def merge(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+        total = sources[0]
+        for number, source in enumerate(sources[1:]):
+            last = number == len(sources) - 2
+            total = build.add(op, [total, source], name if last else f"{name}/{number}", name)
+
+    return merge
+
+
+LAYERS: dict[str, Callable[[Builder, str, Settings, list[str], Stored], None]] = {
+    "Conv1D": conv1d, "AveragePooling1D": _pooling("AveragePool"), "MaxPooling1D": _pooling("MaxPool"),
+    "ZeroPadding1D": zero_padding, "Embedding": embedding,
+    "LayerNormalization": _normalization("LayerNormalization", {"gamma": "scale", "beta": "center"}),
+    "RMSNormalization": _normalization("RMSNormalization", {"scale": "scale"}),
+    "BatchNormalization": batch_normalization, "Rescaling": rescaling, "ReLU": relu, "Activation": activation,
+    "Add": plain("Sum"), "Concatenate": plain("Concat", axis=-1), "Flatten": plain("Flatten"),
+    "UnitNormalization": unit_normalization, "Softmax": softmax, "Subtract": _merging("Sub"), "Multiply": _merging("Mul"),
+}  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -24,6 +25,7 @@ READERS = {
     ".hdf5": "keras_model",
 }
 LIVE_READER = "torch_module"
+_NOT_PRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def read(source: Any, **asked: Any) -> Reading:
     try:
         reading = _module(READERS[path.suffix.lower()]).read(path, Asked(**asked))
     except ConversionError as exc:
-        raise ConversionError(f"{path}: {exc}") from None
+        text = _NOT_PRINTED.sub(" ", str(exc))  # of names that the file chose
+        raise ConversionError(f"{path}: {text}") from None
     return reading
 
 

@@ -98,6 +98,13 @@ class _Translation:
         if not outputs:
             raise _refused(operator, label, "it gives nothing")
         fused = operator.options.integer(WITH_FUSED[operator.op], "b") if operator.op in WITH_FUSED else 0
+        try:
+            self._one(operator, label, inputs, outputs, fused)
+        except (IndexError, AttributeError, KeyError, TypeError, ValueError) as exc:
+            reason = next(iter(str(exc).splitlines()), type(exc).__name__)
+            raise _refused(operator, label, f"its inputs do not fit together: {reason}") from None
+
+    def _one(self, operator: Operator, label: str, inputs: list[str], outputs: list[str], fused: int) -> None:
         if fused:
             if fused not in FUSED:
                 raise _refused(

@@ -39,14 +39,15 @@ def _by_step(walk: Walk, kind: str, arguments: list[Codes], detail: Any, name: s
     """Return the codes of an element-by-element expression, one expression for each step that occurs."""
     steps = np.max([time_of(argument) for argument in arguments], axis=0)
     result = np.empty(arguments[0].shape, np.int64)
-    for step in np.unique(steps):
-        chosen = steps == step
+    order = np.argsort(steps, kind="stable")
+    for chosen in np.split(order, np.flatnonzero(np.diff(steps[order])) + 1):
+        step = steps[chosen[0]]
         named = [relative(argument[chosen], int(step)) for argument in arguments]
         rows = np.stack([at_the_end(walk.expressions, part) for part in named], axis=1)
         _, first, back = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-        order = np.argsort(first)  # in the order in which they occur, which is the same at every step
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
+        occurring = np.argsort(first)  # in the order in which they occur, which is the same at every step
+        rank = np.empty_like(occurring)
+        rank[occurring] = np.arange(len(occurring))
         kept = rows[np.sort(first)]
         number = walk.expressions.add(
             Expression(

@@ -84,9 +84,9 @@ class Walk:
         from edgelstm_converters.trace import control_ops
         from edgelstm_converters.trace.operators import OPERATORS, compute
 
-        if node.op in control_ops.CONTROL:
-            return control_ops.CONTROL[node.op](self, node, inputs, around)
         try:
+            if node.op in control_ops.CONTROL:
+                return control_ops.CONTROL[node.op](self, node, inputs, around)
             if not any(map(_is_traced, inputs)) and node.op not in ("LSTM", "GRU", "RNN"):
                 return _small(node, compute(self, node, inputs))
             if node.op not in OPERATORS:
@@ -97,6 +97,7 @@ class Walk:
             IndexError,
             TypeError,
             KeyError,
+            AttributeError,
             OverflowError,
             MemoryError,
             ZeroDivisionError,

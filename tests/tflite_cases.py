@@ -69,7 +69,7 @@ class Graph:
             for key, value in options.items():
                 setattr(operator.builtinOptions, key, value)
         self.graph.operators.append(operator)
-        return outputs[0]
+        return outputs[0] if outputs else None
 
     def value(self, code, inputs, shape, kind=None, type_=TYPE.FLOAT32, **options):
         """Add an operator with one new output."""
@@ -124,19 +124,21 @@ def states(graph, prefix, hidden):
     return [graph.tensor(f"{prefix}{key}", (1, n), variable=True) for key, n in (("h", hidden), ("c", H))]
 
 
-def fused_lstm(path, *, int8=False, clip=0.0, activation=4, norm=False, projection_clip=0.0, **variant):
+def fused_lstm(
+    path, *, int8=False, clip=0.0, activation=4, norm=False, projection_clip=0.0, steps=T, **variant
+):
     """UNIDIRECTIONAL_SEQUENCE_LSTM and a dense layer, in float or with int8 weights."""
     model = new_model()
     graph = Graph(model, "main")
-    x = graph.tensor("x", (1, T, I))
+    x = graph.tensor("x", (1, steps, I))
     parts, hidden = cell_inputs(graph, int8=int8, **variant)
     norms = [graph.constant(f"norm{gate}", random(H)) if norm else -1 for gate in "ifco"]
     y = graph.value(
-        OP.UNIDIRECTIONAL_SEQUENCE_LSTM, [x, *parts, *states(graph, "", hidden), *norms], (1, T, hidden),
+        OP.UNIDIRECTIONAL_SEQUENCE_LSTM, [x, *parts, *states(graph, "", hidden), *norms], (1, steps, hidden),
         "UnidirectionalSequenceLSTMOptions", fusedActivationFunction=activation, cellClip=clip, projClip=projection_clip,
         timeMajor=False, asymmetricQuantizeInputs=False,
     )  # fmt: skip
-    graph.graph.inputs, graph.graph.outputs = [x], [dense(graph, y, T, hidden, 2, int8=int8)]
+    graph.graph.inputs, graph.graph.outputs = [x], [dense(graph, y, steps, hidden, 2, int8=int8)]
     return write(model, path)
 
 
@@ -259,4 +261,43 @@ def convolved(path, *, pooled=False):
     y = graph.value(OP.SQUEEZE, [y], (1, T, H), "SqueezeOptions", squeezeDims=[1])
     y = graph.value(OP.SOFTMAX, [dense(graph, y, T, H, 4)], (1, T, 4), "SoftmaxOptions", beta=1.0)
     graph.graph.inputs, graph.graph.outputs = [x], [y]
+    return write(model, path)
+
+
+def variables_lstm(path):
+    """A stateful Keras layer, one sample a run: its state in variables that are read, and assigned for the next run."""
+    model = new_model()
+    graph, begin = Graph(model, "main"), Graph(model, "begin")
+
+    def handle(owner, name):
+        return owner.value(
+            OP.VAR_HANDLE, [], (), "VarHandleOptions", TYPE.RESOURCE, container="", sharedName=name
+        )
+
+    zeros = begin.constant("zeros", np.zeros((1, H), np.float32))
+    for name in ("h", "c"):
+        begin.add(OP.ASSIGN_VARIABLE, [handle(begin, name), zeros], [], "AssignVariableOptions")
+    graph.add(OP.CALL_ONCE, [], [], "CallOnceOptions", initSubgraphIndex=1)
+    x = graph.tensor("x", (1, I))
+    handles = [handle(graph, name) for name in ("h", "c")]
+    before = [graph.value(OP.READ_VARIABLE, [each], (1, H), "ReadVariableOptions") for each in handles]
+    after = lstm_step(graph, x, *before)
+    for each, value in zip(handles, after, strict=True):
+        graph.add(OP.ASSIGN_VARIABLE, [each, value], [], "AssignVariableOptions")
+    weights = graph.constant("dense/weights", random(2, H))
+    y = graph.value(OP.FULLY_CONNECTED, [after[0], weights, -1], (1, 2), "FullyConnectedOptions")
+    graph.graph.inputs, graph.graph.outputs = [x], [y]
+    return write(model, path)
+
+
+def given_states(path, *, swapped=False):
+    """One sample a run, its states inputs and outputs, in the order of the signal and in another one."""
+    model = new_model()
+    graph = Graph(model, "main")
+    x, h, c = graph.tensor("x", (1, I)), graph.tensor("h", (1, H)), graph.tensor("c", (1, H))
+    after = lstm_step(graph, x, h, c)
+    weights = graph.constant("dense/weights", random(2, H))
+    y = graph.value(OP.FULLY_CONNECTED, [after[0], weights, -1], (1, 2), "FullyConnectedOptions")
+    graph.graph.inputs = [c, h, x] if swapped else [x, h, c]
+    graph.graph.outputs = [*after, y] if swapped else [y, *after]
     return write(model, path)

@@ -76,14 +76,16 @@ def judge_stream(
     run: Run | None = None,
     int8: bool = False,
     mask: float | None = None,
+    carried: bool = False,
 ) -> str:
     """Feed the engine of a graph as the stream says, and compare; returns the line of proof.
 
     run   feeds the engine with inputs by name, where it needs more than to be given them
     mask  what all channels of a sample are that it passes over
+    carried  whether the engine itself keeps states from one run to the next
     """
     try:
-        x, y = _outputs(run or engine.run, stream, fixed, mask)
+        x, y = _outputs(run or engine.run, stream, fixed, mask, carried)
     except EngineDied as exc:
         return f"not proved: {exc}"
     except EngineError as exc:
@@ -91,7 +93,9 @@ def judge_stream(
     return (compare_int8 if int8 else compare)(engine.name, stream.model, x, y, hint)
 
 
-def _outputs(run: Run, stream: Stream, fixed: Mapping[str, Any], mask: float | None) -> tuple[Floats, Floats]:
+def _outputs(
+    run: Run, stream: Stream, fixed: Mapping[str, Any], mask: float | None, carried: bool
+) -> tuple[Floats, Floats]:
     """Return the samples that the model gets and what came out, (samples, outputs) or (1, outputs) for the last step only."""
     time = stream.axes.time
     samples = SAMPLES if stream.free else 1 if time is None else stream.shape[time]
@@ -102,7 +106,10 @@ def _outputs(run: Run, stream: Stream, fixed: Mapping[str, Any], mask: float | N
     )
 
     def one(x: Floats) -> tuple[Floats, Floats, list[Any]]:
-        y, *after = run({**others, **states, stream.signal: _feed(x, stream)})
+        given = run({**others, **states, stream.signal: _feed(x, stream)})
+        order = stream.order if len(stream.order) <= len(given) else ()
+        rest = [n for n in range(len(given)) if n not in order]
+        y, *after = (given[n] for n in (*order, *rest))
         if stream.start is not None:
             inner = np.asarray(after.pop(), np.float32)
             x = np.moveaxis(inner, stream.start_time or 0, 0).reshape(len(x), -1)
@@ -119,9 +126,9 @@ def _outputs(run: Run, stream: Stream, fixed: Mapping[str, Any], mask: float | N
     rows = []
     for row in x:  # one sample at a time, states carried by the caller in the order of the outputs
         fed, y, after = one(row[None])
-        states = dict(zip(states, after, strict=False))
+        states.update(zip(states, after, strict=False))
         rows.append((fed, y))
-    if not states:
+    if not states and not carried:
         return rows[-1]
     return np.concatenate([fed for fed, _ in rows]), np.concatenate([y for _, y in rows])
 

@@ -44,7 +44,7 @@ OPERATORS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """A value of a subgraph. `scale` and `zero` hold one number, or one for each place along `axis`; none: not quantised."""
+    """A value of a subgraph, `variable` where it stays for the next run. `scale` and `zero` hold one number, or one for each place along `axis`; none: not quantised."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -53,6 +53,7 @@ class Tensor:
     zero: Array
     axis: int
     data: Array | None
+    variable: bool = False
 
     def real(self) -> Array | None:
         """Return the constant as the numbers that it stands for."""
@@ -149,4 +150,4 @@ def _tensor(entry: Table, buffers: list[Table]) -> Tensor:
         zero = np.zeros(scale.size, "<i8")
     if scale.size > 1 and (axis >= len(shape) or shape[axis] != scale.size):
         raise ConversionError(f'weights "{name}" have {scale.size} scales, but shape {tuple(shape)}')
-    return Tensor(name, sizes, dtype, scale, zero, axis, data)
+    return Tensor(name, sizes, dtype, scale, zero, axis, data, bool(entry.integer(5, "b")))

@@ -36,7 +36,7 @@ WITH_FUSED = {
     "MAX_POOL_2D": 5,
     "L2_NORMALIZATION": 0,
 }
-NOTHING = ("CALL_ONCE", "ASSIGN_VARIABLE", "VAR_HANDLE")
+NOTHING = ("CALL_ONCE",)
 
 
 def to_graph(graphs: list[Subgraph], number: int = 0, depth: int = 0) -> Graph:
@@ -54,6 +54,9 @@ class _Translation:
         self.nodes: list[Node] = []
         self.name = ""
         self.constants: dict[str, Array] = {}
+        self.variables: dict[int, str] = {}
+        self.kept: dict[str, Input] = {}
+        self.assigned: dict[str, str] = {}
         for n, tensor in enumerate(self.own.tensors):
             if tensor.data is not None:
                 value = tensor.real()
@@ -67,7 +70,32 @@ class _Translation:
         inputs = tuple(
             Input(str(n), tensors[n].shape, tensors[n].dtype.kind in "fiu") for n in self.own.inputs
         )
-        return Graph(inputs, tuple(str(n) for n in self.own.outputs), tuple(self.nodes), self.constants)
+        outputs = tuple(str(n) for n in self.own.outputs)
+        for name, kept in self.kept.items():  # what is assigned for the next run is a state as any other
+            if name in self.assigned:
+                inputs, outputs = (*inputs, kept), (*outputs, self.assigned[name])
+            else:
+                self.constants[name] = np.zeros([size or 1 for size in kept.shape], np.float32)
+        return Graph(inputs, outputs, tuple(self.nodes), self.constants)
+
+    def _variable(self, operator: Operator, label: str) -> None:
+        """VAR_HANDLE names a variable; READ_VARIABLE gives what it holds, ASSIGN_VARIABLE sets what it holds from then on."""
+        if operator.op == "VAR_HANDLE":
+            self.variables[operator.outputs[0]] = (
+                f"variable {operator.options.text(1) or operator.outputs[0]}"
+            )
+            return
+        name = self.variables.get(operator.inputs[0])
+        if name is None or self.depth:
+            raise _refused(operator, label, "it is no variable of the main graph")
+        if operator.op == "ASSIGN_VARIABLE":
+            self.assigned[name] = str(operator.inputs[1])
+            return
+        number = operator.outputs[0]
+        tensor = self.own.tensors[number]
+        if name not in self.assigned and name not in self.kept:
+            self.kept[name] = Input(name, tensor.shape, tensor.dtype.kind == "f")
+        self._add("Identity", [self.assigned.get(name, name)], [str(number)], label)
 
     def _add(self, op: str, inputs: list[str], outputs: list[str], label: str, **attributes: Any) -> str:
         self.nodes.append(Node(op, tuple(inputs), tuple(outputs), attributes, self.name or label))
@@ -92,6 +120,9 @@ class _Translation:
         self.name = name.split(";")[0]  # of several operators that were fused into one
         label = f"{label} {self.name}".strip()
         if operator.op in NOTHING:
+            return
+        if operator.op in ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"):
+            self._variable(operator, label)
             return
         inputs = [str(n) if n >= 0 else "" for n in operator.inputs]
         outputs = [str(n) for n in operator.outputs]
@@ -189,9 +220,6 @@ class _Translation:
             self._add(
                 "Pad", [inputs[0], self._constant(f"{label}/pads", widths.T.reshape(-1))], outputs, label
             )
-        elif op == "READ_VARIABLE":
-            shape = [size or 1 for size in self.own.tensors[operator.outputs[0]].shape]
-            self.constants[outputs[0]] = np.zeros(shape, np.float32)
         elif op == "WHILE":
             cond, body = (to_graph(self.graphs, options.integer(n), self.depth + 1) for n in (0, 1))
             self._add("While", inputs, outputs, label, cond=cond, body=body)
@@ -312,3 +340,10 @@ def quantised(graphs: list[Subgraph]) -> bool:
         return bool(tensor.scale.size) and tensor.dtype.kind in "iu"
 
     return any(is_int8(tensor) for graph in graphs for tensor in graph.tensors)
+
+
+def keeps_states(graphs: list[Subgraph]) -> bool:
+    """Whether the engine itself goes on from one run to the next, by variables or by the state tensors of fused cells."""
+    return any(tensor.variable for graph in graphs for tensor in graph.tensors) or any(
+        operator.op == "ASSIGN_VARIABLE" for operator in graphs[0].operators
+    )

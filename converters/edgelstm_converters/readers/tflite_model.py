@@ -9,7 +9,7 @@ from edgelstm_converters.readers import Asked, Reading
 from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError
 from edgelstm_converters.readers.proof import NOT_ASKED, judge_stream
 from edgelstm_converters.readers.tflite_file import load
-from edgelstm_converters.readers.tflite_graph import quantised, to_graph
+from edgelstm_converters.readers.tflite_graph import keeps_states, quantised, to_graph
 from edgelstm_converters.trace.streams import Stream, read_stream
 
 
@@ -20,10 +20,10 @@ def read(path: Path, asked: Asked) -> Reading:
     stream = read_stream(to_graph(graphs), {}, lambda node, values, opset: None, asked.inputs)
     if not asked.verify:
         return Reading(stream.model, NOT_ASKED)
-    return Reading(stream.model, _prove(path, stream, quantised(graphs)))
+    return Reading(stream.model, _prove(path, stream, quantised(graphs), keeps_states(graphs)))
 
 
-def _prove(path: Path, stream: Stream, int8: bool) -> str:
+def _prove(path: Path, stream: Stream, int8: bool, carried: bool) -> str:
     if find_spec("ai_edge_litert") is None:
         return "not proved: ai-edge-litert is not installed"
     try:
@@ -32,4 +32,4 @@ def _prove(path: Path, stream: Stream, int8: bool) -> str:
         return f"not proved: this LiteRT cannot load it: {exc}"
     except EngineDied as exc:
         return f"not proved: {exc}"
-    return judge_stream(engine, stream, {}, "please report this", int8=int8)
+    return judge_stream(engine, stream, {}, "please report this", int8=int8, carried=carried)

@@ -113,13 +113,19 @@ class CellReader:
                 gate = [self._function(part, *GATE_ACTIVATIONS) for part in (i, f)]
                 parts = [*gate, self._function(g, *SQUASHING)]
                 known = [part for part in parts if part is not None]
-                if len(known) == 3 and self._is_earlier(before):
+                if len(known) == 3 and self._is_earlier(before) and self._becomes(cell, before):
                     return known[0], known[1], known[2]
         return None
 
     def _is_earlier(self, codes: Codes) -> bool:
         found = self._expression(codes)
         return found is not None and (bool((time_of(codes) > 0).all()) or found.kind == "state")
+
+    def _becomes(self, now: Codes, before: Codes) -> bool:
+        """Whether what the caller carries as `before` is what comes out as `now`; of earlier steps nothing is carried."""
+        if self.table[int(expression_of(before)[0])].kind != "state":
+            return True
+        return bool([self.carried.get(int(code)) for code in now] == before.tolist())
 
     def _previous(self, codes: Codes, gates: list[Linear], name: str) -> Codes:
         """Return the output of the step before, in the order of `codes`, as the gates read it."""
@@ -132,7 +138,7 @@ class CellReader:
             raise ConversionError(f'the cell "{name}" reads more of the past than its own last output')
         if self.table[int(expression_of(delayed)[0])].kind == "state":
             known = [self.carried.get(int(code)) for code in codes]
-            if None in known:
+            if None in known or not np.isin(delayed, np.array(known)).all():
                 raise ConversionError(f'what the cell "{name}" gives is not what its state becomes')
             return np.array(known, np.int64)
         return np.asarray(sources[0] + place_of(codes), np.int64)
@@ -188,7 +194,7 @@ class CellReader:
                 new, hidden = mixed[1], alone
                 gate = Linear(-gate.matrix, gate.atoms, -gate.bias)
             argument = self._function(new, "tanh")
-            if argument is None or not self._is_earlier(hidden):
+            if argument is None or not self._is_earlier(hidden) or not self._becomes(codes, hidden):
                 continue
             return self._assemble_gru(name, gate, argument, hidden)
         return None

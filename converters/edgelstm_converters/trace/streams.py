@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice, permutations
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from edgelstm_converters.trace.expressions import (
 from edgelstm_converters.trace.graph import Graph, Input
 from edgelstm_converters.trace.run import Traced, Walk, WrongAxis, codes_of
 
+MOST_INPUTS, MOST_ORDERS = 5, 48
+"""Tried as the signal; orders of outputs tried as that of the states."""
 STEPS = 6
 """Of a sequence whose length is free: enough for a loop to settle, few enough to be quick."""
 
@@ -39,12 +42,17 @@ class Axes:
     batch: int | None
 
 
+ONE_VALUE = Axes(1, 0)
+"""Of a signal of two axes: one value a sample, as what chooses the row of a table."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:
     """A model, and how the graph that it was read from is fed.
 
     shape   of the signal: sizes, the length of time included; `free` where the length may be another
-    states  names and shapes of what the caller carries, in the order of the outputs after the first
+    states  names and shapes of what the caller carries
+    order   which output is the model's, and which become the states, in their order; none: as they come
     start   the value inside the graph that the model begins at, None for the signal itself; `start_time` is its axis of time
     """
 
@@ -56,6 +64,7 @@ class Stream:
     states: dict[str, tuple[int, ...]]
     start: str | None = None
     start_time: int | None = None
+    order: tuple[int, ...] = ()
 
 
 def read_stream(
@@ -78,19 +87,30 @@ def read_stream(
         raise ConversionError("the graph has no input or no output")
     found: list[Stream] = []
     errors: list[ConversionError] = []
-    for axes in _ways(free[0]):
-        try:
-            stream = _read(graph, free, fixed, fold, channels, axes, start)
-        except ConversionError as exc:
-            errors.append(exc)
-            continue
-        if _over_time(stream.model) and channels in (None, stream.model.inputs):
-            return stream
-        found.append(stream)
+    for signal in _signals(free):
+        others = [value for value in free if value is not signal]
+        for axes in _ways(signal):
+            if found and axes == ONE_VALUE and len(signal.shape) == 2:
+                break
+            try:
+                stream = _read(graph, [signal, *others], fixed, fold, channels, axes, start)
+            except ConversionError as exc:
+                errors.append(exc)
+                continue
+            if _over_time(stream.model) and channels in (None, stream.model.inputs):
+                return stream
+            found.append(stream)
+        if found:
+            break
     named = next((exc for exc in errors if not isinstance(exc, WrongAxis)), None)
     if named is not None or not found:
         raise named or errors[0]
     return max(found, key=lambda stream: (channels in (None, stream.model.inputs), _over_time(stream.model)))
+
+
+def _signals(free: list[Input]) -> list[Input]:
+    """Return the inputs that may be the signal, the likeliest first: some exporters put states in front."""
+    return [free[0], *(value for value in free[1:MOST_INPUTS] if value.is_float and len(value.shape) > 1)]
 
 
 def _over_time(model: FloatModel) -> int:
@@ -103,11 +123,7 @@ def _ways(signal: Input) -> Iterator[Axes]:
     if rank < 2:
         raise ConversionError(f'input "{signal.name}" has {rank} axes, expected time, batch and channels')
     if rank == 2:
-        yield from (
-            Axes(0, None),
-            Axes(None, 0),
-            Axes(1, 0),
-        )  # the last: one value a sample, as of an embedding
+        yield from (Axes(0, None), Axes(None, 0), ONE_VALUE)
         return
     ways = [Axes(0, 1), Axes(1, 0)]
     yield from sorted(ways, key=lambda axes: signal.shape[axes.time or 0] == 1)
@@ -151,15 +167,42 @@ def _read(
         raise ConversionError(
             f'--from names "{start}", which is no value of the graph that its output depends on'
         )
-    output = values[outputs[0]]
-    if not isinstance(output, Traced):
-        raise ConversionError(f'output "{outputs[0]}" does not depend on the signal')
-    codes = output.codes.reshape(-1)
-    last = int(time_of(codes).max())
-    carried = _carried([values[name] for name in outputs[1:]], [feeds[name] for name in states], last)
-    model = assemble(walk.expressions, codes, carried)
+    model, order = _assembled(
+        walk, [values[name] for name in outputs], [feeds[name] for name in states], outputs
+    )
     free = axes.time is not None and signal.shape[axes.time] is None
-    return Stream(model, signal.name, axes, shape, free, states, start, begun[0] if begun else None)
+    return Stream(model, signal.name, axes, shape, free, states, start, begun[0] if begun else None, order)
+
+
+def _assembled(
+    walk: Walk, values: list[Any], states: list[Traced], names: tuple[str, ...]
+) -> tuple[FloatModel, tuple[int, ...]]:
+    """Return the model, and which of the outputs is its own and which become the states: the first order that makes sense."""
+    errors: list[ConversionError] = []
+    for order in islice(_orders(values, states), MOST_ORDERS):
+        output = values[order[0]]
+        if not isinstance(output, Traced):
+            errors.append(ConversionError(f'output "{names[order[0]]}" does not depend on the signal'))
+            continue
+        codes = output.codes.reshape(-1)
+        carried = _carried([values[n] for n in order[1:]], states, int(time_of(codes).max()))
+        try:
+            return assemble(walk.expressions, codes, carried), order
+        except ConversionError as exc:
+            errors.append(exc)
+    raise errors[0]
+
+
+def _orders(values: list[Any], states: list[Traced]) -> Iterator[tuple[int, ...]]:
+    """Yield orders of outputs, the model's own in front, the states behind it in shapes that fit; as they come at first."""
+    shapes = [np.shape(value.codes if isinstance(value, Traced) else value) for value in values]
+    yield tuple(range(len(values)))
+    if not states or len(values) != len(states) + 1:
+        return
+    for own in range(len(values)):
+        for rest in permutations([n for n in range(len(values)) if n != own]):
+            if all(shapes[n] == state.codes.shape for n, state in zip(rest, states, strict=True)):
+                yield (own, *rest)
 
 
 def _sizes(signal: Input, axes: Axes, channels: int | None) -> tuple[int, ...]:

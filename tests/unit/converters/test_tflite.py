@@ -115,3 +115,19 @@ def test_convolution_along_time(tmp_path, pooled):
     kinds = [layer.kind for layer in reading.model.layers if layer.kind != "affine"]
     assert kinds == ["conv1d", *(["pool"] if pooled else []), "dense"]
     assert reading.proof.startswith("litert: within")
+
+
+ONE_STEP = {
+    "variables": lambda path: tflite_cases.variables_lstm(path),
+    "state tensors": lambda path: tflite_cases.fused_lstm(path, steps=1),
+    "given": lambda path: tflite_cases.given_states(path),
+    "given, in another order": lambda path: tflite_cases.given_states(path, swapped=True),
+}
+
+
+@pytest.mark.parametrize("name", ONE_STEP)
+def test_one_sample_a_run_with_its_state_kept(tmp_path, name):
+    reading = readers.read(ONE_STEP[name](tmp_path / "m.tflite"))
+    assert [(layer.kind, layer.units) for layer in reading.model.layers] == [("lstm", H), ("dense", 2)]
+    assert reading.proof.startswith("litert: within")
+    assert reading.proof.endswith("over 1000 samples")

@@ -20,7 +20,6 @@ def load(path: str, content: bytes) -> tuple[str, Any, bytes]:
             if list(x.shape) != list(given["shape"]):
                 interpreter.resize_tensor_input(given["index"], x.shape)
         interpreter.allocate_tensors()
-        interpreter.reset_all_variables()
         for given in inputs:
             interpreter.set_tensor(given["index"], _quantised(feeds[str(given["index"])], given))
         interpreter.invoke()

@@ -84,6 +84,11 @@ class Execution:
             layer for layer in model.layers if isinstance(layer, FloatMasking)
         )  # of the newest sample
         inner = tuple(layer for layer in _inner(model) if layer not in masks)
+        read = {name for number in range(len(model.layers)) for name in model.sources_of(number)}
+        if not read.isdisjoint(mask.name for mask in masks):
+            raise ConversionError(
+                "its layers of both directions give zeros where a sample is masked, which a window cannot: leave the mask out"
+            )
         heads = ends_of(model)
         rows = [
             0 if model.after is not None and head in model.backward else last - lookahead for head in heads

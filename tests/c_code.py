@@ -81,6 +81,13 @@ int main(void)
 """
 
 
+def links(command):
+    """Return whether a compiler makes a program with these options: not all have every sanitizer."""
+    source = "int main(void) { return 0; }"
+    command = [*command, "-x", "c", "-", "-o", "/dev/null"]
+    return subprocess.run(command, input=source, text=True, capture_output=True, check=False).returncode == 0
+
+
 def build_program(exported, *compiler):
     """Compile the C of "model" into a program for an operating system; `compiler` is its command, with options."""
     (exported.folder / "main.c").write_text(PROGRAM)

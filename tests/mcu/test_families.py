@@ -1,7 +1,6 @@
 """Every family of the table in C: over a recording the bits and snapshots of the twin, on this machine and on emulated cores."""
 
 import importlib.util
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from c_families import CUT, FIRST_CASES
 from layer_cases import INTEGER_CASES
 
-from c_code import COMPILER, WARNINGS, assert_same_bits, build_program, run_program
+from c_code import COMPILER, WARNINGS, assert_same_bits, build_program, links, run_program
 from edgelstm.layers import FAMILIES
 from edgelstm.reference import operations as op
 from edgelstm.stream import LoadedModel
@@ -46,7 +45,9 @@ def test_every_kind_and_every_operation_has_c_or_a_refusal():
 @pytest.mark.parametrize("case", INTEGER_CASES)
 def test_on_this_machine_with_warnings_as_errors_and_sanitizers(case, extreme, family):
     made = family(case, extreme)
-    program = build_program(made.exported, COMPILER, *WARNINGS, *sanitizers())
+    program = build_program(
+        made.exported, COMPILER, *WARNINGS, *(SANITIZE if links([COMPILER, *SANITIZE]) else ["-O1"])
+    )
     outputs = made.loaded.outputs
     y, snapshot = run_program(program, made.x[:CUT], outputs)
     assert_same_bits(y, made.y[:CUT])
@@ -112,15 +113,6 @@ def _in_qemu(made, target, work):
     first = qemu_machine.run_samples(image, made.x[:CUT], made.loaded.outputs)
     then = qemu_machine.run_samples(image, made.x[CUT:], made.loaded.outputs, resume=first.snapshot)
     return np.vstack([first.outputs, then.outputs]), (first.snapshot, then.snapshot)
-
-
-def sanitizers():
-    """Return the options of the sanitizers, none where this compiler has none."""
-    command = [COMPILER, *SANITIZE, "-x", "c", "-", "-o", "/dev/null"]
-    found = subprocess.run(
-        command, input="int main(void) { return 0; }", text=True, capture_output=True, check=False
-    )
-    return SANITIZE if found.returncode == 0 else ["-O1"]
 
 
 def test_the_page_lists_every_kind():

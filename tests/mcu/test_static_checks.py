@@ -9,7 +9,7 @@ import pytest
 from c_families import FIRST_CASES
 from layer_cases import INTEGER_CASES
 
-from c_code import COMPILER, WARNINGS, assert_same_bits, build_program, run_program
+from c_code import COMPILER, WARNINGS, assert_same_bits, build_program, links, run_program
 
 SOURCES = ("model.c", "model_selftest.c", "model_library.c")
 UNKNOWN_LOOPS = "-Wno-analyzer-use-of-uninitialized-value"
@@ -68,9 +68,9 @@ def test_the_analyser_of_gcc_finds_nothing(case, family):
 @pytest.mark.parametrize("case", INTEGER_CASES)
 def test_nothing_is_read_that_was_not_written(case, family):
     made = family(case)
-    program = build_program(
-        made.exported, "clang", "-fsanitize=memory", "-fno-sanitize-recover=all", "-O1", "-g"
-    )
-    y, snapshot = run_program(program, made.x, made.loaded.outputs)
+    sanitized = ["clang", "-fsanitize=memory", "-fno-sanitize-recover=all", "-O1", "-g"]
+    if not links(sanitized):
+        pytest.skip("this clang has no MemorySanitizer (apt install libclang-rt-dev)")
+    y, snapshot = run_program(build_program(made.exported, *sanitized), made.x, made.loaded.outputs)
     assert_same_bits(y, made.y)
     assert snapshot == made.snapshots[1]

@@ -47,7 +47,7 @@ INLINE int32_t inside_half(int32_t value)
 INLINE int32_t above_half(int32_t size, int32_t sign)
 {
     const int32_t *knot = above_half_knots + ((uint32_t)size >> 11);
-#if defined(__ARM_FEATURE_DSP)
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) /* LDRD takes any two registers in Thumb code only */
     int32_t here, next;
     __asm__("ldrd %0, %1, [%2]" : "=r"(here), "=r"(next) : "r"(knot));
 #else

@@ -41,7 +41,7 @@ INLINE const int8_t *dot_4_rows(const int8_t *w, const int16_t *x, int columns, 
     return w;
 }
 
-#elif defined(__ARM_FEATURE_DSP)
+#elif defined(__ARM_FEATURE_DSP) && defined(__thumb2__) /* LDRD takes any two registers in Thumb code only */
 
 /* Four weights, at `offset`, times the activations in `first` and `second`, added to a sum. Written out, because
  * compilers load ahead until they run out of registers.

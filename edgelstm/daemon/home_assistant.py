@@ -8,7 +8,6 @@ from edgelstm.config import Config
 from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, encode
 from edgelstm.daemon.watched import Watched
 
-URL = "https://pypi.org/project/edgelstm/"
 _HEALTH: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("open_alerts", "Open alerts", {"state_class": "measurement"}),
     ("streams", "Streams", {"state_class": "measurement"}),
@@ -69,7 +68,7 @@ def node_discovery(config: Config) -> bytes:
                 "mf": "edgelstm",
                 "sw": __version__,
             },
-            "o": {"name": "edgelstm", "sw": __version__, "url": URL},
+            "o": {"name": "edgelstm", "sw": __version__},
             "qos": 1,
             "cmps": {name.replace(".", "_"): component for name, component in components.items()},
         }
@@ -124,7 +123,7 @@ def discovery(config: Config, stream: Watched) -> bytes:
                 "mdl": f"{stream.model.model.name} {stream.model.digest[:12]}",
                 "via_device": node_ident(config),
             },
-            "o": {"name": "edgelstm", "sw": __version__, "url": URL},
+            "o": {"name": "edgelstm", "sw": __version__},
             "availability": [
                 {"topic": topics.status},
                 {"topic": topics.stream(stream.name, "availability")},

@@ -79,7 +79,13 @@ sys.argv = ["edgelstm", "--help"]
 from edgelstm.start import main
 sys.exit(main())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    kept = signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # a job in the background ignores it, and so would the child
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    finally:
+        signal.signal(signal.SIGINT, kept)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 

@@ -259,6 +259,7 @@ def test_a_signature_is_asked_for_where_there_is_a_key(gateway, tmp_path):
     config = gateway.daemon.config
     config.write_text(config.read_text().replace("[control]\n", '[control]\npublic_key = "release.pub"\n'))
     gateway.daemon.start()
+    wait_for(lambda: "link=out event=subscribed" in gateway.daemon.text(), what="that requests are heard")
     good = MODEL.read_bytes()
     digest = hashlib.sha256(good)
     request = {"model": "pump", "content": base64.b64encode(good).decode(), "sha256": digest.hexdigest()}

@@ -8,6 +8,7 @@ same arguments. Nothing is written to an object's header.
 
 import ctypes
 import sys
+from functools import cache
 
 import numpy as np
 from llvmlite import ir
@@ -40,6 +41,28 @@ class _Definition(ctypes.Structure):
         ("flags", ctypes.c_int),
         ("text", ctypes.c_char_p),
     ]
+
+
+@cache
+def knows_arrays():
+    """Say whether this NumPy keeps the fields of an array where they are looked for here."""
+    array = np.zeros((2, 3), np.float32)
+    array.flags.writeable = False
+
+    def word(address, kind=ctypes.c_int64):
+        return kind.from_address(address).value
+
+    start = id(array)
+    shape = word(start + _SHAPE)
+    return (
+        sys.maxsize > 2**32
+        and word(start + _TYPE) == id(np.ndarray)
+        and word(start + _DATA) == array.ctypes.data
+        and word(start + _DIMENSIONS, ctypes.c_int32) == array.ndim
+        and (word(shape), word(shape + 8)) == array.shape
+        and word(start + _ELEMENT) == id(array.dtype)
+        and word(start + _FLAGS, ctypes.c_int32) & (READABLE | WRITEABLE) == READABLE
+    )
 
 
 def method_maker(name, text, function):

@@ -1,5 +1,7 @@
 """The compiled entries that run any program over any number of samples; twins in `reference/step.py`."""
 
+from functools import partial
+
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
@@ -42,6 +44,7 @@ from edgelstm.kernels.python_method import (
     context_of,
     drop,
     keep,
+    knows_arrays,
     let_go,
     method_maker,
     names_only,
@@ -240,8 +243,13 @@ def method(owner, dimensions, any_samples, maker, otherwise):
     dimensions   1 for one sample of the only stream, 2 for one of every stream, or for a block of the only stream
     any_samples  whether it is a block
     maker        called without arguments for a new array where none is given; None where `otherwise` is to make it
-    otherwise    called with the same arguments where they are not what machine code takes, or a value is refused
+    otherwise    called with the same arguments where they are not what machine code takes, or a value is refused; itself
+                 the method where this NumPy's arrays look otherwise
     """
+    if not knows_arrays():
+        python = partial(otherwise)
+        python.keeps = owner
+        return python
     words = owner.copy().view(Owner)
     words[DIMENSIONS], words[ANY_SAMPLES] = dimensions, any_samples
     words[OUT_NAME], words[OTHERWISE] = id(OUT), id(otherwise)

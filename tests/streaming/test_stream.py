@@ -4,6 +4,7 @@ import gc
 import sys
 import threading
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgelstm.errors import SampleError, SnapshotError, UsageError
+from edgelstm.kernels import python_method
+from edgelstm.kernels import step as step_kernel
 from edgelstm.stream import LoadedModel
 from factories import random_model
 
@@ -231,8 +234,11 @@ def test_a_call_keeps_no_references():
     assert [sys.getrefcount(thing) for thing in held] == before
 
 
-def test_a_method_outlives_its_stream_which_needs_no_collector():
+@pytest.mark.parametrize("known", [True, False])
+def test_a_method_outlives_its_stream_which_needs_no_collector(known, monkeypatch):
+    monkeypatch.setattr(step_kernel, "knows_arrays", lambda: known)
     stream = MODELS[0].stream()
+    assert isinstance(stream.step, partial) is not known
     gone, step, run = weakref.ref(stream), stream.step, stream.run
     first = step(X[0])
     gc.disable()
@@ -246,6 +252,12 @@ def test_a_method_outlives_its_stream_which_needs_no_collector():
     np.testing.assert_array_equal(first, expected[0])
     np.testing.assert_array_equal(step(X[1]), expected[1])
     np.testing.assert_array_equal(run(X[2:]), expected[2:])
+
+
+def test_where_the_fields_of_an_array_are_is_checked(monkeypatch):
+    assert python_method.knows_arrays()
+    monkeypatch.setattr(python_method, "_DATA", python_method._SHAPE)
+    assert not python_method.knows_arrays.__wrapped__()
 
 
 def test_a_batch_needs_a_stream():

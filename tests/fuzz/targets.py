@@ -18,6 +18,7 @@ from edgelstm.errors import ConfigError, ConversionError, ModelFileError, Snapsh
 from edgelstm.sources import codecs
 from edgelstm.sources.frames import Frames, encode
 from edgelstm_converters import readers
+from edgelstm_converters.readers import keras_file
 
 FOLDER = Path(tempfile.mkdtemp())
 DETECTOR = edgelstm.load(seeds.MODEL).detector()
@@ -86,6 +87,7 @@ def codec(form):
 def reader(suffix):
     """Return the target of the reader of a format: it reads a model, or says in one line why it does not."""
     architecture = FOLDER / "net.toml"
+    keras_file.LIMIT_S = 3.0  # of HDF5, which never ends on some files: what a small one needs
 
     def fuzz(data):
         path = FOLDER / f"m{suffix}"

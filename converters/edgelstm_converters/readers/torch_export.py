@@ -25,7 +25,11 @@ def read(path: Path, asked: Asked) -> Reading:
         raise UnavailableError(
             f"{path}: reading it needs torch, onnx and onnxscript; missing: {', '.join(missing)}"
         )
-    if not zipfile.is_zipfile(path) or path.stat().st_size > MAX_BYTES:
+    try:
+        container = zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        container = False
+    if not container or path.stat().st_size > MAX_BYTES:
         raise ConversionError("is damaged, too large, or no program of torch.export.save()")
     import onnx
 

@@ -84,12 +84,12 @@ def _from_torch(path: Path) -> Weights:
 
 def _check_sums(path: Path) -> None:
     """Raise ConversionError where a part of PyTorch's container is not what was written: torch does not look."""
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as container:
             wrong = container.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as exc:
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError, RuntimeError) as exc:
         raise ConversionError(f"is damaged: {exc}") from None
     if wrong is not None:
         raise ConversionError(f'is damaged: the check sum of "{wrong}" is wrong')

@@ -36,6 +36,20 @@ class Network(nn.Module):
         return self.head(y[:, -1] if self.last else y)
 
 
+class Convolved(nn.Module):
+    """A causal convolution in front of a recurrent layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.pad, self.conv = nn.ConstantPad1d((2, 0), 0.0), nn.Conv1d(INPUTS, 8, 3)
+        self.rnn, self.norm = nn.LSTM(8, HIDDEN, batch_first=True), nn.LayerNorm(HIDDEN)
+        self.head = nn.Linear(HIDDEN, 3)
+
+    def forward(self, x):
+        y = torch.relu(self.conv(self.pad(x.transpose(1, 2)))).transpose(1, 2)
+        return self.head(self.norm(self.rnn(y)[0]))
+
+
 class Loop(nn.Module):
     """A cell in a loop of Python."""
 
@@ -67,6 +81,8 @@ TORCH = {
     "GRU, 2 layers": lambda: Network(nn.GRU(INPUTS, HIDDEN, 2, **FIRST), HIDDEN),
     "RNN, tanh": lambda: Network(nn.RNN(INPUTS, HIDDEN, **FIRST), HIDDEN),
     "RNN, relu": lambda: Network(nn.RNN(INPUTS, HIDDEN, nonlinearity="relu", **FIRST), HIDDEN),
+    "GRU, bidirectional": lambda: Network(nn.GRU(INPUTS, HIDDEN, bidirectional=True, **FIRST), 2 * HIDDEN),
+    "convolution, LSTM, layer norm": Convolved,
     "LSTMCell in a loop": lambda: Loop(nn.LSTMCell(INPUTS, HIDDEN)),
     "GRUCell in a loop": lambda: Loop(nn.GRUCell(INPUTS, HIDDEN)),
 }
@@ -77,11 +93,22 @@ KERAS = {
     "LSTM, hard_sigmoid": lambda: [kl.LSTM(HIDDEN, recurrent_activation="hard_sigmoid", **SEQUENCE)],
     "LSTM, stateful": lambda: [kl.LSTM(HIDDEN, stateful=True, **SEQUENCE)],
     "LSTM, bidirectional": lambda: [kl.Bidirectional(kl.LSTM(HIDDEN, **SEQUENCE))],
+    "GRU, bidirectional, mean": lambda: [kl.Bidirectional(kl.GRU(HIDDEN, **SEQUENCE), merge_mode="ave")],
     "LSTM, masked": lambda: [kl.Masking(), kl.LSTM(HIDDEN, **SEQUENCE)],
     "GRU, reset after": lambda: [kl.GRU(HIDDEN, **SEQUENCE)],
     "GRU, reset before": lambda: [kl.GRU(HIDDEN, reset_after=False, **SEQUENCE)],
     "SimpleRNN": lambda: [kl.SimpleRNN(HIDDEN, **SEQUENCE)],
     "batch normalisation": lambda: [kl.BatchNormalization(), kl.LSTM(HIDDEN, **SEQUENCE)],
+    "layer normalisation": lambda: [kl.LSTM(HIDDEN, **SEQUENCE), kl.LayerNormalization()],
+    "causal convolution": lambda: [
+        kl.Conv1D(8, 3, padding="causal", activation="relu"),
+        kl.LSTM(HIDDEN, **SEQUENCE),
+    ],
+    "ConvLSTM": lambda: [
+        kl.Reshape((STEPS, 2, INPUTS // 2, 1)),
+        kl.ConvLSTM2D(4, 3, padding="same", **SEQUENCE),
+        kl.TimeDistributed(kl.Flatten()),
+    ],
     "stacked cells": lambda: [kl.RNN(kl.StackedRNNCells([kl.LSTMCell(HIDDEN), kl.GRUCell(8)]), **SEQUENCE)],
 }
 

@@ -31,6 +31,7 @@ _RECURRENT = re.compile(
 _CELL = re.compile(_MODULE + r"(?P<part>weight_ih|weight_hh|bias_ih|bias_hh)")
 _LINEAR = re.compile(_MODULE + r"(?P<part>weight|bias)")
 _MOST_TO_ORDER = 7
+EXPORT_IT = "; more converts out of a graph: save it with torch.export (.pt2) or as ONNX"
 _REVERSE = "_reverse"
 
 
@@ -101,11 +102,13 @@ def _modules(weights: Weights) -> list[_Module]:
     for key, tensor in weights.items():
         found = _RECURRENT.fullmatch(key) or _CELL.fullmatch(key) or _LINEAR.fullmatch(key)
         if found is None:
-            raise ConversionError(f'"{key}" of shape {tensor.shape} belongs to no LSTM, GRU or linear module')
+            raise ConversionError(
+                f'"{key}" of shape {tensor.shape} belongs to no LSTM, GRU or linear module{EXPORT_IT}'
+            )
         groups = found.groupdict()
         if tensor.ndim != (1 if groups["part"].startswith("bias") else 2):
             raise ConversionError(
-                f'"{key}" has shape {tensor.shape}: only LSTM, GRU and linear modules can be converted'
+                f'"{key}" has shape {tensor.shape}: only LSTM, GRU and linear modules can be converted{EXPORT_IT}'
             )
         if not np.isfinite(tensor).all():
             raise ConversionError(f'"{key}" holds numbers that are not finite')

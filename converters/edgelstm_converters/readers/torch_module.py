@@ -9,7 +9,7 @@ import numpy as np
 
 from edgelstm.errors import ConversionError
 from edgelstm_converters.readers import Asked, Reading, proof
-from edgelstm_converters.readers.modules import assemble
+from edgelstm_converters.readers.modules import EXPORT_IT, assemble
 from edgelstm_converters.readers.torch_state_dict import as_numpy
 
 _ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
@@ -64,7 +64,7 @@ def _leaves(module: Any) -> list[str]:
             activations.append("linear")
         elif kind not in ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"):
             raise ConversionError(
-                f'module "{name}" is a {kind}; LSTM, GRU, RNN, Linear, {", ".join(_ACTIVATIONS)} can be converted'
+                f'module "{name}" is a {kind}; LSTM, GRU, RNN, Linear, {", ".join(_ACTIVATIONS)} can be converted{EXPORT_IT}'
             )
         before = kind
     return activations

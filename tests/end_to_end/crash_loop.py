@@ -46,13 +46,8 @@ class Sensors(threading.Thread):
 
     def __init__(self, port, made, rate):
         super().__init__(daemon=True)
-        self.client, self.made, self.rate, self.rows, self.stopping = (
-            Publisher(port).client,
-            made,
-            rate,
-            0,
-            False,
-        )
+        self.publisher, self.made, self.rate = Publisher(port), made, rate
+        self.rows, self.stopping = 0, False
 
     def run(self):
         started_s = time.monotonic()
@@ -60,7 +55,7 @@ class Sensors(threading.Thread):
             for n, recording in enumerate(self.made):
                 values = dict(zip(CHANNELS, recording.values[self.rows].tolist(), strict=True))
                 payload = json.dumps({"seq": self.rows, "ts": recording.times_ns[self.rows] / 1e9, **values})
-                last = self.client.publish(f"plant/s{n}/telemetry", payload, qos=1)
+                last = self.publisher.send(f"plant/s{n}/telemetry", payload)
             self.rows += 1
             time.sleep(max(0.0, self.rows * len(self.made) / self.rate - (time.monotonic() - started_s)))
         self.seconds = time.monotonic() - started_s

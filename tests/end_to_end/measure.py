@@ -34,7 +34,7 @@ class Sensors:
     """So many streams that publish one row after the other, all at the same pace."""
 
     def __init__(self, port, streams, seconds):
-        self.client, self.streams, self.sent = Publisher(port).client, streams, 0
+        self.publisher, self.streams, self.sent = Publisher(port), streams, 0
         self.rows = [record("pump", seconds + 1, 100 + n).values.tolist() for n in range(min(streams, 20))]
 
     def run(self, seconds, rate):
@@ -45,7 +45,7 @@ class Sensors:
             values = self.rows[stream % len(self.rows)]
             sample = dict(zip(CHANNELS, values[row % len(values)], strict=True))
             payload = json.dumps({"seq": row, "ts": started_s + sent_s, **sample})
-            self.client.publish(f"plant/s{stream}/telemetry", payload, qos=1)
+            self.publisher.send(f"plant/s{stream}/telemetry", payload)
             self.sent += 1
             time.sleep(max(0.0, started_s + sent_s - time.time()))
 
@@ -82,7 +82,7 @@ def flood(args, daemon, proxy, broker):
     before_mb, most_mb = daemon.rss_mb(), 0.0
     for n in range(FLOOD_TOPICS):
         payload = json.dumps({"ts": time.time(), **dict.fromkeys(CHANNELS, 1.0)})
-        sensors.client.publish(f"plant/stranger{n}/telemetry", payload, qos=1).wait_for_publish(60)
+        sensors.publisher.raw(f"plant/stranger{n}/telemetry", payload)
         if n % 100 == 0:
             sensors.run(0.1, args.rate)
             most_mb = max(most_mb, daemon.rss_mb())

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from importlib.resources import files
 from pathlib import Path
 
@@ -183,11 +184,15 @@ class Daemon:
         self.process.wait()
 
 
+MOST_ON_THE_WAY = 10_000
+
+
 class Publisher:
     """Publishes rows of a recording as a node does, and waits until the broker has them."""
 
     def __init__(self, port):
         self.client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self._sent = deque()
         self.client.max_inflight_messages_set(200)
         self.client.reconnect_delay_set(1, 1)
         self.client.connect("127.0.0.1", port)
@@ -203,6 +208,14 @@ class Publisher:
             infos.append(self.client.publish(f"plant/{node}/telemetry", payload, qos=1))
         for info in infos:
             info.wait_for_publish(20)
+
+    def send(self, topic, payload):
+        """Publish at QoS 1, and wait while too many are on the way: of more than 65,535 paho drops what has no id."""
+        info = self.client.publish(topic, payload, qos=1)
+        self._sent.append(info)
+        if len(self._sent) > MOST_ON_THE_WAY:
+            self._sent.popleft().wait_for_publish(600)
+        return info
 
     def raw(self, topic, payload, qos=1):
         self.client.publish(topic, payload, qos=qos).wait_for_publish(20)

@@ -148,7 +148,7 @@ def disturb(args, publisher, faults):
         for n, recording in enumerate(made):
             values = dict(zip(CHANNELS, recording.values[row].tolist(), strict=True))
             payload = json.dumps({"seq": row, "ts": recording.times_ns[row] / 1e9, **values})
-            info = publisher.client.publish(f"plant/s{n}/telemetry", payload, qos=1)
+            info = publisher.send(f"plant/s{n}/telemetry", payload)
         now_s = time.monotonic() - started_s
         if now_s >= next_fault_s:
             next_fault_s = now_s + args.every

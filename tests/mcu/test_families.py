@@ -37,7 +37,9 @@ def test_every_kind_and_every_operation_has_c_or_a_refusal():
         op.SELDOM[kind][1] if kind in op.SELDOM else kind for kind in range(op.FIRST_SELDOM + len(op.SELDOM))
     }
     assert len(kinds) == op.FIRST_SELDOM + len(op.SELDOM)
-    assert set(range(len(kinds))) <= set(operations.TEMPLATES)
+    assert set(range(len(kinds))) - {op.LSTM_LAYER} <= set(
+        operations.TEMPLATES
+    )  # lowering makes products and a cell of it
 
 
 @compiled

@@ -6,7 +6,7 @@ import platform
 
 import numpy as np
 import pytest
-from layer_cases import INTEGER_CASES, integer_model
+from layer_cases import INTEGER_CASES, integer_model, loud
 
 from edgelstm.backend import kernels
 from edgelstm.stream import LoadedModel
@@ -28,8 +28,7 @@ def begin(case):
 
 def started(case):
     loaded = LoadedModel(integer_model(case, 7, 5, 18, True))
-    x = (np.random.default_rng(7).standard_t(2, (SAMPLES, 5)) * 3).astype(np.float32)
-    return loaded, loaded.stream(), x
+    return loaded, loaded.stream(), loud(case, 7, SAMPLES, 5)
 
 
 def report():

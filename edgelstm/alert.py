@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 
 import msgspec
 
@@ -18,6 +20,24 @@ class ChannelReason(msgspec.Struct, frozen=True, kw_only=True):
     low: float | None  # the expected band
     high: float | None
     share: float  # 0 to 1; shares add up to 1
+
+
+def reasons_of(
+    names: Sequence[str], values: Sequence[float], found: Sequence[Sequence[float]]
+) -> tuple[ChannelReason, ...]:
+    """Return the reasons of all channels, the largest share first; `found` is expected, half the band, share of each."""
+    reasons = [
+        ChannelReason(
+            name=name,
+            value=value if math.isfinite(value) else None,
+            expected=expected,
+            low=expected - band,
+            high=expected + band,
+            share=share,
+        )
+        for name, value, (expected, band, share) in zip(names, values, found, strict=True)
+    ]
+    return tuple(sorted(reasons, key=lambda reason: -reason.share))
 
 
 class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):

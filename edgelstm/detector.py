@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm.alert import Alert, ChannelReason, OpenAlert
+from edgelstm.alert import Alert, ChannelReason, OpenAlert, reasons_of
 from edgelstm.backend import engine
 from edgelstm.detector_arrays import constants_of, initial_floats, initial_ints, policies_of
 from edgelstm.detector_settings import DetectorSettings
@@ -319,20 +319,8 @@ class Detector:
         )
 
     def _explain(self) -> tuple[ChannelReason, ...]:
-        reasons = [
-            ChannelReason(
-                name=name,
-                value=value if np.isfinite(value) else None,
-                expected=expected,
-                low=expected - band,
-                high=expected + band,
-                share=share,
-            )
-            for name, (value, expected, band, share, _) in zip(
-                self.channel_names, self._reasons.tolist(), strict=True
-            )
-        ]
-        return tuple(sorted(reasons, key=lambda reason: -reason.share))
+        values, found = self._reasons[:, 0], self._reasons[:, 1:4]  # value, expected, band, share
+        return reasons_of(self.channel_names, values.tolist(), found.tolist())
 
     def _alert(self, time_ns: int, threshold: float, reasons: tuple[ChannelReason, ...]) -> Alert:
         return Alert(

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm.alert import Alert, ChannelReason, OpenAlert
+from edgelstm.alert import Alert, ChannelReason, OpenAlert, reasons_of
 from edgelstm.detector import ADOPTED_NOTE, SEVERITIES
 from edgelstm.detector_settings import DetectorSettings
 from edgelstm.device_verdict import ADOPTED, CRITICAL, DeviceVerdict
@@ -143,20 +143,7 @@ class DeviceDetector:
     def _reasons(self, verdict: DeviceVerdict, x: NDArray[np.float32]) -> tuple[ChannelReason, ...]:
         if verdict.reasons is None:
             return ()
-        reasons = [
-            ChannelReason(
-                name=name,
-                value=value if np.isfinite(value) else None,
-                expected=expected,
-                low=expected - band,
-                high=expected + band,
-                share=share,
-            )
-            for name, value, (expected, band, share) in zip(
-                self.channel_names, x.tolist(), verdict.reasons.tolist(), strict=True
-            )
-        ]
-        return tuple(sorted(reasons, key=lambda reason: -reason.share))
+        return reasons_of(self.channel_names, x.tolist(), verdict.reasons.tolist())
 
     def snapshot(self) -> bytes:
         return seal(MAGIC, self.model.digest, msgspec.json.encode(self._state))

@@ -31,22 +31,16 @@ def wait_for(condition, timeout_s=60.0, what="it"):
     return pytest.fail(f"waited {timeout_s} s for {what}; at last: {condition()!r}")
 
 
-class Broker:
-    """An untouched mosquitto on a free loopback port."""
+class Server:
+    """A server of others on a free loopback port, `command` in a folder of its own."""
 
-    def __init__(self, folder, settings=""):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.folder, self.process = folder, None
-        self.settings = folder / "mosquitto.conf"
-        self.settings.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n{settings}\n")
+    name: str
+    command: list[str]
 
     def start(self):
-        log = open(self.folder / "mosquitto.log", "ab")  # noqa: SIM115
-        self.process = subprocess.Popen([MOSQUITTO, "-c", str(self.settings)], stdout=log, stderr=log)
-        log.close()
-        wait_for(self.answers, what="mosquitto")
+        with open(self.folder / f"{self.name}.log", "ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+        wait_for(self.answers, what=self.name)
         return self
 
     def answers(self):
@@ -59,6 +53,21 @@ class Broker:
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+
+class Broker(Server):
+    """An untouched mosquitto."""
+
+    name = "mosquitto"
+
+    def __init__(self, folder, settings=""):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.folder, self.process = folder, None
+        self.settings = folder / "mosquitto.conf"
+        self.settings.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n{settings}\n")
+        self.command = [MOSQUITTO, "-c", str(self.settings)]
 
 
 class _Count:

@@ -5,7 +5,6 @@ import json
 import random
 import shutil
 import socket
-import subprocess
 import time
 
 import pytest
@@ -15,7 +14,7 @@ from test_inputs import rewrite
 import edgelstm
 from edgelstm.outbox import Outbox
 from edgelstm_firmware_sim import Fault, record
-from rig import MODEL, wait_for
+from rig import MODEL, Server, wait_for
 from test_daemon import comparable, expected, expected_alerts, rounded
 
 nats = pytest.importorskip("nats")
@@ -26,8 +25,10 @@ SHARDS = 3
 NODES = [f"pump{n}" for n in range(12)]
 
 
-class NatsServer:
+class NatsServer(Server):
     """nats-server with JetStream, an MQTT listener, and the topics of pumps dealt into parts."""
+
+    name = "nats-server"
 
     def __init__(self, folder):
         with socket.socket() as one, socket.socket() as other:
@@ -35,6 +36,7 @@ class NatsServer:
             other.bind(("127.0.0.1", 0))
             self.nats_port, self.port = one.getsockname()[1], other.getsockname()[1]
         self.folder, self.settings, self.process = folder, folder / "nats.conf", None
+        self.command = [SERVER, "-c", str(self.settings)]
         self.settings.write_text(
             f"""
             server_name: gw
@@ -46,23 +48,6 @@ class NatsServer:
             }}
             """
         )
-
-    def start(self):
-        with open(self.folder / "nats.log", "ab") as log:
-            self.process = subprocess.Popen([SERVER, "-c", str(self.settings)], stdout=log, stderr=log)
-        wait_for(self.answers, what="nats-server")
-        return self
-
-    def answers(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 0.2).close()
-        except OSError:
-            return False
-        return True
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
 
     def call(self, work):
         """Return what `work`, given the JetStream context of a connection, comes to."""

@@ -1,6 +1,6 @@
 """A converted model: named channels, frozen integer layers, and what was measured at conversion.
 
-Nothing here computes; `edgelstm.program` lowers a model to what the kernels run.
+Nothing here computes; `edgelstm.lowering` lowers a model to what the kernels run.
 Gate rows are always stacked in the order i, f, g, o (LSTM) or r, u, n (GRU: reset, update, new). The records of the
 layers are in `edgelstm.layers`.
 """

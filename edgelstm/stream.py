@@ -15,9 +15,10 @@ from edgelstm import model_file
 from edgelstm.backend import engine
 from edgelstm.errors import ModelFileError, SampleError, UsageError
 from edgelstm.library import Library
+from edgelstm.lowering import lower
 from edgelstm.model import Model
 from edgelstm.model_check import check
-from edgelstm.program import Program, lower
+from edgelstm.program import Program
 from edgelstm.reference.operations import DONE, WRONG_SHAPE
 from edgelstm.snapshot import STREAM_MAGIC, seal, unseal
 

@@ -12,7 +12,7 @@ from edgelstm.layers.products import RowProduct
 from edgelstm.reference import operations as op
 
 if TYPE_CHECKING:
-    from edgelstm.program import Builder, Vector
+    from edgelstm.lowering import Builder, Vector
 
 GATES = 4
 

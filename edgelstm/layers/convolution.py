@@ -17,7 +17,7 @@ from edgelstm.reference import operations as op
 from edgelstm.reference.ring import MAXIMUM, SUM
 
 if TYPE_CHECKING:
-    from edgelstm.program import Builder, Vector
+    from edgelstm.lowering import Builder, Vector
 
 MAX_ROWS = 8192
 POOLS = ("max", "average")

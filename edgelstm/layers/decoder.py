@@ -19,7 +19,7 @@ from edgelstm.layers.rnn import Rnn
 from edgelstm.reference import operations as op
 
 if TYPE_CHECKING:
-    from edgelstm.program import Builder, Vector
+    from edgelstm.lowering import Builder, Vector
     from edgelstm.state_field import StateField
 
 MAX_STEPS = 1024

@@ -12,7 +12,7 @@ from edgelstm.layers.layer import Layer
 from edgelstm.layers.products import RowProduct
 
 if TYPE_CHECKING:
-    from edgelstm.program import Builder, Vector
+    from edgelstm.lowering import Builder, Vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)

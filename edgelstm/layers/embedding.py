@@ -16,7 +16,7 @@ from edgelstm.layers.products import ElementProduct
 from edgelstm.reference import operations as op
 
 if TYPE_CHECKING:
-    from edgelstm.program import Builder, Vector
+    from edgelstm.lowering import Builder, Vector
 
 MAX_ROWS = 16_384
 

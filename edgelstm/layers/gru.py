@@ -16,7 +16,7 @@ from edgelstm.reference import operations as op
 from edgelstm.reference.fixed_point import rshift, saturate16
 
 if TYPE_CHECKING:
-    from edgelstm.program import Builder, Vector
+    from edgelstm.lowering import Builder, Vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from edgelstm.layers.products import RowProduct
 
 if TYPE_CHECKING:
-    from edgelstm.program import Builder, Vector
+    from edgelstm.lowering import Builder, Vector
 
 INPUT = "input"
 """The name under which layers read the channels of the model."""

@@ -14,7 +14,7 @@ from edgelstm.layers.layer import COMPUTED, Layer
 from edgelstm.reference import operations as op
 
 if TYPE_CHECKING:
-    from edgelstm.program import Builder, Vector
+    from edgelstm.lowering import Builder, Vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)

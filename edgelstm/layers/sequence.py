@@ -11,7 +11,7 @@ from edgelstm.layers.graph import check_layers, sources_of, tables_of
 from edgelstm.layers.layer import INPUT, Layer
 
 if TYPE_CHECKING:
-    from edgelstm.program import Builder, Vector
+    from edgelstm.lowering import Builder, Vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)

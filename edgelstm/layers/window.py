@@ -15,7 +15,7 @@ from edgelstm.layers.layer import INPUT, Layer
 from edgelstm.reference import operations as op
 
 if TYPE_CHECKING:
-    from edgelstm.program import Builder, Vector
+    from edgelstm.lowering import Builder, Vector
 
 MAX_LENGTH = 4096
 _Sequence = tuple["Vector", int]

@@ -82,7 +82,7 @@ def _expect_float32(x, y, dimensions):
 def execute(program, state, scratch, x, y):
     """Step every stream over every sample; return DONE, or where `x` holds the first value that is refused.
 
-    program  int32   (words,)                      as packed by `edgelstm.program.lower`
+    program  int32   (words,)                      as packed by `edgelstm.lowering.lower`
     state    int32   (streams, state_words)        read, then written
     scratch  int32   (scratch_words,)              overwritten
     x        float32 (samples * streams * inputs)  sample by sample, within it stream by stream

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from edgelstm.layers import Layer, RowProduct
 from edgelstm.layers.products import COLUMN_BLOCK
+from edgelstm.lowering import Builder, Vector, limits_of, lower_into
 from edgelstm.model import Model
-from edgelstm.program import Builder, StateField, Vector, limits_of, lower_into
 from edgelstm.reference import operations as op
 from edgelstm.reference.lstm import GATES
+from edgelstm.state_field import StateField
 
 ROWS, COLUMNS, LAST_COLUMNS = 4, 8, 4
 """Rows and columns of a block of packed weights, and what columns are padded to."""

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
 from edgelstm.layers.activation import ACTIVATIONS
-from edgelstm.program import StateField
 from edgelstm.reference import operations as op
 from edgelstm.reference.activations import HARD_SIGMOID, HARD_SLOPES, SOFTMAX
 from edgelstm.reference.power_table import POWERS
 from edgelstm.reference.sigmoid_table import KNOTS
+from edgelstm.state_field import StateField
 from edgelstm_converters.c_export.lowering import (
     ADD,
     LSTM_OUTPUT,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgelstm.model_file import ARITHMETIC_VERSION
-from edgelstm.program import StateField
 from edgelstm.snapshot import FORMAT_VERSION, STREAM_MAGIC
+from edgelstm.state_field import StateField
 from edgelstm_converters.c_export.lowering import Array, CBuilder
 from edgelstm_converters.c_export.numbers import numbers
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from edgelstm.model import Model
 from edgelstm.model_file import ARITHMETIC_VERSION
-from edgelstm.program import StateField
 from edgelstm.reference import operations as op
+from edgelstm.state_field import StateField
 from edgelstm_converters.c_export import operations
 from edgelstm_converters.c_export.lowering import LSTM_STATE, CBuilder, Constant
 from edgelstm_converters.c_export.numbers import numbers

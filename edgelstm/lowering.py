@@ -292,10 +292,8 @@ class Builder:
         """Add one row product for each column block; its parts are summed in `z`, the bias with the first."""
         if id(product) not in self._products:  # layers that are run several times share their weights
             blocks = [pack_product(product, gates, block) for block in range(len(product.multipliers))]
-            constants = [
-                (self.constant(packed.weights), self.constant(packed.parameters)) for packed in blocks
-            ]
-            self._products[id(product)] = product, list(zip(blocks, constants, strict=True))
+            pairs = [(self.constant(packed.weights), self.constant(packed.parameters)) for packed in blocks]
+            self._products[id(product)] = product, list(zip(blocks, pairs, strict=True))
         for block, (packed, constants) in enumerate(self._products[id(product)][1]):
             first, place = block * COLUMN_BLOCK, int(source.in_state)
             self.operation(

@@ -233,6 +233,45 @@ def while_lstm(path):
     return write(model, path)
 
 
+def normalised(path, way):
+    """A fused LSTM, and behind it what Keras' LayerNormalization, an L2 norm, or a limit becomes; a dense layer."""
+    model = new_model()
+    graph = Graph(model, "main")
+    x, shape, one = graph.tensor("x", (1, T, I)), (1, T, H), (1, T, 1)
+    h = graph.value(
+        OP.UNIDIRECTIONAL_SEQUENCE_LSTM, [x, *cell_inputs(graph)[0], *states(graph, "", H), *[-1] * 4], shape,
+        "UnidirectionalSequenceLSTMOptions", fusedActivationFunction=4, cellClip=0.0, projClip=0.0, timeMajor=False,
+    )  # fmt: skip
+    last = graph.constant("last", np.array([2], np.int32))
+    eps = graph.constant("eps", np.float32(1e-3))
+
+    def mul(a, b, size=shape):
+        return graph.value(OP.MUL, [a, b], size, "MulOptions")
+
+    if way == "layer":
+        mean = graph.value(OP.MEAN, [h, last], one, "ReducerOptions", keepDims=True)
+        square = graph.value(OP.SQUARED_DIFFERENCE, [h, mean], shape, "SquaredDifferenceOptions")
+        variance = graph.value(OP.MEAN, [square, last], one, "ReducerOptions", keepDims=True)
+        inside = graph.value(OP.ADD, [variance, eps], one, "AddOptions")
+        factor = mul(graph.value(OP.RSQRT, [inside], one), graph.constant("gamma", random(H)))
+        shift = graph.value(
+            OP.SUB, [graph.constant("beta", random(H)), mul(mean, factor)], shape, "SubOptions"
+        )
+        y = graph.value(OP.ADD, [mul(h, factor), shift], shape, "AddOptions")
+    elif way == "l2":
+        total = graph.value(OP.SUM, [mul(h, h), last], one, "ReducerOptions", keepDims=True)
+        y = mul(
+            h,
+            graph.value(OP.RSQRT, [graph.value(OP.MAXIMUM, [total, eps], one, "MaximumMinimumOptions")], one),
+        )
+    elif way == "leaky":
+        y = graph.value(OP.LEAKY_RELU, [h], shape, "LeakyReluOptions", alpha=0.3)
+    else:
+        y = graph.value(getattr(OP, way), [h], shape)
+    graph.graph.inputs, graph.graph.outputs = [x], [dense(graph, y, T, H, 2)]
+    return write(model, path)
+
+
 def convolved(path, *, pooled=False):
     """A causal convolution as Keras' becomes: padding, a second axis of space, CONV_2D with relu; average pooling; softmax."""
     model = new_model()

@@ -2,7 +2,8 @@
 
     python tests/fuzz/fuzz.py TARGET [-max_total_time=600]     without a target it names them all
 
-Targets are `config`, `model`, `snapshot`, `request`, `frames` (of a serial line) and every payload format.
+Targets are `config`, `model`, `snapshot`, `request`, `frames` (of a serial line), every payload format, and every suffix of a
+file that a reader reads.
 """
 
 import importlib
@@ -27,6 +28,12 @@ with atheris.instrument_imports(include=["edgelstm"]):
 
     for module in set(codecs.CODECS.values()):
         importlib.import_module(f"edgelstm.sources.codecs.{module}")
+
+with atheris.instrument_imports(include=["edgelstm_converters.readers", "edgelstm_converters.trace"]):
+    from edgelstm_converters import readers  # what it imports is instrumented with it
+
+    for module in {readers.LIVE_READER, *readers.READERS.values()}:
+        importlib.import_module(f"edgelstm_converters.readers.{module}")
 
 import seeds
 import targets

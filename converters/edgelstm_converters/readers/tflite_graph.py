@@ -19,10 +19,10 @@ SAME = {
     "DEQUANTIZE": "Identity", "QUANTIZE": "Identity", "RESHAPE": "Reshape", "TRANSPOSE": "Transpose", "EXPAND_DIMS": "Unsqueeze",
     "SHAPE": "Shape", "SELECT_V2": "Where", "BROADCAST_TO": "Expand", "TILE": "Tile", "ADD_N": "Sum", "RANGE": "Range",
     "SQRT": "Sqrt", "POW": "Pow", "SLICE": "SliceSizes", "ZEROS_LIKE": "ZerosLike", "BATCH_MATMUL": "MatMul",
-    "REVERSE_V2": "Flip",
+    "REVERSE_V2": "Flip", "RSQRT": "Rsqrt", "ABS": "Abs", "PRELU": "PRelu", "HARD_SWISH": "HardSwish",
 }  # fmt: skip
 FUSED: dict[int, tuple[str, dict[str, float]]] = {
-    1: ("Relu", {}), 3: ("Clip", {"min": 0.0, "max": 6.0}), 4: ("Tanh", {}),
+    1: ("Relu", {}), 2: ("Clip", {"min": -1.0, "max": 1.0}), 3: ("Clip", {"min": 0.0, "max": 6.0}), 4: ("Tanh", {}),
 }  # fmt: skip
 WITH_FUSED = {
     "ADD": 0,
@@ -184,8 +184,14 @@ class _Translation:
         elif op == "SPLIT_V":
             axis = int(self._known(operator, 2, label).reshape(-1)[0])
             self._add("Split", inputs[:2], outputs, label, axis=axis)
-        elif op == "RELU6":
-            self._add("Clip", inputs, outputs, label, min=0.0, max=6.0)
+        elif op in ("RELU6", "RELU_N1_TO_1"):
+            low, high = (0.0, 6.0) if op == "RELU6" else (-1.0, 1.0)
+            self._add("Clip", inputs, outputs, label, min=low, max=high)
+        elif op == "LEAKY_RELU":
+            self._add("LeakyRelu", inputs, outputs, label, alpha=float(options.scalar(0, "f")))
+        elif op == "SQUARED_DIFFERENCE":
+            difference = self._add("Sub", inputs, [f"{label}/difference"], label)
+            self._add("Mul", [difference, difference], outputs, label)
         elif op == "GATHER":
             self._add("Gather", inputs, outputs, label, axis=options.integer(0))
         elif op == "PACK":

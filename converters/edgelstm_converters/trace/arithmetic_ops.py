@@ -16,10 +16,8 @@ from edgelstm_converters.trace.expressions import (
     Expression,
     Floats,
     constants,
-    expression_of,
     is_constant,
     numbers,
-    place_of,
     relative,
     time_of,
 )
@@ -35,7 +33,7 @@ def numeric(value: Value) -> Floats:
     return np.asarray(value, np.float32)
 
 
-def _by_step(walk: Walk, kind: str, arguments: list[Codes], detail: Any, name: str) -> Codes:
+def by_step(walk: Walk, kind: str, arguments: list[Codes], detail: Any, name: str) -> Codes:
     """Return the codes of an element-by-element expression, one expression for each step that occurs."""
     steps = np.max([time_of(argument) for argument in arguments], axis=0)
     result = np.empty(arguments[0].shape, np.int64)
@@ -86,7 +84,7 @@ def _pairs(walk: Walk, kind: str, a: Codes, b: Codes, name: str) -> Codes:
             result[none] = ZERO
             open_ &= ~none
     if open_.any():
-        result[open_] = _by_step(walk, kind, [a[open_], b[open_]], None, name)
+        result[open_] = by_step(walk, kind, [a[open_], b[open_]], None, name)
     return result.reshape(shape)
 
 
@@ -95,9 +93,9 @@ def function_of(walk: Walk, function: str, codes: Codes, name: str) -> Codes:
     flat = np.ascontiguousarray(codes).reshape(-1)
     result = np.empty(flat.shape, np.int64)
     known = is_constant(flat)
-    result[known] = constants(FUNCTIONS[function](numbers(flat[known])))
+    result[known] = constants({**FUNCTIONS, **ROOTS}[function](numbers(flat[known])))
     if not known.all():
-        result[~known] = _by_step(walk, "function", [flat[~known]], function, name)
+        result[~known] = by_step(walk, "function", [flat[~known]], function, name)
     return result.reshape(codes.shape)
 
 
@@ -143,6 +141,9 @@ FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
 }
 """The functions of one number that layers here can compute."""
 
+ROOTS: dict[str, Callable[[Floats], Floats]] = {"sqrt": np.sqrt, "reciprocal": np.reciprocal}
+"""Those that they can compute as parts of a normalisation only."""
+
 
 def hard_sigmoid(slope: float, offset: float) -> str | None:
     """Return the name of the hard sigmoid `slope * x + offset` limited to 0..1, None where it is not one of ours."""
@@ -153,13 +154,13 @@ def hard_sigmoid(slope: float, offset: float) -> str | None:
     )
 
 
-def _label(node: Node) -> str:
+def label(node: Node) -> str:
     return node.name or node.outputs[0]
 
 
 def _function(function: str) -> Any:
     def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-        return [settled(function_of(walk, function, codes_of(inputs[0]), _label(node)))]
+        return [settled(function_of(walk, function, codes_of(inputs[0]), label(node)))]
 
     return operator
 
@@ -177,7 +178,7 @@ def _matmul(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
         raise node.refused(f"its matrix has shape {matrix.shape}")
     if codes.shape[-1] != matrix.shape[1]:
         raise node.refused(f"it multiplies {codes.shape[-1]} values with a matrix for {matrix.shape[1]}")
-    found = matmul_of(walk, codes, matrix, _label(node))
+    found = matmul_of(walk, codes, matrix, label(node))
     return [settled(np.swapaxes(found, -1, -2) if isinstance(right, Traced) else found)]
 
 
@@ -191,22 +192,22 @@ def _gemm(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     matrix = (matrix if given.get("transB", 0) else matrix.T) * np.float32(given.get("alpha", 1.0))
     if matrix.ndim != 2 or codes.shape[-1] != matrix.shape[1]:
         raise node.refused(f"it multiplies {codes.shape[-1]} values with a matrix for {matrix.shape[1:]}")
-    found = matmul_of(walk, codes, matrix, _label(node))
+    found = matmul_of(walk, codes, matrix, label(node))
     if len(inputs) > 2 and inputs[2] is not None:
         beta = constants(given.get("beta", 1.0))
-        found = sum_of(walk, found, product_of(walk, codes_of(inputs[2]), beta, _label(node)), _label(node))
+        found = sum_of(walk, found, product_of(walk, codes_of(inputs[2]), beta, label(node)), label(node))
     return [settled(found)]
 
 
 def _binary(kind: str) -> Any:
     def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
         a, b = codes_of(inputs[0]), codes_of(inputs[1])
-        name = _label(node)
+        name = label(node)
         if kind == "sub":
             return [settled(sum_of(walk, a, product_of(walk, b, constants(-1.0), name), name))]
         if kind == "div":
-            if isinstance(inputs[1], Traced):
-                raise node.refused("it divides by a value that depends on the signal")
+            if isinstance(inputs[1], Traced):  # by the size of a vector, perhaps, see normalization.py
+                return [settled(product_of(walk, a, function_of(walk, "reciprocal", b, name), name))]
             return [settled(product_of(walk, a, constants(1.0 / numeric(inputs[1])), name))]
         return [settled((sum_of if kind == "sum" else product_of)(walk, a, b, name))]
 
@@ -216,25 +217,27 @@ def _binary(kind: str) -> Any:
 def _sum(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     total = codes_of(inputs[0])
     for value in inputs[1:]:
-        total = sum_of(walk, total, codes_of(value), _label(node))
+        total = sum_of(walk, total, codes_of(value), label(node))
     return [settled(total)]
 
 
 def _neg(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-    return [settled(product_of(walk, codes_of(inputs[0]), constants(-1.0), _label(node)))]
+    return [settled(product_of(walk, codes_of(inputs[0]), constants(-1.0), label(node)))]
 
 
-def _reduce(share: bool) -> Any:
+def _reduce(share: bool, *, square: bool = False, root: bool = False) -> Any:
     def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-        """Sum or mean along axes: a product with a row of equal numbers."""
+        """Sum or mean along axes: a product with a row of equal numbers; of squares, and the root of that."""
         codes = inputs[0].codes
+        codes = product_of(walk, codes, codes, label(node)) if square else codes
         axes = listed(node, inputs, 1, "axes") or list(range(codes.ndim))
         axes = sorted(axis % codes.ndim for axis in axes)
         ends = list(range(codes.ndim - len(axes), codes.ndim))
         rows = np.moveaxis(codes, axes, ends)
         rows = rows.reshape(*rows.shape[: codes.ndim - len(axes)], -1)
         row = np.full((1, rows.shape[-1]), 1.0 / rows.shape[-1] if share else 1.0, np.float32)
-        found = matmul_of(walk, rows, row, _label(node))[..., 0]
+        found = matmul_of(walk, rows, row, label(node))[..., 0]
+        found = function_of(walk, "sqrt", found, label(node)) if root else found
         return [settled(np.expand_dims(found, tuple(axes)) if node.attributes.get("keepdims", 1) else found)]
 
     return operator
@@ -246,81 +249,27 @@ def _batch_norm(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     if node.attributes.get("training_mode", 0):
         raise node.refused("it is in training mode: export the network after eval()")
     factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
-    codes, name = inputs[0].codes, _label(node)
+    codes, name = inputs[0].codes, label(node)
     shape = (1, -1, *[1] * (codes.ndim - 2))
     scaled = product_of(walk, codes, constants(factor.reshape(shape)), name)
     return [settled(sum_of(walk, scaled, constants((bias - mean * factor).reshape(shape)), name))]
 
 
 def _hard_sigmoid(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    """hard_sigmoid(x) = limit(x / 5 + 1/2, 0, 1), so limit(a x + b, 0, 1) = hard_sigmoid(5 a x + 5 b - 5/2)."""
     slope, offset = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
-    found = hard_sigmoid(slope, offset)
-    if found is None:
-        raise node.refused(f"its slope is {slope:g} and its offset {offset:g}; 1/5 or 1/6, and 1/2, can be")
-    return [settled(function_of(walk, found, codes_of(inputs[0]), _label(node)))]
-
-
-def _clip(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-    low = inputs[1] if len(inputs) > 1 and inputs[1] is not None else node.attributes.get("min", -np.inf)
-    high = inputs[2] if len(inputs) > 2 and inputs[2] is not None else node.attributes.get("max", np.inf)
-    return [limited(walk, node, inputs[0], float(np.asarray(low)), float(np.asarray(high)))]
-
-
-def _limit(which: str) -> Any:
-    def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-        """Min and Max with a constant, which are a clip on one side."""
-        signals = [value for value in inputs if isinstance(value, Traced)]
-        others = [
-            float(np.asarray(value).reshape(-1)[0]) for value in inputs if not isinstance(value, Traced)
-        ]
-        if len(signals) != 1 or any(np.size(v) != 1 for v in inputs if not isinstance(v, Traced)):
-            raise node.refused(
-                "it compares values that depend on the signal with each other, or with several numbers"
-            )
-        low, high = (-np.inf, min(others)) if which == "min" else (max(others), np.inf)
-        return [limited(walk, node, signals[0], low, high)]
-
-    return operator
-
-
-def limited(walk: Walk, node: Node, value: Value, low: float, high: float) -> Value:
-    """Return a value limited to low..high, where that is a relu or a hard sigmoid of it.
-
-    min(max(x, 0), 1) = hard_sigmoid(5 x - 5/2), and min(max(x, 0), 6) = 6 hard_sigmoid_6(x - 3)
-    """
-    codes, name = codes_of(value), _label(node)
-    if low < -1e30 and high in (1.0, 6.0):
-        codes, low = _before_relu(walk, codes), 0.0
-        if not len(codes):
-            raise node.refused(f"it limits the signal to {high:g} from above, which no layer here does")
-    if low == 0.0 and high > 1e30:
-        return settled(function_of(walk, "relu", codes, name))
-    if low == 0.0 and high == 1.0:
-        steeper = sum_of(walk, product_of(walk, codes, constants(5.0), name), constants(-2.5), name)
-        return settled(function_of(walk, "hard_sigmoid", steeper, name))
-    if low == 0.0 and high == 6.0:
-        shifted = sum_of(walk, codes, constants(-3.0), name)
-        return settled(
-            product_of(walk, function_of(walk, "hard_sigmoid_6", shifted, name), constants(6.0), name)
-        )
-    raise node.refused(f"it limits the signal to {low:g} .. {high:g}, which no layer here does")
-
-
-def _before_relu(walk: Walk, codes: Codes) -> Codes:
-    """Return what a relu was given, or nothing where `codes` do not come from one."""
-    flat = codes.reshape(-1)
-    found = np.empty_like(flat)
-    for number in np.unique(expression_of(flat)):
-        chosen, expression = expression_of(flat) == number, walk.expressions.table[int(number)]
-        if expression.detail != "relu":
-            return np.zeros(0, np.int64)
-        found[chosen] = relative(expression.arguments[0][place_of(flat[chosen])], time_of(flat[chosen]))
-    return found.reshape(codes.shape)
+    codes, name = codes_of(inputs[0]), label(node)
+    known = hard_sigmoid(slope, offset)
+    if known is None:
+        steeper = product_of(walk, codes, constants(5.0 * slope), name)
+        codes, known = sum_of(walk, steeper, constants(5.0 * offset - 2.5), name), "hard_sigmoid"
+    return [settled(function_of(walk, known, codes, name))]
 
 
 ARITHMETIC = {
     "MatMul": _matmul, "Gemm": _gemm, "Add": _binary("sum"), "Sub": _binary("sub"), "Mul": _binary("product"),
-    "Div": _binary("div"), "Sum": _sum, "Neg": _neg, "BatchNormalization": _batch_norm, "Clip": _clip, "Min": _limit("min"), "Max": _limit("max"),
+    "Div": _binary("div"), "Sum": _sum, "Neg": _neg, "BatchNormalization": _batch_norm,
     "ReduceMean": _reduce(True), "ReduceSum": _reduce(False),
+    "ReduceSumSquare": _reduce(False, square=True), "ReduceL2": _reduce(False, square=True, root=True),
     "HardSigmoid": _hard_sigmoid, "Sigmoid": _function("sigmoid"), "Tanh": _function("tanh"), "Relu": _function("relu"),
 }  # fmt: skip

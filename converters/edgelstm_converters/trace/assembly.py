@@ -18,7 +18,7 @@ from edgelstm_converters.layers import (
     FloatMultiply,
     FloatSelect,
 )
-from edgelstm_converters.layers.float_layer import FloatRecurrent
+from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatRecurrent
 from edgelstm_converters.trace.cells import CellReader
 from edgelstm_converters.trace.expressions import (
     Codes,
@@ -32,6 +32,7 @@ from edgelstm_converters.trace.expressions import (
     vector,
 )
 from edgelstm_converters.trace.linear import Doubles, Linear, Linearizer
+from edgelstm_converters.trace.normalization import NormalizationReader
 from edgelstm_converters.trace.reversal import BACKWARD, directions
 
 MAX_LAYERS = 128
@@ -64,6 +65,7 @@ class _Assembly:
         self.table = expressions.table
         self.linear = Linearizer(expressions)
         self.cells = CellReader(expressions, self.linear, carried)
+        self.norms = NormalizationReader(expressions, self.linear)
         self.layers: list[FloatLayer] = []
         self.made: dict[bytes, str] = {}
         self.inputs = 0
@@ -141,9 +143,16 @@ class _Assembly:
             if cell is not None:
                 return self._combined(f"{name}.part", codes, "linear")
         if found.kind == "function":
+            if found.detail not in ACTIVATIONS:
+                raise ConversionError(_alone(found.name, str(found.detail)))
             argument = found.arguments[0][places]
             return self._combined(self._dense_name(argument, name), argument, found.detail)
         if self.linear.mixes(int(sources[0])):
+            norm = self.norms.read(vector(int(sources[0]), found.size, 0), name)
+            if norm is not None and not whole:
+                return self._combined(f"{name}.part", codes, "linear")
+            if norm is not None:
+                return self._add(replace(norm[0], sources=(self._made_by(norm[1]),)))
             return self._mixed(found, places)
         return self._combined(self._dense_name(codes, name), codes, "linear")
 
@@ -184,6 +193,8 @@ class _Assembly:
             return self._add(
                 FloatMultiply(found.name, len(places), sources=(self._made_by(one), self._made_by(other)))
             )
+        if self.norms.inverses(np.concatenate([one, other])):
+            raise ConversionError(_alone(found.name, "reciprocal"))
         raise ConversionError(
             f'what "{_plain(found.name)}" computes is no layer known here: values that both depend on the signal are multiplied'
         )
@@ -319,6 +330,19 @@ def _behind(layer: FloatLayer, matrix: Doubles, bias: Doubles) -> FloatLayer:
         name: (getattr(layer, name) + weights @ bias).astype(np.float32),
     }
     return replace(layer, **changed)
+
+
+def _alone(name: str, function: str) -> str:
+    """Return why a function is refused that only a normalisation may compute."""
+    only = "outside of layer, RMS and L2 normalisation"
+    what = {
+        "sqrt": f"it takes a square root, which cannot be converted {only}",
+        "reciprocal": f"it divides by what depends on the signal, which cannot be converted {only}, that is by sqrt(mean or sum of "
+        "squares + epsilon) or max(sqrt(sum of squares), epsilon) of one sample's values",
+    }
+    limit = f"it limits a size from below, which cannot be converted {only}"
+    hint = "If it stands in front of the network, leave it outside: see --from"
+    return f'node "{name}": {what.get(function, limit)}. {hint}'
 
 
 def _plain(text: str) -> str:

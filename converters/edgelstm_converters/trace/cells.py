@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
-from edgelstm.layers.activation import GATE_ACTIVATIONS
+from edgelstm.layers.activation import CELL_ACTIVATIONS, GATE_ACTIVATIONS
 from edgelstm_converters.float_model import FloatGru, FloatLayer, FloatLstm
 from edgelstm_converters.layers import FloatRnn
 from edgelstm_converters.trace.expressions import (
@@ -55,7 +55,7 @@ class CellReader:
 
     def _rnn(self, codes: Codes, name: str) -> Cell | None:
         found = self._expression(codes)
-        if found is None or found.kind != "function":
+        if found is None or found.kind != "function" or found.detail not in CELL_ACTIVATIONS:
             return None
         whole = self.linear.expand(found.arguments[0][place_of(codes)])
         if not self._past(whole.atoms).any():

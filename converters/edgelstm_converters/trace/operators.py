@@ -11,11 +11,12 @@ from edgelstm_converters.trace.arithmetic_ops import ARITHMETIC, FUNCTIONS
 from edgelstm_converters.trace.convolution_ops import CONVOLUTION
 from edgelstm_converters.trace.graph import Node
 from edgelstm_converters.trace.layout_ops import LAYOUT
+from edgelstm_converters.trace.limits import LIMITS
 from edgelstm_converters.trace.recurrent_ops import RECURRENT
 from edgelstm_converters.trace.run import Operator, Value, Walk
 from edgelstm_converters.trace.vector_ops import VECTORS
 
-OPERATORS: dict[str, Operator] = {**LAYOUT, **ARITHMETIC, **CONVOLUTION, **VECTORS, **RECURRENT}
+OPERATORS: dict[str, Operator] = {**LAYOUT, **ARITHMETIC, **LIMITS, **CONVOLUTION, **VECTORS, **RECURRENT}
 
 
 def _divide(a: Any, b: Any) -> Any:
@@ -35,7 +36,7 @@ def _full(node: Node, shape: Any) -> Any:
 
 PLAIN: dict[str, Callable[..., Any]] = {
     "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": _divide, "Neg": np.negative, "Mod": np.mod,
-    "Abs": np.abs, "Floor": np.floor, "Ceil": np.ceil, "Sqrt": np.sqrt, "Exp": np.exp, "Pow": np.power,
+    "Abs": np.abs, "Floor": np.floor, "Ceil": np.ceil, "Sqrt": np.sqrt, "Rsqrt": lambda v: 1 / np.sqrt(v), "Reciprocal": np.reciprocal, "Exp": np.exp, "Pow": np.power,
     "MatMul": np.matmul, "Equal": np.equal, "Less": np.less, "Greater": np.greater, "LessOrEqual": np.less_equal,
     "GreaterOrEqual": np.greater_equal, "And": np.logical_and, "Or": np.logical_or, "Not": np.logical_not,
     "Min": lambda *v: np.minimum.reduce(v), "Max": lambda *v: np.maximum.reduce(v),

@@ -8,10 +8,10 @@ import numpy as np
 
 from edgelstm_converters.float_model import FloatDense, FloatLayer
 from edgelstm_converters.layers import FloatEmbedding, FloatNormalization
-from edgelstm_converters.trace.arithmetic_ops import by_row, numeric
-from edgelstm_converters.trace.expressions import Codes, Expression
+from edgelstm_converters.trace.arithmetic_ops import by_row, numeric, product_of, sum_of
+from edgelstm_converters.trace.expressions import Codes, Expression, constants, time_of
 from edgelstm_converters.trace.graph import Node
-from edgelstm_converters.trace.run import Traced, Value, Walk, settled
+from edgelstm_converters.trace.run import Traced, Value, Walk, WrongAxis, settled
 
 
 def _vectors(
@@ -56,6 +56,28 @@ def _normalization(mode: str) -> Callable[[Walk, Node, list[Value]], list[Value]
     return operator
 
 
+def _instance_normalization(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    """https://onnx.ai/onnx/operators/onnx__InstanceNormalization.html, and what GroupNorm of PyTorch becomes: each channel by itself.
+
+    Over the values of one sample, as groups of them, it is layer normalisation; over a sequence it needs the samples to come.
+    """
+    codes, name = inputs[0].codes, node.name or node.outputs[0]
+    rows = codes.reshape(*codes.shape[:2], -1)
+    times = time_of(rows)
+    if (times != times[..., :1]).any():
+        raise node.refused(
+            "it normalises over all samples of a sequence, also those to come; LayerNorm goes over the values of one"
+        )
+    if rows.shape[-1] == 1:
+        raise WrongAxis(str(node.refused("it normalises single values")))
+    size, epsilon = rows.shape[-1], float(node.attributes.get("epsilon", 1e-5))
+    one, none = np.ones(size, np.float32), np.zeros(size, np.float32)
+    layer = walk.layer_of(node, lambda label: FloatNormalization(label, "layer", one, none, epsilon))
+    found = by_row(walk, rows, size, lambda row: Expression("layer", size, (row,), layer, layer.name))
+    scale, shift = (constants(numeric(value)[:, None]) for value in inputs[1:3])
+    return [settled(sum_of(walk, product_of(walk, found, scale, name), shift, name).reshape(codes.shape))]
+
+
 def embedding(walk: Walk, node: Node, table: Value, indices: Codes) -> Value:
     """Return the rows of a table (rows, units) that `indices` choose: of the input, whole numbers."""
     rows = numeric(table)
@@ -76,4 +98,5 @@ def embedding(walk: Walk, node: Node, table: Value, indices: Codes) -> Value:
 VECTORS = {
     "Softmax": _softmax, "LayerNormalization": _normalization("layer"), "RMSNormalization": _normalization("rms"),
     "SimplifiedLayerNormalization": _normalization("rms"), "LpNormalization": _normalization("l2"),
+    "InstanceNormalization": _instance_normalization,
 }  # fmt: skip

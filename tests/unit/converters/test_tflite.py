@@ -117,6 +117,14 @@ def test_convolution_along_time(tmp_path, pooled):
     assert reading.proof.startswith("litert: within")
 
 
+@pytest.mark.parametrize("way", ["layer", "l2", "leaky", "RELU_N1_TO_1", "HARD_SWISH", "ABS"])
+def test_normalisation_and_limits_spelled_out(tmp_path, way):
+    reading = readers.read(tflite_cases.normalised(tmp_path / "m.tflite", way))
+    assert reading.proof.startswith("litert: within")
+    modes = [layer.mode for layer in reading.model.layers if layer.kind == "normalization"]
+    assert modes == ([way] if way in ("layer", "l2") else [])
+
+
 ONE_STEP = {
     "variables": lambda path: tflite_cases.variables_lstm(path),
     "state tensors": lambda path: tflite_cases.fused_lstm(path, steps=1),

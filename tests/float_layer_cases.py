@@ -193,6 +193,11 @@ FLOAT_CASES = {
         ),
         FloatDense("d", m(4, 12), m(4)),
     ),
+    "variational clockwork": lambda m, c: (
+        variational(
+            "l", (FloatClockwork("k", m(9, c), m(9, 9, spread=0.7), m(9), (4, 3, 2), (1, 2, 8)),), 4, 0.3
+        ),
+    ),
     "conv_lstm": lambda m, c: (
         FloatDense("d", m(4 * 3, c), m(4 * 3)),
         FloatConvLstm("l", m(12, 3, 3, 1), m(12, 3, 3, 3, spread=0.7), m(12), 4, 3),

@@ -234,6 +234,9 @@ INTEGER_CASES = {
         ),
         Rnn("r", m.rows(3, 4), m.rows(3, 3)),
     ),
+    "variational clockwork": lambda m, c, u: (
+        Variational("l", (_clockwork(m, c, u, "tanh"),), m.rng.integers(0, 2, (3, c + u)).astype(np.int8)),
+    ),
     "conv_lstm": lambda m, c, u: (
         Dense("d", m.rows(3 * 4 * 2, c), "tanh"),
         ConvLstm("l", m.rows(4 * (u % 5 + 1), 9 * 2), m.rows(4 * (u % 5 + 1), 9 * (u % 5 + 1)), 3, 4, 3),

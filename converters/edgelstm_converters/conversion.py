@@ -117,6 +117,8 @@ def convert_with_report(
     if scaling is not None:
         table = read_scaling(Path(scaling)) if isinstance(scaling, str | Path) else scaling
         float_model = fold(float_model, table, names, output_names)
+    if execution.runs and not execution.dropout:
+        execution = replace(execution, dropout=found.dropout)
     float_model = execution.apply(with_folded_affine(float_model))
     output_names = execution.output_names(output_names)
     float_model = replace(float_model, layers=with_plain_sources(float_model.layers, float_model.inputs))

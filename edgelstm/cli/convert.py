@@ -85,7 +85,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="P",
-        help="share that --uncertainty leaves out, as in training",
+        help="share that --uncertainty leaves out, as in training; an architecture file may say it",
     )
     parser.add_argument(
         "--verify", action=argparse.BooleanOptionalAction, default=True,

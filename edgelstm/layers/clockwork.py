@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgelstm.layers.activation import CELL_ACTIVATIONS, check_exponent, narrowing
-from edgelstm.layers.bounds import require, require_int32, require_one_of, require_units
+from edgelstm.layers.bounds import require, require_array, require_int32, require_one_of, require_units
 from edgelstm.layers.graph import MAX_PERIOD
 from edgelstm.layers.layer import Layer
 from edgelstm.layers.products import RowProduct
@@ -25,6 +26,7 @@ class Clockwork(Layer):
     """Units in groups, the fastest first; group g computes h = activation(inputs + hidden) at every `periods[g]`-th sample.
 
     A group sees itself and slower groups: its rows of `hidden` are zero in the columns of faster ones. Fixed points as in `Rnn`.
+    hidden_mask  int8 (units,), 0 where the layer does not see its own past
     """
 
     kind: ClassVar[str] = "clockwork"
@@ -34,6 +36,7 @@ class Clockwork(Layer):
     periods: tuple[int, ...]
     activation: str = "tanh"
     exponent: int = 15
+    hidden_mask: NDArray[np.int8] | None = field(default=None, kw_only=True)
 
     @property
     def units(self) -> int:
@@ -79,6 +82,8 @@ class Clockwork(Layer):
         inputs = self.inputs.check(f"{where}: inputs", self.units, columns[0])
         hidden = self.hidden.check(f"{where}: hidden", self.units, self.units)
         require_int32(inputs + hidden, where)
+        if self.hidden_mask is not None:
+            require_array(self.hidden_mask, (self.units,), np.int8, f"{where}: hidden_mask")
         first = 0
         for number, size in enumerate(self.sizes):
             require(
@@ -94,10 +99,10 @@ class Clockwork(Layer):
             with build.every(period, 0):
                 z, new = build.scratch(build.padded(size)), build.scratch_vector(size)
                 build.product(self.inputs.part(first, first + size), 1, sources[0], z)
-                seen, rows = hidden, self.hidden.part(first, first + size)
+                seen, rows = build.masked(hidden, self.hidden_mask), self.hidden.part(first, first + size)
                 if len(rows.multipliers) == 1:  # not split into column blocks: the zeros can be left out
                     seen_from = first - first % 4
-                    seen = hidden.part(seen_from, self.units - seen_from)
+                    seen = seen.part(seen_from, self.units - seen_from)
                     rows = RowProduct(
                         np.ascontiguousarray(rows.weights[:, seen_from:]),
                         rows.multipliers,

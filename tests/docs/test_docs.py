@@ -82,3 +82,21 @@ def test_the_node_red_flow_is_wired_to_what_we_publish():
     assert topic_filters.filters_overlap(source["topic"], Topics("edgelstm", "gw").stream("pump1", "alert"))
     fields = set(re.findall(r"payload\.(\w+)", json.dumps(list(nodes.values())))) - {"func"}
     assert fields <= set(schemas.PAYLOADS["alert"]["properties"])
+
+
+def test_every_kind_and_key_of_an_architecture_file_is_documented():
+    """And the examples are accepted as they stand."""
+    from typing import get_args
+
+    from edgelstm_converters.readers import architecture
+
+    text = (ROOT / "docs" / "convert.md").read_text()
+    page = text[text.index("## Plain arrays") : text.index("## Options")]
+    words = set(re.findall(r"\w+", page))
+    for entry in get_args(architecture.Entry):
+        assert entry.__struct_config__.tag in words
+        assert set(entry.__struct_fields__) - words == set()
+    examples = [block for block in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "[[layers]]" in block]
+    assert len(examples) == 4
+    for block in examples:
+        msgspec.toml.decode(block, type=architecture.Architecture)

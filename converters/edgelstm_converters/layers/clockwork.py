@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -27,6 +27,7 @@ class FloatClockwork(FloatRecurrent):
     sizes: tuple[int, ...]
     periods: tuple[int, ...]
     activation: str = "tanh"
+    hidden_mask: Floats | None = field(default=None, kw_only=True)
 
     @property
     def _seen_weights(self) -> Floats:
@@ -39,7 +40,8 @@ class FloatClockwork(FloatRecurrent):
         parts = sources[0] @ self.input_weights.T + self.bias
         y = np.empty((*parts.shape[:-1], self.units), np.float32)
         for t, part in enumerate(parts):
-            y[t] = hidden = np.where(t % periods == 0, activation(part + hidden @ weights), hidden)
+            seen = hidden if self.hidden_mask is None else hidden * self.hidden_mask
+            y[t] = hidden = np.where(t % periods == 0, activation(part + seen @ weights), hidden)
         return y
 
     def with_scaled_input(self, mean: Floats, std: Floats) -> FloatClockwork:

@@ -30,10 +30,14 @@ _NOT_PRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reader found, and one line about how it was proved, such as "torch: within 2.1e-07"."""
+    """What a reader found, and one line about how it was proved, such as "torch: within 2.1e-07".
+
+    dropout  the share of values that training left out with one mask for a whole sequence; 0 where the source does not say
+    """
 
     model: FloatModel
     proof: str
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,46 +2,189 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
-from edgelstm.layers.activation import ACTIVATIONS
-from edgelstm_converters.float_model import FloatDense, FloatGru, FloatLayer, FloatLstm, FloatModel
-from edgelstm_converters.gate_order import GRU, LSTM, reorder
-from edgelstm_converters.layers import FloatEmbedding, FloatRnn, encoder_decoder
+from edgelstm.layers.attention import MAX_WINDOW
+from edgelstm.layers.graph import MAX_PERIOD
 
-Floats = NDArray[np.float32]
-Arrays = Mapping[str, NDArray[np.generic]]
 MAX_BYTES = 1 << 20
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=1024)]
+Window = Annotated[int, msgspec.Meta(ge=1, le=MAX_WINDOW)]
+Period = Annotated[int, msgspec.Meta(ge=1, le=MAX_PERIOD)]
+Share = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One layer: names of arrays, and how they are laid out.
+class LayerEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """What every layer says: its name, and what it reads; without `sources` the layer in front of it.
 
-    gates        the order of an LSTM's gates, of the letters i f g o (g: the cell's input), or of a GRU's, r u n
-                 (r: reset, u: update, n: new)
-    transposed   matrices are stored (inputs, outputs)
-    reset_after  of a GRU: the reset gate scales what the matrix gives, not what it reads
+    fewest, most  sources that the kind reads
     """
 
-    kind: Literal["lstm", "gru", "rnn", "dense", "embedding"]
+    fewest: ClassVar[int] = 1
+    most: ClassVar[int] = 1
     name: str
+    sources: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return str(self.__struct_config__.tag)
+
+
+class Recurrent(LayerEntry, frozen=True, kw_only=True):
+    """Names of the matrices and biases of a recurrent layer; `transposed`: matrices are stored (inputs, outputs)."""
+
+    input_weights: str
+    hidden_weights: str
+    bias: str | None = None
+    input_bias: str | None = None
+    hidden_bias: str | None = None
+    transposed: bool = False
+
+
+class LstmEntry(Recurrent, frozen=True, kw_only=True, tag="lstm"):
+    """`gates` is the order of its rows, of the letters i f g o (g: the cell's input)."""
+
+    gates: str
+
+
+class GruEntry(Recurrent, frozen=True, kw_only=True, tag="gru"):
+    """`gates` is the order of its rows, of the letters r u n (reset, update, new).
+
+    reset_after  the reset gate scales what the matrix gives, not what it reads
+    """
+
+    gates: str
+    reset_after: bool = True
+
+
+class RnnEntry(Recurrent, frozen=True, kw_only=True, tag="rnn"):
+    activation: str = "tanh"
+
+
+class ClockworkEntry(Recurrent, frozen=True, kw_only=True, tag="clockwork"):
+    """Groups of `sizes` units, the fastest first, that run at every `periods`-th sample."""
+
+    sizes: tuple[Positive, ...]
+    periods: tuple[Period, ...]
+    activation: str = "tanh"
+
+
+class ConvLstmEntry(LayerEntry, frozen=True, kw_only=True, tag="conv_lstm"):
+    """On a grid of `rows` x `columns` pixels, the values of a pixel together.
+
+    Either input_weights (4f, i, k, k) and hidden_weights (4f, f, k, k), or `weights` (4f, i + f, k, k) of both together, as modules of
+    PyTorch have them; where transposed (k, k, i, 4f) and (k, k, f, 4f), as Keras has them.
+    """
+
+    rows: Side
+    columns: Side
+    gates: str
     weights: str | None = None
     input_weights: str | None = None
     hidden_weights: str | None = None
     bias: str | None = None
     input_bias: str | None = None
     hidden_bias: str | None = None
-    gates: str | None = None
     transposed: bool = False
-    activation: str | None = None
-    reset_after: bool = True
+
+
+class DenseEntry(LayerEntry, frozen=True, kw_only=True, tag="dense"):
+    """`grid`, rows and columns: what it reads is a grid, but its weights have the values in front of both, as PyTorch flattens."""
+
+    weights: str
+    bias: str | None = None
+    activation: str = "linear"
+    transposed: bool = False
+    grid: tuple[Side, Side] | None = None
+
+
+class EmbeddingEntry(LayerEntry, frozen=True, kw_only=True, tag="embedding"):
+    weights: str
+
+
+class AttentionEntry(LayerEntry, frozen=True, kw_only=True, tag="attention"):
+    """Attention over the last `window` samples; queries read the first source, keys and values the last.
+
+    weights, bias   of queries, keys and values, one upon another, as `in_proj_weight` of `torch.nn.MultiheadAttention`; or each
+                    by itself; without weights, what is read itself
+    score_weights   the score is score_weights . tanh(query + key), else scale * query . key
+    scale           by default 1 / sqrt(values of a key of one head)
+    output_weights  of the projection behind the heads
+    transposed      matrices are stored (inputs, outputs), where heads are apart (inputs, heads, outputs), as Keras has them
+    """
+
+    most: ClassVar[int] = 2
+    window: Window
+    heads: Positive = 1
+    scale: float | None = None
+    weights: str | None = None
+    bias: str | None = None
+    query_weights: str | None = None
+    query_bias: str | None = None
+    key_weights: str | None = None
+    key_bias: str | None = None
+    value_weights: str | None = None
+    value_bias: str | None = None
+    score_weights: str | None = None
+    output_weights: str | None = None
+    output_bias: str | None = None
+    transposed: bool = False
+
+
+class NormalizationEntry(LayerEntry, frozen=True, kw_only=True, tag="normalization"):
+    """`weights` is what the normalised values are multiplied with, ones by default."""
+
+    mode: Literal["layer", "rms", "l2"] = "layer"
+    weights: str | None = None
+    bias: str | None = None
+    epsilon: Annotated[float, msgspec.Meta(ge=0.0)] = 1e-5
+
+
+class Conv1dEntry(LayerEntry, frozen=True, kw_only=True, tag="conv1d"):
+    """Causal convolution along the samples; weights (o, i, taps), or (taps, i, o) where transposed, as Keras has them."""
+
+    weights: str
+    bias: str | None = None
+    dilation: Positive = 1
+    activation: str = "linear"
+    transposed: bool = False
+
+
+class PoolEntry(LayerEntry, frozen=True, kw_only=True, tag="pool"):
+    window: Window
+    mode: Literal["max", "average"]
+
+
+class AddEntry(LayerEntry, frozen=True, kw_only=True, tag="add"):
+    """The sum of its sources: a residual connection."""
+
+    fewest: ClassVar[int] = 2
+    most: ClassVar[int] = 16
+    activation: str = "linear"
+
+
+class ConcatEntry(LayerEntry, frozen=True, kw_only=True, tag="concat"):
+    fewest: ClassVar[int] = 2
+    most: ClassVar[int] = 16
+
+
+OfSymbols = EmbeddingEntry | LstmEntry | GruEntry | RnnEntry | DenseEntry
+Entry = (
+    OfSymbols
+    | ClockworkEntry
+    | ConvLstmEntry
+    | AttentionEntry
+    | NormalizationEntry
+    | Conv1dEntry
+    | PoolEntry
+    | AddEntry
+    | ConcatEntry
+)
 
 
 class DecoderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,14 +200,20 @@ class DecoderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     start: int
     end: int
     steps: int
-    layers: tuple[Entry, ...]
+    layers: tuple[OfSymbols, ...]
 
 
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A chain of layers, the first to see a sample in front, and the decoder behind it where there is one."""
+    """Layers, the first to see a sample in front, and the decoder behind them where there is one.
+
+    inputs   how many channels there are, where no layer that reads them has a matrix that says so
+    dropout  the share of values that training left out, with one mask for a whole sequence: what `--uncertainty` leaves out
+    """
 
     layers: tuple[Entry, ...]
     decoder: DecoderEntry | None = None
+    inputs: Positive | None = None
+    dropout: Share | None = None
 
 
 def load(path: Path) -> Architecture:
@@ -82,107 +231,3 @@ def load(path: Path) -> Architecture:
     if not found.layers or (found.decoder is not None and not found.decoder.layers):
         raise ConversionError(f"--architecture {path}: names no layer")
     return found
-
-
-def assemble(arrays: Arrays, architecture: Architecture) -> FloatModel:
-    """Return the layers that the architecture makes of the arrays; raises ConversionError naming layer and array."""
-    layers, decoder = _chain(arrays, architecture.layers), architecture.decoder
-    if decoder is not None:
-        layers = list(
-            encoder_decoder(
-                layers,
-                _chain(arrays, decoder.layers),
-                steps=decoder.steps,
-                start=np.array([decoder.start], np.float32),
-                end=decoder.end,
-                ends_with=decoder.ends_with,
-            )
-        )
-    return FloatModel(layers[0].inputs, tuple(layers))
-
-
-def _chain(arrays: Arrays, entries: Sequence[Entry]) -> list[FloatLayer]:
-    layers: list[FloatLayer] = []
-    for entry in entries:
-        layer = _Layer(arrays, entry).made()
-        if layers and layer.inputs != layers[-1].units:
-            raise ConversionError(
-                f'layer "{layers[-1].name}" gives {layers[-1].units} values but "{layer.name}" after it takes {layer.inputs}'
-            )
-        if layer.name in {other.name for other in layers}:
-            raise ConversionError(f'two layers are named "{layer.name}"')
-        layers.append(layer)
-    return layers
-
-
-class _Layer:
-    def __init__(self, arrays: Arrays, entry: Entry) -> None:
-        self.arrays, self.entry = arrays, entry
-
-    def made(self) -> FloatLayer:
-        entry = self.entry
-        if entry.kind == "embedding":
-            return FloatEmbedding(entry.name, self._matrix("weights"))
-        if entry.kind == "dense":
-            weights = self._matrix("weights")
-            activation = entry.activation or "linear"
-            self._known(activation, ACTIVATIONS)
-            return FloatDense(entry.name, weights, self._bias("bias", len(weights)), activation)
-        w, r = self._matrix("input_weights"), self._matrix("hidden_weights")
-        gates, units = {"lstm": 4, "gru": 3, "rnn": 1}[entry.kind], r.shape[1]
-        if len(w) != len(r) or len(r) != gates * units:
-            raise self._wrong(
-                f"its matrices have {len(w)} and {len(r)} rows, expected {gates} x {units} of each"
-            )
-        both = self._bias("bias", len(w))
-        bx, bh = (self._bias(key, len(w)) for key in ("input_bias", "hidden_bias"))
-        if entry.kind == "rnn":
-            self._known(entry.activation or "tanh", ("tanh", "relu"))
-            return FloatRnn(entry.name, w, r, both + bx + bh, entry.activation or "tanh")
-        order = entry.gates or ""
-        letters = LSTM if entry.kind == "lstm" else GRU
-        if sorted(order) != sorted(letters):
-            raise self._wrong(
-                f'gates is "{order}", expected the order in which its rows are stacked, of the letters {letters}'
-            )
-        w, r, both, bx, bh = (reorder(part, order, letters) for part in (w, r, both, bx, bh))
-        if entry.kind == "lstm":
-            return FloatLstm(entry.name, w, r, both + bx + bh)
-        return FloatGru(entry.name, w, r, both + bx, bh, entry.reset_after)
-
-    def _wrong(self, why: str) -> ConversionError:
-        return ConversionError(f'layer "{self.entry.name}" ({self.entry.kind}): {why}')
-
-    def _known(self, activation: str, names: tuple[str, ...]) -> None:
-        if activation not in names:
-            raise self._wrong(f'activation is "{activation}", expected one of {", ".join(names)}')
-
-    def _array(self, key: str, name: str) -> Floats:
-        if name not in self.arrays:
-            raise self._wrong(f'{key} is "{name}", but the arrays are {", ".join(self.arrays) or "none"}')
-        values = self.arrays[name]
-        if values.dtype.kind != "f" or values.size == 0:
-            raise self._wrong(
-                f'{key}: "{name}" is {values.dtype} of shape {values.shape}, expected floating point'
-            )
-        if not np.isfinite(values).all():
-            raise self._wrong(f'{key}: "{name}" holds numbers that are not finite')
-        return values.astype(np.float32)
-
-    def _matrix(self, key: str) -> Floats:
-        name = getattr(self.entry, key)
-        if name is None:
-            raise self._wrong(f"{key} is missing")
-        values = self._array(key, name)
-        if values.ndim != 2:
-            raise self._wrong(f'{key}: "{name}" has shape {values.shape}, expected a matrix')
-        return np.ascontiguousarray(values.T if self.entry.transposed else values)
-
-    def _bias(self, key: str, rows: int) -> Floats:
-        name = getattr(self.entry, key)
-        if name is None:
-            return np.zeros(rows, np.float32)
-        values = self._array(key, name).reshape(-1)
-        if values.size != rows:
-            raise self._wrong(f'{key}: "{name}" has {values.size} numbers, expected {rows}')
-        return values

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgelstm.errors import ConversionError
-from edgelstm_converters.readers import Asked, Reading, architecture
+from edgelstm_converters.readers import Asked, Reading, named_layers
 from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError, keras
 from edgelstm_converters.readers.keras_file import load, weights_alone
 from edgelstm_converters.readers.keras_graph import to_graph
@@ -21,8 +21,7 @@ def read(path: Path, asked: Asked) -> Reading:
     """Read the layers of a model that was saved whole."""
     asked.only("architecture")
     if asked.architecture is not None:
-        model = architecture.assemble(weights_alone(path), architecture.load(Path(asked.architecture)))
-        return Reading(model, "not proved: the architecture is what the file says")
+        return named_layers.read(weights_alone(path), asked.architecture, named_layers.AS_SAID)
     file = load(path)
     try:
         graph, mask = to_graph(file), mask_value(_layers(file.config))

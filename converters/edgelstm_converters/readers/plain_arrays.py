@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
-from edgelstm_converters.readers import Asked, Reading, architecture
+from edgelstm_converters.readers import Asked, Reading, named_layers
 
 MAX_BYTES = 1 << 30
 
@@ -21,8 +21,9 @@ def read(path: Path, asked: Asked) -> Reading:
         raise ConversionError(
             f"holds arrays and no network: say which is which with --architecture; they are {', '.join(_load(path))}"
         )
-    model = architecture.assemble(_load(path), architecture.load(Path(asked.architecture)))
-    return Reading(model, "not proved: plain arrays come without an engine")
+    return named_layers.read(
+        _load(path), asked.architecture, "not proved: plain arrays come without an engine"
+    )
 
 
 def _load(path: Path) -> dict[str, NDArray[np.generic]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError, UnavailableError
-from edgelstm_converters.readers import Asked, Reading, architecture, proof
+from edgelstm_converters.readers import Asked, Reading, named_layers, proof
 from edgelstm_converters.readers.modules import Weights, assemble
 
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
@@ -22,8 +22,7 @@ def read(path: Path, asked: Asked) -> Reading:
     in_order = path.suffix.lower() != ".safetensors"
     weights = _from_torch(path) if in_order else _from_safetensors(path)
     if asked.architecture is not None:
-        model = architecture.assemble(weights, architecture.load(Path(asked.architecture)))
-        return Reading(model, "not proved: the architecture is what the file says")
+        return named_layers.read(weights, asked.architecture, named_layers.AS_SAID)
     model = assemble(
         weights, in_order=in_order, order=asked.order, activations=asked.activations, inputs=asked.inputs
     )

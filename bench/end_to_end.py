@@ -1,9 +1,10 @@
 """From a sample published to its score and its alert received: the daemon on an untouched mosquitto, durable commits.
 
-    python bench/end_to_end.py [--samples 600] [--rate 100] [--json]
+    python bench/end_to_end.py [--streams 100] [--samples 300] [--rate 400] [--json]
 
 Beside it, in the same seconds and through the same broker, the floor: the time a message of the same size takes from
-publisher to subscriber without a daemon. Every stream gets one alert; scores are published for every sample.
+publisher to subscriber without a daemon. The threshold is so low that about every tenth sample decides an alert event, which is
+at the broker only after it is committed and synced; scores are published for every sample.
 """
 
 import argparse
@@ -26,9 +27,15 @@ import paho.mqtt.client as paho
 sys.path.insert(0, str(Path(__file__).parent))
 from edgelstm import machine
 from edgelstm.cli.demo import CONFIG
-from edgelstm_firmware_sim import Fault, record
+from edgelstm_firmware_sim import record
 
 CHANNELS = ("flow", "pressure", "current", "vibration")
+ALERTING = (
+    "detector = { threshold = 1.4, raise_after = 1, raise_window = 1, clear_after = 1, clear_ratio = 1.0, "
+    "cooldown_ns = 0, update_interval_ns = 0 }\n"
+)
+FEWEST = 1000
+"""Of fewer than so many, one in a thousand says nothing."""
 
 
 class Client:
@@ -68,15 +75,16 @@ def percentiles(durations_ns):
         "n": len(values),
         "p50_ms": float(np.percentile(values, 50)),
         "p99_ms": float(np.percentile(values, 99)),
+        "p99_9_ms": float(np.percentile(values, 99.9)) if len(values) >= FEWEST else None,
         "max_ms": float(values.max()),
     }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--streams", type=int, default=100, help="each raises one alert")
-    parser.add_argument("--samples", type=int, default=60, help="per stream")
-    parser.add_argument("--rate", type=float, default=200.0, help="samples per second, all streams together")
+    parser.add_argument("--streams", type=int, default=100)
+    parser.add_argument("--samples", type=int, default=300, help="per stream")
+    parser.add_argument("--rate", type=float, default=400.0, help="samples per second, all streams together")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
@@ -92,8 +100,9 @@ def main():
         report["machine"],
     )
     for name, found in report["results"].items():
+        rare = "      -" if found["p99_9_ms"] is None else f"{found['p99_9_ms']:7.3f}"
         print(f"  {name:36s} n {found['n']:5d}  p50 {found['p50_ms']:7.3f} ms  p99 {found['p99_ms']:7.3f} ms  "
-              f"max {found['max_ms']:7.3f} ms  {found['p50_ms'] / report['results']['floor']['p50_ms']:5.2f}x")  # fmt: skip
+              f"p99.9 {rare} ms  max {found['max_ms']:7.3f} ms  {found['p50_ms'] / report['results']['floor']['p50_ms']:5.2f}x")  # fmt: skip
 
 
 def run(args, mosquitto, folder):
@@ -105,6 +114,7 @@ def run(args, mosquitto, folder):
         CONFIG.format(
             url=f"mqtt://127.0.0.1:{port}", protocol="auto", model=files("edgelstm") / "models" / "pump.elstm"
         )
+        + ALERTING
     )
     with open(folder / "log", "wb") as log:
         broker = subprocess.Popen([mosquitto, "-c", str(folder / "mosquitto.conf")], stdout=log, stderr=log)
@@ -130,8 +140,7 @@ def measure(args, port):
     scores = Client(port, "edgelstm/+/stream/+/score")
     alerts = Client(port, "edgelstm/+/stream/+/alert")
     floor = Client(port, "floor/+/telemetry")
-    step = Fault("blockage", 4.0, 0.0)  # the last third of 60 samples: every stream alarms once
-    recordings = [record("pump", args.samples / 10, 1000 + n, [step]) for n in range(args.streams)]
+    recordings = [record("pump", args.samples / 10, 1000 + n) for n in range(args.streams)]
     sent, period_s, started, number = {}, 1.0 / args.rate, time.perf_counter(), 0
     for row in range(args.samples):
         for stream, recording in enumerate(recordings):
@@ -154,8 +163,7 @@ def measure(args, port):
 
     def delays(client, leaf):
         return [
-            arrival - sent[stream, ts] for (kind, stream, ts, event), arrival in client.arrivals.items()
-            if kind == leaf and event in (None, "raised")
+            arrival - sent[stream, ts] for (kind, stream, ts, _), arrival in client.arrivals.items() if kind == leaf
         ]  # fmt: skip
 
     results = {

@@ -1,6 +1,6 @@
 """Samples per second through the daemon on a mosquitto: QoS 1, MQTT 5, acknowledged after commit; the broker's floor beside it.
 
-    python bench/throughput.py [--messages 40000] [--streams 20] [--json]
+    python bench/throughput.py [--messages 40000] [--blocks 12000] [--streams 20] [--json]
     python bench/throughput.py --streams 1 100 10000
 
 The messages are queued for the daemon's session before it starts, so that nothing but broker and daemon is measured; only
@@ -35,6 +35,7 @@ from edgelstm_firmware_sim import record
 
 CHANNELS = ("flow", "pressure", "current", "vibration")
 BLOCK = 256
+POLL_S, SHORTEST_S = 0.05, 0.5
 CONFIG = """
 [node]
 name = "bench"
@@ -143,7 +144,7 @@ def daemon_rate(folder, name, port, options, count, opened=0):
         while not points or points[-1][1] < count:
             if process.poll() is not None:
                 sys.exit(f"bench: the daemon ended: {(folder / f'{name}.log').read_text()}")
-            time.sleep(0.2)
+            time.sleep(POLL_S)
             try:
                 health = ask(control, "status")["health"]
             except UnavailableError:
@@ -155,6 +156,8 @@ def daemon_rate(folder, name, port, options, count, opened=0):
         process.send_signal(signal.SIGTERM)
         process.wait(30)
     inner = [point for point in points if point[1] >= max(opened, count * 0.05)]
+    if not inner or inner[-1][0] - inner[0][0] < SHORTEST_S:
+        sys.exit(f"bench: {name}: {count} samples were over before they could be measured: give more of them")
     (start_s, first, cpu_before_s, _), (end_s, last, cpu_after_s, health) = inner[0], inner[-1]
     counters = health["counters"]
     alerts = sum(
@@ -174,6 +177,7 @@ def daemon_rate(folder, name, port, options, count, opened=0):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--messages", type=int, default=40_000)
+    parser.add_argument("--blocks", type=int, default=12_000, help=f"messages of {BLOCK} samples")
     parser.add_argument(
         "--streams", type=int, nargs="+", default=[20], help="each number is measured by itself"
     )
@@ -251,17 +255,16 @@ def measure(args, port, folder):
         results[f"one sample per message, {streams} streams"] = daemon_rate(
             folder, name, port, options, rows * streams, opened=2 * streams
         )
-    blocks = max(10, args.messages // 20)
     session(port, "block-in", "block/+/telemetry")
     values = np.concatenate([r.values for r in recordings]).astype("<f4")
     values = np.tile(values, (-(-BLOCK * 8 // len(values)), 1)) if len(values) < BLOCK * 8 else values
     payloads = [values[at : at + BLOCK].tobytes() for at in range(0, len(values) - BLOCK, BLOCK)]
     queue_messages(
         port,
-        [(f"block/s{n % 20}/telemetry".encode(), payloads[n % len(payloads)]) for n in range(blocks)],
+        [(f"block/s{n % 20}/telemetry".encode(), payloads[n % len(payloads)]) for n in range(args.blocks)],
     )
     options = {"form": 'format = "raw"', "threshold": 50.0}
-    results[f"blocks of {BLOCK} samples"] = daemon_rate(folder, "block", port, options, blocks * BLOCK)
+    results[f"blocks of {BLOCK} samples"] = daemon_rate(folder, "block", port, options, args.blocks * BLOCK)
     return results
 
 

@@ -170,9 +170,10 @@ class Publisher:
             self._wake.clear()
             self._forget_delivered(outbox)
             if self.link.connected:
-                self._publish_retained()
+                node = self._begin_connection()
                 self._publish_urgent()
                 self._publish_alerts(outbox)
+                self._publish_retained(node)
                 self._publish_scores()
                 if time.monotonic() >= next_health_s:
                     self.link.publish(self._topics.health, self._health())
@@ -185,20 +186,28 @@ class Publisher:
                 outbox.close()
                 return
 
-    def _publish_retained(self) -> None:
-        """Publish the states that changed; on a new connection all of them, and who we are: the broker may have lost it."""
+    def _begin_connection(self) -> dict[str, bytes]:
+        """On a new connection, begin with the oldest alert and have all retained messages due: the broker may have lost them.
+
+        Returns who we are, to be told there.
+        """
         assert self.link is not None
-        node = {}
         with self._lock:
-            if self.link.generation != self._generation:
-                self._generation, self._cursor = self.link.generation, 0
-                self._on_the_way.clear()
-                self._sent_s.clear()
-                self._urgent_on_the_way.clear()
-                self._refused = 0
-                self._due = {name: payload for name, (_, payload, _) in self._states.items()}
-                self._kept_due = dict(self._kept)
-                node = {self._topics.status: ONLINE, self._topics.info: self._info()}
+            if self.link.generation == self._generation:
+                return {}
+            self._generation, self._cursor = self.link.generation, 0
+            self._on_the_way.clear()
+            self._sent_s.clear()
+            self._urgent_on_the_way.clear()
+            self._refused = 0
+            self._due = {name: payload for name, (_, payload, _) in self._states.items()}
+            self._kept_due = dict(self._kept)
+            return {self._topics.status: ONLINE, self._topics.info: self._info()}
+
+    def _publish_retained(self, node: dict[str, bytes]) -> None:
+        """Publish the states that changed, behind the alerts that changed them, for those are waited for."""
+        assert self.link is not None
+        with self._lock:
             due, self._due = self._due, {}
             kept, self._kept_due = self._kept_due, {}
         messages = {

@@ -30,17 +30,14 @@ class Snapshots:
         except OSError as exc:
             raise UnavailableError(f"{folder}: cannot be made: {exc.strerror}; set node.state_dir") from None
 
-    def save(self, stream: str, samples: int, snapshot: bytes, *, sync: bool = True) -> int:
+    def save(self, stream: str, samples: int, snapshot: bytes) -> int:
         """Write a generation and return the bytes that takes; raises OSError, and the ones before stay.
 
-        sync  wait until it survives a power failure; who saves many calls `os.sync` after the last instead
+        It survives a power failure only after `os.sync`, which who saves many calls after the last.
         """
         newest, new = self._path(stream), self.folder / f".{stream}.new"
         with open(new, "wb") as file:
             size = file.write(_head(samples) + snapshot)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
         if newest.exists():
             os.replace(newest, self._path(stream, ".1"))
         os.replace(new, newest)

@@ -282,11 +282,11 @@ class Watched:
             state=self.detector.snapshot() if with_state else None,
         )
 
-    def save(self, snapshots: Snapshots, *, sync: bool = True) -> int:
+    def save(self, snapshots: Snapshots) -> int:
         """Write a snapshot if there is anything new; return how many bytes."""
         if self.snapshot_samples == self.samples:
             return 0
-        size = snapshots.save(self.name, self.samples, self.detector.snapshot(), sync=sync)
+        size = snapshots.save(self.name, self.samples, self.detector.snapshot())
         self.snapshot_samples = self.samples
         return size
 

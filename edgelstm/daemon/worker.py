@@ -7,7 +7,6 @@ import os
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
@@ -28,7 +27,8 @@ from edgelstm.daemon.positions import MappedPositions, lasting_folder
 from edgelstm.daemon.publisher import Publisher
 from edgelstm.daemon.requests import Errands
 from edgelstm.daemon.rollouts import Rollouts
-from edgelstm.daemon.snapshots import Snapshots, WriteBudget
+from edgelstm.daemon.saving import Saving
+from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.suspects import Suspects
 from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, encode, score_payload
 from edgelstm.daemon.watched import Samples, Watched, abandoned
@@ -44,7 +44,6 @@ from edgelstm.verdict import Verdicts
 _log = logging.getLogger(__name__)
 IDLE_S = 0.25
 RETRY_S = 1.0
-SNAPSHOT_SLICE_S = 0.001
 POSITIONS = "positions"
 
 
@@ -83,7 +82,7 @@ class Worker:
         self._places: dict[str, int] = {}  # how far sources were read that number their messages
         self._samples = self._scored = 0  # of the batch at hand
         self._shown: set[str] = set()  # streams that were announced
-        self._to_save: deque[str] = deque()  # streams whose snapshot is due
+        self._saving = Saving(snapshots, self.streams, counters, config.durability)
         self._mapped: MappedPositions | None = None
 
     def start(self) -> None:
@@ -115,13 +114,12 @@ class Worker:
         )
         if durability.mode != "none":
             self._intake.positions = self._positions_of_before(outbox)
-        self._budget = WriteBudget(durability.write_budget, time.monotonic())
         next_snapshot_s = time.monotonic() + durability.snapshot_interval
         while not self._stopping.is_set():
             self.progress_s = time.monotonic()
             self.errands.do()
             self._look_for_silence()
-            batch = self.inbox.take(0.0 if self._may_save() else IDLE_S)
+            batch = self.inbox.take(0.0 if self._saving.may() else IDLE_S)
             for part in self._suspects.apart(batch):
                 if self._stopping.is_set():
                     break
@@ -134,21 +132,21 @@ class Worker:
                     if origin is not None:
                         origin.acknowledge(list(messages))
                 self._suspects.acquit(part)
-            if time.monotonic() >= next_snapshot_s and not self._to_save:
+            if time.monotonic() >= next_snapshot_s and not self._saving:
                 for name in self._intake.evict_idle(time.monotonic()):
                     self._shown.discard(name)
                     self._last_score_s.pop(name, None)
                     self._publisher.forget(name)
-                self._to_save.extend(self.streams)
+                self._saving.add(self.streams)
                 next_snapshot_s = time.monotonic() + durability.snapshot_interval
-            self._save_snapshots(SNAPSHOT_SLICE_S)
-        self._to_save.extend(self.streams)
-        self._save_snapshots()
+            self._saving.some()
+        self._saving.add(self.streams)
+        self._saving.all()
         if not self._strict:  # what is in memory ends with the service
             for stream in self.streams.values():
                 stream.recorded = False
             self._commit(outbox, [], self.streams)
-        os.sync()  # once, not for each of a thousand files
+        os.sync()
         self._suspects.close()
         if self._mapped is not None:
             self._mapped.close()
@@ -206,7 +204,7 @@ class Worker:
     def _moved(self, stream: str) -> None:
         """Tell of a stream that has another version; a snapshot of the one before would be refused after a crash."""
         self._show(self.streams[stream])
-        self._to_save.append(stream)
+        self._saving.add([stream])
 
     def remove(self, name: str) -> None:
         """Forget a stream for good, and take back what is published of it; samples that still come open it anew."""
@@ -228,8 +226,7 @@ class Worker:
         for known in (self.streams, self._intake.positions, self._last_score_s):
             known.pop(name, None)
         self._shown.discard(name)
-        if name in self._to_save:
-            self._to_save.remove(name)
+        self._saving.discard(name)
         topics = [self._topics.stream(name, leaf) for leaf in ("state", "availability")]
         self._publisher.remove(name, [*topics, discovery_topic(self._config, name)])
 
@@ -379,25 +376,3 @@ class Worker:
                 self._mapped.write(stream.position(with_state=False))
         except OSError as exc:  # of a stream that there is no room for, the database has an older position
             self._counters.complain("positions_failed", POSITIONS, str(exc))
-
-    def _may_save(self) -> bool:
-        return bool(self._to_save) and self._budget.allows(len(self._to_save), time.monotonic())
-
-    def _save_snapshots(self, at_most_s: float | None = None) -> None:
-        """Write some of the snapshots that are due, within the budget: a sample must not wait for those of a thousand streams.
-
-        All of them, whatever the budget, where no time is given.
-        """
-        if self._config.durability.mode == "none":
-            self._to_save.clear()
-        end_s = None if at_most_s is None else time.monotonic() + at_most_s
-        while self._to_save and (end_s is None or (time.monotonic() < end_s and self._may_save())):
-            stream = self.streams[self._to_save.popleft()]
-            try:
-                size = stream.save(self._snapshots, sync=end_s is not None)
-            except OSError as exc:
-                self._counters.complain("snapshot_failed", stream.name, exc.strerror or str(exc))
-                continue
-            if size:
-                self._counters.add("snapshots")
-                self._budget.spend(size)

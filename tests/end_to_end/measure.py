@@ -6,11 +6,13 @@ memory     resident with so many streams, each a sample a second
 blackhole  growth while nothing gets out for so many minutes, every score published
 flood      growth while 100,000 topics that nobody configured a stream for send a sample each
 link       from a cut in silence until both links notice, and from its end until samples are scored again
-writes     bytes that go to the disk in `durability.mode = "alerts"`, each stream a sample a second, and what that is a day; with
-           a folder in memory as systemd gives it (RUNTIME_DIRECTORY)
+writes     what a disk of its own (ext4 on a loop device, so as root) is given to write a day in `durability.mode = "alerts"`, each
+           stream a sample a second, journal and snapshots counted; with a folder in memory as systemd gives it
+           (RUNTIME_DIRECTORY). More than half an hour, so that snapshots are in it.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -21,10 +23,13 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
+from edgelstm import config
+from edgelstm.daemon.control import ask
+from edgelstm.daemon.snapshots import BLOCK
 from edgelstm.sources.time_text import to_ns
 from edgelstm_firmware_sim import record
 from proxy import Proxy
-from rig import CHANNELS, Broker, Daemon, Publisher, Subscriber, wait_for
+from rig import CHANNELS, Broker, Daemon, Disk, NoDisk, Publisher, Subscriber, wait_for
 
 FLOOD_TOPICS = 100_000
 ROUNDS, SETTLE_MINUTES = 5, 5
@@ -120,33 +125,48 @@ def link(args, daemon, proxy, broker):
 
 
 def writes(args, daemon, proxy, broker):
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        os.environ["RUNTIME_DIRECTORY"] = folder
-        count_writes(args, daemon, broker)
+    with contextlib.ExitStack() as stack:
+        os.environ["RUNTIME_DIRECTORY"] = stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm"))
+        try:
+            disk = stack.enter_context(Disk(daemon.folder / "state", os.environ["RUNTIME_DIRECTORY"]))
+        except NoDisk as exc:
+            sys.exit(f"measure: {exc}")
+        count_writes(args, daemon, broker, disk)
 
 
-def count_writes(args, daemon, broker):
+def count_writes(args, daemon, broker, disk):
+    """Tell minutes with snapshots from those without: a day has as many snapshots as its budget, whatever the window."""
     sensors = Sensors(broker.port, args.streams, (args.minutes + SETTLE_MINUTES) * 60)
     daemon.start()
-    sensors.run(SETTLE_MINUTES * 60, args.streams)
-    first, started_s = written(daemon), time.monotonic()
-    print(
-        f"{first / 1e6:.2f} MB in the first {SETTLE_MINUTES} minutes, in which streams are opened and saved-up budget is spent"
-    )
-    sensors.run(args.minutes * 60, args.streams)
-    bytes_written, seconds = written(daemon) - first, time.monotonic() - started_s
+    settings = config.load(daemon.config)
+    before = first = disk.written()
+    snapshots, quiet, busy, taken = 0, [], 0, 0
+    for minute in range(int(args.minutes) + SETTLE_MINUTES):
+        sensors.run(60, args.streams)
+        now, counters = disk.written(), ask(settings.control_socket, "status")["health"]["counters"]
+        fresh, snapshots = counters.get("snapshots", 0) - snapshots, counters.get("snapshots", 0)
+        print(f"minute {minute + 1:3d}  {(now - before) / 1e3:8.1f} kB  {fresh:4d} snapshots", flush=True)
+        if minute >= SETTLE_MINUTES:
+            if fresh:
+                busy, taken = busy + now - before, taken + fresh
+            else:
+                quiet.append(now - before)
+        before = now
     daemon.stop()
-    counts = daemon.counts()
+    if not taken or not quiet:
+        sys.exit("measure: no snapshot, or no minute without one: give it more --minutes")
+    still = statistics.mean(quiet) * 24 * 60
+    each = (busy - statistics.mean(quiet) * (args.minutes - len(quiet))) / taken
+    sizes = [path.stat().st_size for path in (disk.folder / "snapshots").glob("*.snapshot")]
+    counted = BLOCK * statistics.mean(-(-size // BLOCK) for size in sizes)
+    a_day = settings.durability.write_budget / counted
     print(
-        f"{bytes_written / 1e6:.2f} MB in {seconds:.0f} s: {bytes_written / seconds * 86_400 / 1e6:.1f} MB a day"
+        f"{(before - first) / 1e6:.2f} MB in all; without snapshots {still / 1e6:.1f} MB a day; a snapshot {each / 1e3:.1f} kB, of "
+        f"which its budget counts {counted / 1e3:.1f}: {a_day:.0f} a day, {each * a_day / 1e6:.1f} MB"
     )
-    print(f"in all {counts.get('snapshots', 0)} snapshots, {counts.get('alerts_raised', 0)} alerts raised")
-
-
-def written(daemon):
-    """Return the bytes that the process had the system write to a disk."""
-    lines = Path(f"/proc/{daemon.process.pid}/io").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+    print(
+        f"in all {(still + each * a_day) / 1e6:.1f} MB a day, with {counters.get('alerts_raised', 0)} alerts in {minute + 1} minutes"
+    )
 
 
 MEASURED = {"memory": memory, "blackhole": blackhole, "flood": flood, "link": link, "writes": writes}

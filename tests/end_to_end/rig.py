@@ -1,6 +1,7 @@
 """A real mosquitto, the daemon as a process, a publisher and a subscriber."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -232,3 +233,65 @@ class Publisher:
     def close(self):
         self.client.disconnect()
         self.client.loop_stop()
+
+
+class NoDisk(Exception):
+    """There can be no disk of its own here, and why."""
+
+
+class Disk:
+    """An ext4 of its own on a loop device: all that it writes can be counted, and it can fail as disks do.
+
+    folder  becomes its mount point; image  the folder of the file that holds it
+    """
+
+    def __init__(self, folder, image):
+        self.folder, self.image = folder, Path(image) / "disk.img"
+
+    def __enter__(self):
+        if os.geteuid():
+            raise NoDisk("a disk of its own needs root")
+        self.folder.mkdir(exist_ok=True)
+        with open(self.image, "wb") as file:
+            file.truncate(256 << 20)
+        _run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(self.image))
+        self.device = _run("losetup", "--find", "--show", str(self.image))
+        try:
+            self.mount()
+        except NoDisk:
+            _run("losetup", "--detach", self.device)
+            raise
+        return self
+
+    def mount(self):
+        _run("mount", "-o", "errors=remount-ro", self.device, str(self.folder))
+
+    def fail(self):
+        """Become read-only at once, with files open and all of them written, as after an error of the hardware."""
+        _run("sync", "-f", str(self.folder))
+        Path(f"/sys/fs/ext4/{Path(self.device).name}/trigger_fs_error").write_text("1")
+
+    def repair(self):
+        """Check and mount it again, as after a new start of the machine."""
+        _run("umount", str(self.folder))
+        subprocess.run(["fsck.ext4", "-p", self.device], capture_output=True, check=False)  # 1: repaired
+        self.mount()
+
+    def written(self):
+        """Return the bytes that the device was given to write since it is there."""
+        _run("sync", "-f", str(self.folder))
+        return int(Path(f"/sys/block/{Path(self.device).name}/stat").read_text().split()[6]) * 512
+
+    def __exit__(self, *_):
+        _run("umount", "-l", str(self.folder))
+        _run("losetup", "--detach", self.device)
+
+
+def _run(*command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError as exc:
+        raise NoDisk(f"a disk of its own needs {exc.filename}") from None
+    if done.returncode:
+        raise NoDisk(f"a disk of its own cannot be made: {' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout.strip()

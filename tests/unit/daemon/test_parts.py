@@ -1,10 +1,13 @@
 """Snapshots, inbox, routes and the choice of what to acknowledge."""
 
+import threading
+
 import pytest
 
-from edgelstm.config import Config, InputConfig, stream_name
+from edgelstm.config import Config, DurabilityConfig, InputConfig, stream_name
 from edgelstm.daemon.counters import Counters
 from edgelstm.daemon.inbox import Inbox
+from edgelstm.daemon.saving import Saving
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.errors import SnapshotError, UnavailableError
 from edgelstm.message import Message
@@ -101,3 +104,37 @@ def test_complaints_are_counted_always_and_said_once(caplog):
     counters.complain("malformed", "plant/y", "no JSON")
     assert counters.snapshot() == {"malformed": 101}
     assert len(caplog.records) == 2
+
+
+class OneStream:
+    """What is saved of a stream: always something new, of one block."""
+
+    name = "pump"
+
+    def save(self, snapshots):
+        return snapshots.save(self.name, 1, b"state")
+
+
+def test_a_burst_of_snapshots_is_synced_once_and_by_a_thread_of_its_own(tmp_path, monkeypatch):
+    synced, saving = [], saving_of(tmp_path, "alerts")
+    monkeypatch.setattr("edgelstm.daemon.saving.os.sync", lambda: synced.append(threading.current_thread()))
+    monkeypatch.setattr("edgelstm.daemon.saving.SLICE_S", 10.0)
+    saving.some()
+    saving.add(["pump"] * 5)
+    assert saving and not synced
+    saving.some()
+    saving.some()  # nothing new
+    assert not saving
+    assert [thread.name for thread in synced] == ["sync"]
+    assert (tmp_path / "s" / "pump.snapshot.1").exists()
+
+
+def test_nothing_is_saved_where_nothing_is_durable(tmp_path):
+    saving = saving_of(tmp_path, "none")
+    saving.add(["pump"])
+    saving.all()
+    assert not list((tmp_path / "s").iterdir())
+
+
+def saving_of(folder, mode):
+    return Saving(Snapshots(folder / "s"), {"pump": OneStream()}, Counters(), DurabilityConfig(mode=mode))

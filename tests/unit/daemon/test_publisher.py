@@ -56,8 +56,9 @@ class Bench:
     def turn(self):
         self.publisher._forget_delivered(self.outbox)
         if self.link.connected:
-            self.publisher._publish_retained()
+            node = self.publisher._begin_connection()
             self.publisher._publish_alerts(self.outbox)
+            self.publisher._publish_retained(node)
             self.publisher._publish_scores()
 
 

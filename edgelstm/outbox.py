@@ -35,6 +35,8 @@ SCHEMA_VERSION = 1
 _PLACE = "place "
 CHECKPOINT_PAGES = 1000
 """The log is worth moving to the database after about so many pages."""
+STEP_NS = 60 * 10**9
+"""The clock was set where it went so much further than time has."""
 DROP_ORDER = ("updated", "cleared", "raised")
 """What is given up first when the outbox is full."""
 
@@ -74,6 +76,7 @@ class Outbox:
         self._max_bytes, self._max_age_ns = max_bytes, int(max_age_s * 1e9)
         self.dropped = dict.fromkeys(DROP_ORDER, 0)
         self.pages_written = 0  # about so many
+        self._clock_ns = _clock_ns()
         self._db = _open(path)
         self._bytes, self._oldest_ns = self._measure()
 
@@ -88,9 +91,12 @@ class Outbox:
     ) -> None:
         """Write messages, positions, and how far sources were read, in one transaction: it survives the end of this process."""
         now_ns, dropped, positions = time.time_ns(), dict(self.dropped), list(positions)
+        clock_ns = self._clock_ns
         self.pages_written += 2 + len(messages) + len(positions)
         try:
             with self._transaction():
+                if messages:
+                    self._follow_clock()
                 self._db.executemany(
                     "INSERT INTO outbox (topic, payload, event, created_ns) VALUES (?, ?, ?, ?)",
                     [(message.topic, message.payload, message.event, now_ns) for message in messages],
@@ -107,7 +113,7 @@ class Outbox:
                     self._bytes += sum(len(message.payload) for message in messages)
                     self._enforce_caps(now_ns)
         except BaseException:
-            self.dropped = dropped
+            self.dropped, self._clock_ns = dropped, clock_ns
             self._bytes, self._oldest_ns = self._measure()
             raise
 
@@ -197,6 +203,14 @@ class Outbox:
                 if not self._drop(event, batch, event):
                     break
 
+    def _follow_clock(self) -> None:
+        """Let what waits be as old as it is after the clock was set: a gateway without one of its own begins years ago."""
+        clock_ns = _clock_ns()
+        step_ns, self._clock_ns = clock_ns - self._clock_ns, clock_ns
+        if abs(step_ns) > STEP_NS:
+            self._db.execute("UPDATE outbox SET created_ns = created_ns + ?", (step_ns,))
+            self._oldest_ns += step_ns
+
     def _drop(self, event: str, condition: str, value: object) -> int:
         dropped = self._db.execute(
             f"DELETE FROM outbox WHERE event = ? AND {condition}", (event, value)
@@ -205,6 +219,11 @@ class Outbox:
         if dropped:
             self._bytes, self._oldest_ns = self._measure()
         return dropped
+
+
+def _clock_ns() -> int:
+    """Return what changes only when the clock is set."""
+    return time.time_ns() - time.monotonic_ns()
 
 
 def _open(path: Path) -> sqlite3.Connection:

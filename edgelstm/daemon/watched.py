@@ -219,9 +219,13 @@ class Watched:
         return arrival_ns - self._ahead_since_ns < SET_BACK_NS
 
     def _clock_was_set_back(self, block: Block, arrival_ns: int) -> bool:
-        """Whether a minute of samples was far in the past; then the stream begins anew, for they are its present."""
+        """Whether a minute of samples was far in the past; then the stream begins anew, for they are its present.
+
+        The clock is the sender's, or our own where samples are stamped at arrival.
+        """
         newest_ns = self._newest_ns
-        if block.time_ns is None or newest_ns is None or block.time_ns > newest_ns - self._gap_reset_ns:
+        time_ns = arrival_ns if block.time_ns is None else block.time_ns
+        if newest_ns is None or time_ns > newest_ns - self._gap_reset_ns:
             self._late_since_ns = None
             return False
         if self._late_since_ns is None:

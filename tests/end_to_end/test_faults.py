@@ -18,7 +18,7 @@ from edgelstm.outbox import Outbox
 from edgelstm.sample import Sample
 from edgelstm_firmware_sim import Fault, record
 from proxy import Proxy
-from rig import CHANNELS, MODEL, wait_for
+from rig import CHANNELS, MODEL, Disk, NoDisk, wait_for
 from test_daemon import comparable, expected_alerts, rounded
 
 pytestmark = pytest.mark.slow
@@ -266,6 +266,39 @@ def test_a_disk_that_becomes_read_only(make_daemon, subscribe, publish, tmp_path
         assert again.returncode == 69 and again.stderr.count("\n") == 1, again.stderr
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    try:
+        with Disk(tmp_path / "state", tmp_path) as made:
+            yield made
+    except NoDisk as exc:
+        pytest.skip(str(exc))
+
+
+@pytest.mark.parametrize("mode", ["alerts", "strict"])
+def test_a_disk_that_becomes_read_only_under_us(make_daemon, subscribe, publish, disk, mode):
+    """In alerts mode alerts go out all the same; in strict mode samples wait. Nothing is lost once it is mended."""
+    seen, daemon = subscribe(), make_daemon(extra=f'[durability]\nmode = "{mode}"').start()
+    publish.rows(RECORDING.times_ns[:100], RECORDING.values[:100])
+    wait_for(lambda: seen.count("/score", 70), what="the first scores")
+    disk.fail()
+    publish.rows(RECORDING.times_ns[100:1000], RECORDING.values[100:1000], first=100)
+    wait_for(lambda: "event=commit_failed" in daemon.text(), 20, "a word about the disk")
+    if mode == "alerts":
+        wait_for(lambda: seen.count("/score", 970), 30, "scores all the same")
+        wait_for(lambda: [a for a in seen.of("/alert") if a["event_type"] == "raised"], what="an alert")
+    assert daemon.process.poll() is None
+    daemon.stop()
+    disk.repair()
+    daemon.start()
+    publish.rows(RECORDING.times_ns[1000:1200], RECORDING.values[1000:1200], first=1000)
+    wait_for(lambda: seen.of("/score")[-1]["ts"] == timestamp(TIMES_NS[1199]), 30, "the last score")
+    if mode == "strict":
+        wanted = [v for v in VERDICTS if v.time_ns <= TIMES_NS[1199]]
+        wait_for(lambda: unique(seen.of("/alert")) == expected_alerts(wanted), 20, "every alert")
+    assert daemon.stop() == 0
 
 
 def test_a_flood_of_topics_is_bounded(make_daemon, subscribe, publish):

@@ -22,7 +22,7 @@ from edgelstm_converters import quantize, readers, report
 from edgelstm_converters.execution import Execution
 from edgelstm_converters.float_model import FloatModel, with_folded_affine
 from edgelstm_converters.layers import FloatMasking
-from edgelstm_converters.layers.graph import quantize_layers, with_plain_sources
+from edgelstm_converters.layers.graph import padding, quantize_layers, with_plain_sources
 from edgelstm_converters.rounding import HELD_BACK
 from edgelstm_converters.scaling import Scaling, fold, read_scaling
 
@@ -259,6 +259,7 @@ def _quantize(
     channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), kept, rows)
     channels = quantize.balance(channels, [] if rows else _matrices_of_input(float_model))
     values = {INPUT: x, **dict(zip((layer.name for layer in float_model.layers), expected, strict=True))}
+    channels = quantize.holding(channels, padding(float_model.layers, float_model.inputs))
     source = quantize.vector_of(channels)
     found = quantize_layers(float_model.layers, source.seeing(x) if calibrated else source, values)
     scales = [quantised.scale for quantised in found]

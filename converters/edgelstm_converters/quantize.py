@@ -106,6 +106,28 @@ def balance(channels: tuple[Channel, ...], matrices: Sequence[NDArray[np.float32
     )
 
 
+def holding(channels: tuple[Channel, ...], values: Mapping[int, float]) -> tuple[Channel, ...]:
+    """Return the channels so that certain values of some, float32 by the number of the channel, are exactly values of int16.
+
+    Such are those that stand before the first sample: a layer that looks back so far sees what it was trained with. An offset
+    moves to a whole number of steps from the value, and a range is made wider where the value is outside of it.
+    """
+    found = list(channels)
+    for number, value in values.items():
+        offset, gain = channels[number].offset, channels[number].gain
+        reach = FULL_SCALE / gain
+        if abs(value - offset) > reach:
+            far = offset + math.copysign(reach, offset - value)
+            offset, reach = (far + value) / 2.0, abs(far - value) / 2.0
+            gain = _power_of_two((FULL_SCALE - 1.0) / reach)
+        offset = float(np.float32(value + round((offset - value) * gain) / gain))
+        if (offset - value) * gain % 1.0:  # float32 has not got that number
+            reach += abs(offset - value)
+            offset, gain = value, _power_of_two(FULL_SCALE / reach)
+        found[number] = msgspec.structs.replace(channels[number], offset=offset, gain=gain)
+    return tuple(found)
+
+
 def vector_of(channels: tuple[Channel, ...]) -> Vector:
     """Return how the quantised channels are read by the first layer."""
     return Vector(

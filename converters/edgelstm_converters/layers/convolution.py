@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelstm.errors import ConversionError
 from edgelstm.layers import Conv1d, Pool
 from edgelstm.layers.activation import UNBOUNDED
+from edgelstm.layers.layer import COMPUTED
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, held
 from edgelstm_converters.quantize import BOUNDED_FORM, Vector, element_product, output_form, row_product
 
@@ -48,6 +50,9 @@ class FloatConv1d(FloatLayer):
     def matrix(self) -> Floats:
         """The weights as (o, taps * i), sample by sample."""
         return np.ascontiguousarray(self.weights.transpose(0, 2, 1).reshape(self.units, -1))
+
+    def padded(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, float]]:
+        return padded_channels(sources[0], self.before)
 
     def run(self, *sources: Floats) -> Floats:
         reach = (self.taps - 1) * self.dilation
@@ -93,7 +98,7 @@ class FloatConv1d(FloatLayer):
             form.exponent,
             stride=self.stride,
             due=self.due,
-            initial=before_first(sources[0], self.before),
+            initial=before_first(self.name, sources[0], self.before),
         )
         return Quantised.of(layer, form)
 
@@ -121,6 +126,10 @@ class FloatPool(FloatLayer):
     def units(self) -> int:
         return self.width
 
+    def padded(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, float]]:
+        if self.mode == "average":
+            yield from padded_channels(sources[0], None)
+
     def run(self, *sources: Floats) -> Floats:
         x = sources[0]
         fill = np.full(self.width, -np.inf if self.mode == "max" else 0.0, np.float32)
@@ -139,7 +148,7 @@ class FloatPool(FloatLayer):
         initial: NDArray[np.int16] | None = np.full(self.width, -32768, np.int16)
         if self.mode == "average":
             of_pool = Vector(source.step / self.window, source.offset)
-            initial = before_first(source, None)
+            initial = before_first(self.name, source, None)
         one = np.ones(self.width, np.float32)
         product = element_product(self.name, one, none, of_pool, form.scale)
         layer = Pool(
@@ -161,8 +170,23 @@ def with_history(x: Floats, rows: int, before: Floats | None) -> Floats:
     return np.concatenate([np.broadcast_to(fill, (rows, *x.shape[1:])), x])
 
 
-def before_first(source: Vector, before: Floats | None) -> NDArray[np.int16] | None:
-    """Return what stands for `before`, or for zeros, as int16: the nearest that the source can be; None for int16 zeros."""
+def padded_channels(source: Sequence[int], before: Floats | None) -> Iterator[tuple[int, float]]:
+    """Yield the channels of a source with what stands before them, `before` or zeros."""
+    for number, channel in enumerate(source):
+        if channel != COMPUTED:
+            yield channel, 0.0 if before is None else float(before[number])
+
+
+def before_first(name: str, source: Vector, before: Floats | None) -> NDArray[np.int16] | None:
+    """Return what stands for `before`, or for zeros, as int16; None for int16 zeros.
+
+    Raises ConversionError where it is not exactly a value of the source: channels are quantised so that it is.
+    """
     real = np.zeros(len(source.step)) if before is None else before.astype(np.float64)
-    q = np.clip(np.rint((real - source.offset) / source.step), -32768, 32767).astype(np.int16)
-    return q if q.any() else None
+    q = (real - source.offset) / source.step
+    for number in np.flatnonzero((q != np.rint(q)) | (np.abs(q) > 32767)):
+        raise ConversionError(
+            f'layer "{name}": {real[number]:g} stands before the first sample, which is none of the values that column {number} '
+            "of what it reads can have"
+        )
+    return q.astype(np.int16) if q.any() else None

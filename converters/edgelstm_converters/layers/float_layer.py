@@ -71,6 +71,11 @@ class FloatLayer(ABC):
         del sources
         yield from ()
 
+    def padded(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, float]]:
+        """Yield which channels stand in the layer before the first sample, and with which value; sources as in `carried`."""
+        del sources
+        yield from ()
+
     @abstractmethod
     def run(self, *sources: Floats) -> Floats:
         """Return (samples, units) for every source's (samples, values), from the initial state on.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
 from edgelstm_converters.layers.affine import FloatAffine
 from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, rows_of
@@ -16,6 +17,33 @@ from edgelstm_converters.quantize import Vector
 def sources_of(layers: Sequence[FloatLayer], number: int) -> tuple[str, ...]:
     """Return the names of what layer `number` reads: its `sources`, or the layer before it."""
     return layers[number].sources or (layers[number - 1].name if number else INPUT,)
+
+
+def padded_of(layers: Sequence[FloatLayer], carried: Sequence[int]) -> Iterator[tuple[int, float]]:
+    """Yield which channels stand in these layers before the first sample, and with which value.
+
+    carried  for every value at `input` the channel that it is, or `COMPUTED`
+    """
+    known: dict[str, Sequence[int]] = {INPUT: carried}
+    for number, layer in enumerate(layers):
+        names = sources_of(layers, number)
+        sources = [known.get(name, ()) for name in names]  # what stands beside a window is no channel
+        yield from layer.padded(sources)
+        known[layer.name] = layer.carried(sources)
+
+
+def padding(layers: Sequence[FloatLayer], channels: int) -> dict[int, float]:
+    """Return what stands for a channel before the first sample, by its number, where a layer looks back so far.
+
+    Raises ConversionError where two layers do not agree on it.
+    """
+    found: dict[int, float] = {}
+    for channel, value in padded_of(layers, range(channels)):
+        if found.setdefault(channel, value) != value:
+            raise ConversionError(
+                f"before the first sample, channel {channel} is {found[channel]:g} for one layer and {value:g} for another"
+            )
+    return found
 
 
 def quantize_layers(

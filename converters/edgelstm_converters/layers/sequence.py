@@ -11,7 +11,7 @@ import numpy as np
 from edgelstm.layers import INPUT, SequenceLayers
 from edgelstm.layers.graph import tables_of
 from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, run_now_and_then
-from edgelstm_converters.layers.graph import quantize_layers, sources_of, with_plain_sources
+from edgelstm_converters.layers.graph import padded_of, quantize_layers, sources_of, with_plain_sources
 from edgelstm_converters.quantize import Vector
 
 
@@ -42,6 +42,9 @@ class FloatSequence(FloatLayer):
 
     def tables(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
         return tables_of(self.layers, sources[0])
+
+    def padded(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, float]]:
+        return padded_of(self.layers, sources[0])
 
     def run(self, *sources: Floats) -> Floats:
         values = self._run_inside(sources, self.layers)

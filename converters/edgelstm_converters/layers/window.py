@@ -10,9 +10,9 @@ import numpy as np
 
 from edgelstm.layers import INPUT, Window
 from edgelstm.layers.graph import tables_of
-from edgelstm_converters.layers.convolution import before_first, with_history
+from edgelstm_converters.layers.convolution import before_first, padded_channels, with_history
 from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, held, run_now_and_then
-from edgelstm_converters.layers.graph import quantize_layers, sources_of, with_plain_sources
+from edgelstm_converters.layers.graph import padded_of, quantize_layers, sources_of, with_plain_sources
 from edgelstm_converters.quantize import Vector
 
 
@@ -51,6 +51,10 @@ class FloatWindow(FloatLayer):
     def tables(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
         others = dict(zip(self.sources[1:], sources[1:], strict=True))
         return tables_of(self.layers, sources[0], others)
+
+    def padded(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, float]]:
+        yield from padded_channels(sources[0], self.before)
+        yield from padded_of(self.layers, sources[0])
 
     def run(self, *sources: Floats) -> Floats:
         values = self._run_inside(sources, self.layers)
@@ -110,7 +114,7 @@ class FloatWindow(FloatLayer):
             lookahead=self.lookahead,
             hop=self.hop,
             due=self.due,
-            initial=before_first(sources[0], self.before),
+            initial=before_first(self.name, sources[0], self.before),
         )
         step, offset = (
             np.concatenate([getattr(vectors[head], part) for head in self.heads])

@@ -66,22 +66,32 @@ def test_voice_activity_block_by_block():
     assert found.model.provenance.output_snr_db > 30
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("silero_vad_half", {"start": "/stft/Sqrt_output_0"}),
-        ("silero_vad_16k_op15", {"start": "/model/stft/Sqrt_output_0", "fixed": {"sr": 16000}}),
-    ],
-)
-def test_the_same_network_with_its_lstm_inside_a_branch(name, options):
-    pytest.importorskip("onnx")
+BRANCH = "If_0_{}_branch__Inline_0__/stft/Sqrt_output_0"
+FORMS = {
+    "plain": ("silero_vad_half", {"start": "/stft/Sqrt_output_0", "fixed": {"input": 576}}),
+    "a rate": ("silero_vad_16k_op15", {"start": "/model/stft/Sqrt_output_0", "fixed": {"sr": 16000, "input": 576}}),
+    "static": ("silero_vad_openvino_16k", {"start": f"F0::{BRANCH.format('then')}"}),
+    "in a branch": ("silero_vad", {"start": BRANCH.format("then"), "fixed": {"sr": 16000, "input": 576}}),
+    "in the other": ("silero_vad", {"start": BRANCH.format("else"), "fixed": {"sr": 8000, "input": 288}}),
+    "no LSTM": ("silero_vad_op18_ifless", {"start": "sqrt", "fixed": {"sr": 16000, "input": 576}}),
+    "no LSTM, the other": ("silero_vad_op18_ifless", {"start": "sqrt_2", "fixed": {"sr": 8000, "input": 288}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_network_in_every_form_of_the_package(form):
+    """One sample at a time, with a state in and a state out, inside of branches, spelled as products and sums."""
+    pytest.importorskip("onnxruntime")
+    name, options = FORMS[form]
     path = package("silero_vad") / "data" / f"{name}.onnx"
-    reading = readers.read(path, inputs=576, **options)
+    reading = readers.read(path, **options)
+    assert reading.proof.startswith("onnxruntime: within")
     assert [layer.kind for layer in reading.model.layers].count("lstm") == 1
+    assert reading.model.inputs == (65 if "other" in form else 129) * 4
     with pytest.raises(
         ConversionError, match=r"node .*: it takes a square root, which cannot be converted.*--from"
     ):
-        readers.read(path, inputs=576, **{**options, "start": None})
+        readers.read(path, **{**options, "start": None})
 
 
 def test_graphemes_to_phonemes_from_plain_arrays(tmp_path):

@@ -31,7 +31,7 @@ def read(path: Path, asked: Asked) -> Reading:
         ) from None
     stream = read_stream(graph, {}, lambda node, values, opset: None, asked.inputs)
     stream = replace(stream, model=with_mask(stream.model, mask, zeroing(_layers(file.config))))
-    return Reading(stream.model, _prove(path, stream, mask) if asked.verify else NOT_ASKED)
+    return Reading(stream.model, stream.told(_prove(path, stream, mask) if asked.verify else NOT_ASKED))
 
 
 def _layers(config: dict[str, Any]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ def prove(model: Any, stream: Stream, fixed: Mapping[str, Any]) -> str:
     if stream.start is not None:
         from onnx import TensorProto, helper
 
+        _inline(model.graph, stream.taken)
         model.graph.output.append(helper.make_tensor_value_info(stream.start, TensorProto.FLOAT, None))
     dtypes = {value.name: _dtype(value) for value in model.graph.input}
     try:
@@ -31,6 +32,24 @@ def prove(model: Any, stream: Stream, fixed: Mapping[str, Any]) -> str:
         return engine.run({name: value.astype(dtypes[name]) for name, value in feeds.items()})
 
     return judge_stream(engine, stream, fixed, HINT, run=typed)
+
+
+def _inline(graph: Any, taken: Mapping[str, str]) -> None:
+    """Put the branch that was taken in the place of every node If, so that what is in it can be an output."""
+    from onnx import helper
+
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        branch = next((a.g for a in node.attribute if a.name == taken.get(node.output[0])), None)
+        if node.op_type != "If" or branch is None:
+            graph.node.append(node)
+            continue
+        _inline(branch, taken)
+        graph.initializer.extend(branch.initializer)
+        graph.node.extend(branch.node)
+        for inner, outer in zip(branch.output, node.output, strict=True):
+            graph.node.append(helper.make_node("Identity", [inner.name], [outer]))
 
 
 def _dtype(value: Any) -> Any:

@@ -100,20 +100,18 @@ def _outputs(
     time = stream.axes.time
     samples = SAMPLES if stream.free else 1 if time is None else stream.shape[time]
     states = {name: np.zeros(shape, np.float32) for name, shape in stream.states.items()}
-    others = {name: np.asarray(value) for name, value in fixed.items()}
+    others = {name: np.asarray(value) for name, value in fixed.items() if name != stream.signal}
     channels = int(
         np.prod([s for axis, s in enumerate(stream.shape) if axis not in (time, stream.axes.batch)])
     )
 
     def one(x: Floats) -> tuple[Floats, Floats, list[Any]]:
         given = run({**others, **states, stream.signal: _feed(x, stream)})
-        order = stream.order if len(stream.order) <= len(given) else ()
-        rest = [n for n in range(len(given)) if n not in order]
-        y, *after = (given[n] for n in (*order, *rest))
+        parts = [_one_of_batch(given[n], width, stream, len(x)) for n, width in stream.outputs]
         if stream.start is not None:
-            inner = np.asarray(after.pop(), np.float32)
+            inner = np.asarray(given[-1], np.float32)
             x = np.moveaxis(inner, stream.start_time or 0, 0).reshape(len(x), -1)
-        return x, _one_of_batch(y, stream, len(x)), after
+        return x, np.concatenate(parts, axis=1), [given[n] for n in stream.order if n < len(given)]
 
     x = _choosing_rows(probe(channels, samples if samples > 1 else SAMPLES, mask), stream.model)
     if samples > 1:
@@ -157,10 +155,10 @@ def _feed(x: Floats, stream: Stream) -> Floats:
     return np.ascontiguousarray(np.broadcast_to(first.reshape(shape), sizes))
 
 
-def _one_of_batch(y: Any, stream: Stream, samples: int) -> Floats:
+def _one_of_batch(y: Any, outputs: int, stream: Stream, samples: int) -> Floats:
     """Return (samples, outputs) of one of the batch, all of which were fed the same; (1, outputs) for the last step only."""
     batch = 1 if stream.axes.batch is None else stream.shape[stream.axes.batch]
-    y, outputs = np.asarray(y, np.float32), stream.model.outputs
+    y = np.asarray(y, np.float32)
     if y.size not in (batch * outputs, batch * samples * outputs):
         raise ConversionError(f"its output has shape {y.shape}, but its layers give {outputs} values")
     if batch > 1:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,30 +33,54 @@ from edgelstm_converters.trace.expressions import (
     vector,
 )
 from edgelstm_converters.trace.linear import Doubles, Linear, Linearizer
-from edgelstm_converters.trace.normalization import NormalizationReader
+from edgelstm_converters.trace.normalization import NormalizationReader, refusal_of
 from edgelstm_converters.trace.reversal import BACKWARD, directions
 
 MAX_LAYERS = 128
+STATE = "it is a state"
+"""Why an output is left out that is nothing else than the memory of a layer, which a stream carries by itself."""
 
 
-def assemble(expressions: Expressions, output: Codes, carried: dict[int, int]) -> FloatModel:
-    """Return the model whose newest output is among the codes `output`, of any shape.
+@dataclass(frozen=True, slots=True, eq=False)
+class Assembled:
+    """A model, whose outputs are those of the numbers `kept` of a graph, and why the others are none, by their number."""
+
+    model: FloatModel
+    kept: tuple[int, ...]
+    left_out: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Newest:
+    """The newest of an output: its relative codes, the step + 1, and whether that is all of the output."""
+
+    codes: Codes
+    step: int
+    one_row: bool
+
+
+def assemble(expressions: Expressions, outputs: Sequence[Codes], carried: dict[int, int]) -> Assembled:
+    """Return the model whose newest outputs are among the codes `outputs`, each of any shape.
 
     carried  the code of a state's element, by that of the element it becomes, both relative to the last step
-    Raises ConversionError, by name, where what is computed is no graph of layers.
+    Raises ConversionError, by name, where what the first of them computes is no graph of layers.
     """
+    first, *others = (_newest(codes) for codes in outputs)
+    if not first.step:
+        raise ConversionError("the output does not depend on the input")
+    return _Assembly(expressions, carried).model(first, others)
+
+
+def _newest(output: Codes) -> _Newest:
     flat = output.reshape(-1)
     times = time_of(flat)
     last = int(times.max(initial=0))
-    if not last:
-        raise ConversionError("the output does not depend on the input")
     newest = flat[times == last]
     _, first = np.unique(newest, return_index=True)
     newest = (
         newest[np.sort(first)] if len(first) * 2 <= len(newest) else newest
     )  # each of a batch is the same
-    one_row = bool((times[~is_constant(flat)] == last).all())
-    return _Assembly(expressions, carried).model(relative(newest, last), one_row)
+    return _Newest(relative(newest, last), last, bool((times[~is_constant(flat)] == last).all()))
 
 
 class _Assembly:
@@ -72,18 +97,46 @@ class _Assembly:
         self.ways = directions(expressions)
         self.way_of: dict[str, frozenset[int]] = {}
 
-    def model(self, codes: Codes, one_row: bool) -> FloatModel:
-        """Return the layers that end in `codes`; `one_row`: they are all of the output, not its last row."""
-        last = self._made_by(codes)
+    def model(self, first: _Newest, others: Sequence[_Newest]) -> Assembled:
+        """Return the layers that end in `first`, and in those of `others` that can be outputs beside it."""
+        heads, codes = [self._made_by(first.codes)], [first.codes]
         if not self.layers:
             raise ConversionError("the output is the input: there is no layer in between")
+        left_out: dict[int, str] = {}
+        for number, other in enumerate(others, 1):
+            layers, made = list(self.layers), dict(self.made)
+            try:
+                heads.append(self._beside(first, other, heads))
+                codes.append(other.codes)
+            except ConversionError as exc:
+                self.layers, self.made = layers, made
+                left_out[number] = str(exc)
         layers = []
         for number, layer in enumerate(self.layers):
             before = (self.layers[number - 1].name if number else INPUT,)
             layers.append(replace(layer, sources=() if layer.sources == before else layer.sources))
-        heads = () if last == layers[-1].name else (last,)
         backward = tuple(name for name, way in self.way_of.items() if way == {BACKWARD})
-        return FloatModel(self.inputs, tuple(layers), heads, backward, self._after(codes, one_row))
+        after = self._after(np.concatenate(codes), first.one_row)
+        named = () if heads == [layers[-1].name] else tuple(heads)
+        model = FloatModel(self.inputs, tuple(layers), named, backward, after)
+        return Assembled(model, tuple(n for n in range(len(others) + 1) if n not in left_out), left_out)
+
+    def _beside(self, first: _Newest, other: _Newest, heads: Sequence[str]) -> str:
+        """Return the layer of another output. Raises ConversionError where it cannot be one beside the first."""
+        if not other.step:
+            raise ConversionError("it does not depend on the signal")
+        sources = np.unique(expression_of(other.codes[~is_constant(other.codes)]))
+        if other.one_row and all(isinstance(self.table[int(n)].detail, FloatRecurrent) for n in sources):
+            raise ConversionError(STATE)
+        name = self._made_by(other.codes)
+        recurrent = {layer.name for layer in self.layers if isinstance(layer, FloatRecurrent)}
+        if other.one_row and name in recurrent:
+            raise ConversionError(STATE)
+        if (other.step, other.one_row) != (first.step, first.one_row):
+            raise ConversionError("it has not as many rows as the first")
+        if name in heads or name == INPUT:
+            raise ConversionError("it is what another one or the input is")
+        return name
 
     def _after(self, codes: Codes, one_row: bool) -> tuple[str, ...] | None:
         """Return the layers behind the ends of both directions, None where there is an output for every sample."""
@@ -144,7 +197,7 @@ class _Assembly:
                 return self._combined(f"{name}.part", codes, "linear")
         if found.kind == "function":
             if found.detail not in ACTIVATIONS:
-                raise ConversionError(_alone(found.name, str(found.detail)))
+                raise ConversionError(refusal_of(found.name, str(found.detail)))
             argument = found.arguments[0][places]
             return self._combined(self._dense_name(argument, name), argument, found.detail)
         if self.linear.mixes(int(sources[0])):
@@ -194,7 +247,7 @@ class _Assembly:
                 FloatMultiply(found.name, len(places), sources=(self._made_by(one), self._made_by(other)))
             )
         if self.norms.inverses(np.concatenate([one, other])):
-            raise ConversionError(_alone(found.name, "reciprocal"))
+            raise ConversionError(refusal_of(found.name, "reciprocal"))
         raise ConversionError(
             f'what "{_plain(found.name)}" computes is no layer known here: values that both depend on the signal are multiplied'
         )
@@ -330,19 +383,6 @@ def _behind(layer: FloatLayer, matrix: Doubles, bias: Doubles) -> FloatLayer:
         name: (getattr(layer, name) + weights @ bias).astype(np.float32),
     }
     return replace(layer, **changed)
-
-
-def _alone(name: str, function: str) -> str:
-    """Return why a function is refused that only a normalisation may compute."""
-    only = "outside of layer, RMS and L2 normalisation"
-    what = {
-        "sqrt": f"it takes a square root, which cannot be converted {only}",
-        "reciprocal": f"it divides by what depends on the signal, which cannot be converted {only}, that is by sqrt(mean or sum of "
-        "squares + epsilon) or max(sqrt(sum of squares), epsilon) of one sample's values",
-    }
-    limit = f"it limits a size from below, which cannot be converted {only}"
-    hint = "If it stands in front of the network, leave it outside: see --from"
-    return f'node "{name}": {what.get(function, limit)}. {hint}'
 
 
 def _plain(text: str) -> str:

@@ -28,6 +28,7 @@ from edgelstm_converters.trace.expressions import (
     time_of,
 )
 from edgelstm_converters.trace.linear import Doubles, Linear, Linearizer, Term, earlier
+from edgelstm_converters.trace.run import WrongAxis
 
 SQUASHING = ("tanh", "relu")
 
@@ -139,7 +140,7 @@ class CellReader:
         if self.table[int(expression_of(delayed)[0])].kind == "state":
             known = [self.carried.get(int(code)) for code in codes]
             if None in known or not np.isin(delayed, np.array(known)).all():
-                raise ConversionError(f'what the cell "{name}" gives is not what its state becomes')
+                raise WrongAxis(f'what the cell "{name}" gives is not what its state becomes')
             return np.array(known, np.int64)
         return np.asarray(sources[0] + place_of(codes), np.int64)
 

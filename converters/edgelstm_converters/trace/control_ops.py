@@ -21,7 +21,9 @@ def _if(walk: Walk, node: Node, inputs: list[Value], around: Mapping[str, Value]
         raise node.refused(
             "its condition depends on an input of the graph: say its value with --fix NAME=VALUE"
         )
-    branch = node.attributes["then_branch" if bool(np.asarray(inputs[0]).reshape(-1)[0]) else "else_branch"]
+    name = "then_branch" if bool(np.asarray(inputs[0]).reshape(-1)[0]) else "else_branch"
+    branch = node.attributes[name]
+    walk.taken[node.outputs[0]] = name
     values = walk.run(branch, {}, around)
     return [values[name] for name in branch.outputs]
 

@@ -235,3 +235,16 @@ def _product(one: Linear, other: Linear) -> Linear | None:
 def _occurring(linear: Linear) -> Linear:
     """Return it without the atoms that are multiplied by zero."""
     return linear.without(linear.atoms[~linear.matrix.any(axis=0)])
+
+
+def refusal_of(name: str, function: str) -> str:
+    """Return why a function is refused that only a normalisation may compute."""
+    only = "outside of layer, RMS and L2 normalisation"
+    what = {
+        "sqrt": f"it takes a square root, which cannot be converted {only}",
+        "reciprocal": f"it divides by what depends on the signal, which cannot be converted {only}, that is by sqrt(mean or sum of "
+        "squares + epsilon) or max(sqrt(sum of squares), epsilon) of one sample's values",
+    }
+    limit = f"it limits a size from below, which cannot be converted {only}"
+    hint = "If it stands in front of the network, leave it outside: see --from"
+    return f'node "{name}": {what.get(function, limit)}. {hint}'

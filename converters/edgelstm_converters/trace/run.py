@@ -36,6 +36,7 @@ class Walk:
     """What is known while a graph is run.
 
     fold   computes a node of constants that NumPy does not know, or returns None
+    taken  the branch of each node If that was run, by the node's first output
     start  the value that becomes the signal once it is computed, from zeros; `begin` makes it, given its shape
     """
 
@@ -46,6 +47,7 @@ class Walk:
     begin: Callable[[tuple[int, ...]], Value] = lambda shape: None
     nodes_run: int = 0
     depth: int = 0
+    taken: dict[str, str] = field(default_factory=dict)
     layers: dict[int, tuple[Node, Any]] = field(default_factory=dict)
 
     def layer_of(self, node: Node, make: Callable[[str], Any]) -> Any:

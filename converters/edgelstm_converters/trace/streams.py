@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice, permutations
 from typing import Any
 
@@ -13,7 +13,7 @@ from edgelstm.errors import ConversionError
 from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.layers import FloatConv1d, FloatPool
 from edgelstm_converters.layers.float_layer import FloatRecurrent
-from edgelstm_converters.trace.assembly import assemble
+from edgelstm_converters.trace.assembly import STATE, Assembled, assemble
 from edgelstm_converters.trace.expressions import (
     EXPRESSION,
     TIME,
@@ -52,7 +52,9 @@ class Stream:
 
     shape   of the signal: sizes, the length of time included; `free` where the length may be another
     states  names and shapes of what the caller carries
-    order   which output is the model's, and which become the states, in their order; none: as they come
+    outputs  which outputs of the graph are the model's, and how many values each has
+    order   which outputs become the states, in their order
+    left_out  what else the graph gives, by name, and why the model does not
     start   the value inside the graph that the model begins at, None for the signal itself; `start_time` is its axis of time
     """
 
@@ -64,7 +66,15 @@ class Stream:
     states: dict[str, tuple[int, ...]]
     start: str | None = None
     start_time: int | None = None
+    outputs: tuple[tuple[int, int], ...] = ()
     order: tuple[int, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    taken: Mapping[str, str] = field(default_factory=dict)
+
+    def told(self, proof: str) -> str:
+        """Return the line of proof, and what of the graph is no part of the model."""
+        parts = [f'output "{name}" ({why})' for name, why in self.left_out.items() if why != STATE]
+        return f"{proof}; left out: {', '.join(parts)}" if parts else proof
 
 
 def read_stream(
@@ -72,11 +82,13 @@ def read_stream(
 ) -> Stream:
     """Return the layers of a graph, its first input being the signal and other floats its states.
 
-    fixed     values of inputs that are no signal and no state
+    fixed     values of inputs that are no signal and no state; of a signal, how many channels it has
     channels  how many there are, where the graph leaves it open
     start     the value that the model begins at; what computes it is left out
     Raises ConversionError, naming the node, for what no stream of samples can compute.
     """
+    widths = {value.name: int(fixed[value.name]) for value in graph.inputs if _is_width(value, fixed)}
+    fixed = {name: value for name, value in fixed.items() if name not in widths}
     free = [value for value in graph.inputs if value.name not in fixed]
     for name in fixed:
         if name not in {value.name for value in graph.inputs}:
@@ -93,7 +105,8 @@ def read_stream(
             if found and axes == ONE_VALUE and len(signal.shape) == 2:
                 break
             try:
-                stream = _read(graph, [signal, *others], fixed, fold, channels, axes, start)
+                width = widths.get(signal.name, channels)
+                stream = _read(graph, [signal, *others], fixed, fold, width, axes, start)
             except ConversionError as exc:
                 errors.append(exc)
                 continue
@@ -106,6 +119,12 @@ def read_stream(
     if named is not None or not found:
         raise named or errors[0]
     return max(found, key=lambda stream: (channels in (None, stream.model.inputs), _over_time(stream.model)))
+
+
+def _is_width(value: Input, fixed: Mapping[str, Any]) -> bool:
+    """Whether one number is said of an input that holds many: how many channels it has, where the graph leaves that open."""
+    open_ = value.is_float and len(value.shape) > 1 and None in value.shape
+    return open_ and value.name in fixed and np.size(fixed[value.name]) == 1
 
 
 def _signals(free: list[Input]) -> list[Input]:
@@ -159,50 +178,71 @@ def _read(
         if value.is_float:
             states[value.name] = tuple(1 if size is None else size for size in value.shape)
             feeds[value.name] = Traced(_state(walk, value.name, states[value.name]))
-    one_step = axes.time is None or shape[axes.time] == 1
-    outputs = graph.outputs if one_step and states else graph.outputs[:1]
-    wanted = Graph(graph.inputs, outputs, graph.nodes, graph.constants, graph.opset)
-    values = walk.run(wanted, feeds, {})
-    if start and (len(begun) != 1 or start not in values):
+    values, outputs, failed = _run(walk, graph, feeds)
+    if start and len(begun) != 1:
         raise ConversionError(
             f'--from names "{start}", which is no value of the graph that its output depends on'
         )
-    model, order = _assembled(
+    found, own, order = _assembled(
         walk, [values[name] for name in outputs], [feeds[name] for name in states], outputs
     )
     free = axes.time is not None and signal.shape[axes.time] is None
-    return Stream(model, signal.name, axes, shape, free, states, start, begun[0] if begun else None, order)
+    left_out = {outputs[own[n]]: why for n, why in found.left_out.items()}
+    units = {layer.name: layer.units for layer in found.model.layers}
+    widths = [units[head] for head in found.model.head_names]
+    return Stream(
+        found.model, signal.name, axes, shape, free, states, start, begun[0] if begun else None,
+        tuple((own[n], width) for n, width in zip(found.kept, widths, strict=True)), order, {**left_out, **failed}, walk.taken,
+    )  # fmt: skip
+
+
+def _run(
+    walk: Walk, graph: Graph, feeds: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...], dict[str, str]]:
+    """Return the values, the outputs that are known, and why others are not: the first has to be."""
+    try:
+        return walk.run(graph, feeds, {}), graph.outputs, {}
+    except ConversionError as exc:
+        if len(graph.outputs) == 1:
+            raise
+        walk.depth, why = 0, str(exc)
+    first = graph.outputs[:1]
+    values = walk.run(Graph(graph.inputs, first, graph.nodes, graph.constants, graph.opset), feeds, {})
+    return values, first, dict.fromkeys(graph.outputs[1:], why)
 
 
 def _assembled(
     walk: Walk, values: list[Any], states: list[Traced], names: tuple[str, ...]
-) -> tuple[FloatModel, tuple[int, ...]]:
-    """Return the model, and which of the outputs is its own and which become the states: the first order that makes sense."""
+) -> tuple[Assembled, tuple[int, ...], tuple[int, ...]]:
+    """Return the model, which of the outputs may be its own, and which become the states: the first order that makes sense."""
     errors: list[ConversionError] = []
-    for order in islice(_orders(values, states), MOST_ORDERS):
-        output = values[order[0]]
-        if not isinstance(output, Traced):
-            errors.append(ConversionError(f'output "{names[order[0]]}" does not depend on the signal'))
+    for own, order in islice(_orders(values, states), MOST_ORDERS):
+        if not isinstance(values[own[0]], Traced):
+            errors.append(ConversionError(f'output "{names[own[0]]}" does not depend on the signal'))
             continue
-        codes = output.codes.reshape(-1)
-        carried = _carried([values[n] for n in order[1:]], states, int(time_of(codes).max()))
+        rows = [codes_of(values[n]) for n in own]
+        carried = _carried([values[n] for n in order], states, int(time_of(rows[0]).max()))
         try:
-            return assemble(walk.expressions, codes, carried), order
+            return assemble(walk.expressions, rows, carried), own, order
         except ConversionError as exc:
             errors.append(exc)
     raise errors[0]
 
 
-def _orders(values: list[Any], states: list[Traced]) -> Iterator[tuple[int, ...]]:
-    """Yield orders of outputs, the model's own in front, the states behind it in shapes that fit; as they come at first."""
+def _orders(values: list[Any], states: list[Traced]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Yield which outputs may be the model's own, and which the states, in shapes that fit; the last are states at first."""
     shapes = [np.shape(value.codes if isinstance(value, Traced) else value) for value in values]
-    yield tuple(range(len(values)))
-    if not states or len(values) != len(states) + 1:
-        return
-    for own in range(len(values)):
-        for rest in permutations([n for n in range(len(values)) if n != own]):
-            if all(shapes[n] == state.codes.shape for n, state in zip(rest, states, strict=True)):
-                yield (own, *rest)
+    wanted = [state.codes.shape for state in states]
+    count = min(len(states), len(values) - 1)
+    cut = len(values) - count
+    last = tuple(range(cut)), tuple(range(cut, len(values)))
+    if shapes[cut:] == wanted:
+        yield last
+    if count == len(states):
+        for order in permutations(range(len(values)), count):
+            if [shapes[n] for n in order] == wanted:
+                yield tuple(n for n in range(len(values)) if n not in order), order
+    yield last
 
 
 def _sizes(signal: Input, axes: Axes, channels: int | None) -> tuple[int, ...]:

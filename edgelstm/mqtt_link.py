@@ -287,7 +287,13 @@ class Link(Origin):
                 for topic, qos in self._subscriptions
             ]
             client.subscribe(options)
-        _log.info("link=%s event=connected protocol=%s", self.role, "5" if self._five else "3.1.1")
+        session = "kept" if flags.session_present else "new"
+        _log.info(
+            "link=%s event=connected protocol=%s session=%s",
+            self.role,
+            "5" if self._five else "3.1.1",
+            session,
+        )
         if self._on_connected:
             self._on_connected(flags.session_present)
 

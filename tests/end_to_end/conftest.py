@@ -40,8 +40,8 @@ def make_daemon(tmp_path, broker):
 def subscribe(broker):
     made = []
 
-    def make(*filters):
-        made.append(Subscriber(broker.port, *(filters or ("edgelstm/#",))))
+    def make(*filters, **options):
+        made.append(Subscriber(broker.port, *(filters or ("edgelstm/#",)), **options))
         return made[-1]
 
     yield make

@@ -85,11 +85,11 @@ class _Count:
 
 
 class Subscriber:
-    """Collects messages of a topic filter."""
+    """Collects messages of a topic filter; with a client id the broker keeps them for it while it is away."""
 
-    def __init__(self, port, *filters):
+    def __init__(self, port, *filters, client_id=""):
         self.messages, self._lock, self._ready = [], threading.Lock(), threading.Event()
-        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, clean_session=not client_id)
         self.client.on_connect = lambda client, *_: client.subscribe([(f, 1) for f in filters])
         self.client.on_subscribe = lambda *_: self._ready.set()
         self.client.on_message = self._take

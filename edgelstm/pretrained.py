@@ -16,6 +16,8 @@ from edgelstm.stream import LoadedModel
 
 GENERAL = Path(__file__).parent / "models" / "general.elstm"
 HISTORY_SHARE, MOST_HISTORY, FEWEST_HISTORY = 0.2, 5000, 400
+ROWS_THAT_SAY_ALL = int(MOST_HISTORY / HISTORY_SHARE)
+"""From so many rows on, how many there are makes no difference to `history_rows`."""
 
 
 def history_rows(rows: int) -> int:

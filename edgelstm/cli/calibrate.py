@@ -8,13 +8,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from edgelstm.detector_settings import SIGNALS, SURPRISE_CAP
-from edgelstm.errors import EdgeLstmError, UsageError
+from edgelstm.errors import CalibrationError, EdgeLstmError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgelstm.calibration import Calibration
     from edgelstm.stream import LoadedModel
+
+MOST_VALUES = 4_000_000
+"""Of a history, channels times rows, where nobody says how many rows: what calibration holds of it stays below 1 GB."""
 
 SUMMARY = "make a converted model a detector, from normal history"
 
@@ -49,8 +52,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reach", type=float, metavar="R",
                         help="judge signals by the largest of the history: R times as far again counts tenfold and more")  # fmt: skip
     parser.add_argument("--threshold", type=float, metavar="X", help="least threshold (from the budget)")
+    parser.add_argument("--newest", type=positive, metavar="N",
+                        help="rows at the end of the history to use (all, or 4 million values)")  # fmt: skip
     parser.add_argument("--period", type=float, metavar="S", help="time between samples (from the history)")
     parser.add_argument("--time-column", metavar="NAME", help="column of times (found by name)")
+
+
+def positive(text: str) -> int:
+    """Return a whole number above 0; raises ArgumentTypeError for anything else."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is no whole number above 0')
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
     from edgelstm import model_file
     from edgelstm.calibration import examine
+    from edgelstm.evidence_choice import is_constant
     from edgelstm.pretrained import GENERAL
     from edgelstm.sources.recording import read
     from edgelstm.stream import load
@@ -72,9 +85,20 @@ def run(args: argparse.Namespace) -> int:
     names: Sequence[str] | None = loaded.channel_names
     if args.pretrained:
         names = [name.strip() for name in args.channels.split(",")] if args.channels else None
-    history = read(args.history, names, period_s=args.period, time_column=args.time_column)
+    history = read(
+        args.history,
+        names,
+        period_s=args.period,
+        time_column=args.time_column,
+        newest=args.newest,
+        most_values=MOST_VALUES,
+    )
     for note in history.notes:
         print(f"edgelstm: {note}", file=sys.stderr)
+    if all(is_constant(column) for column in history.values.T):
+        raise CalibrationError(
+            f"{args.history}: no channel ever moves in it, so it cannot say what normal movement is; there is nothing to watch"
+        )
     apart = history.names if args.pretrained else None
     try:
         found = examine(

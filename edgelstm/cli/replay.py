@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from edgelstm.cli import broker_url
 from edgelstm.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from edgelstm.sources.recording import Parts
 
 SUMMARY = "Publish a recording over MQTT as JSON, a message per row, at its own pace or faster."
 CONFIRM_S = 20.0
@@ -26,14 +31,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import msgspec
-    import paho.mqtt.client as paho
-
     from edgelstm.sources import recording as recordings
 
     if not args.speed >= 0:
         raise UsageError(f"--speed {args.speed}: expected 0 or more")
-    recording = recordings.read(args.recording)
+    with recordings.parts(args.recording) as opened:
+        rows = _rows(opened)
+        first = next(rows)
+        _publish(args, opened.names, first[0], chain([first], rows))
+    return 0
+
+
+def _rows(opened: Parts) -> Iterator[tuple[int, list[float]]]:
+    for part in opened:
+        yield from zip(part.times_ns.tolist(), part.values.tolist(), strict=True)
+
+
+def _publish(
+    args: argparse.Namespace, names: Sequence[str], first_ns: int, rows: Iterable[tuple[int, list[float]]]
+) -> None:
+    import msgspec
+    import paho.mqtt.client as paho
+
     broker = broker_url.broker(args)
     client = paho.Client(paho.CallbackAPIVersion.VERSION2)
     if broker.username:
@@ -44,27 +63,24 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, ValueError) as exc:
         raise UnavailableError(f"no broker at {broker} ({getattr(exc, 'strerror', None) or exc})") from None
     client.loop_start()
-    shift_ns = time.time_ns() - int(recording.times_ns[0]) if args.now else 0
-    started_s, waiting = time.monotonic(), None
+    shift_ns = time.time_ns() - first_ns if args.now else 0
+    started_s, number, waiting = time.monotonic(), 0, None
     try:
-        for number, (time_ns, row) in enumerate(
-            zip(recording.times_ns.tolist(), recording.values.tolist(), strict=True)
-        ):
+        for number, (time_ns, row) in enumerate(rows, 1):
             if args.speed:
-                due_s = started_s + (time_ns - int(recording.times_ns[0])) / 1e9 / args.speed
+                due_s = started_s + (time_ns - first_ns) / 1e9 / args.speed
                 time.sleep(max(0.0, due_s - time.monotonic()))
-            known = {name: value for name, value in zip(recording.names, row, strict=True) if value == value}
-            payload = msgspec.json.encode({"seq": number, "ts": (time_ns + shift_ns) / 1e9, **known})
+            known = {name: value for name, value in zip(names, row, strict=True) if value == value}
+            payload = msgspec.json.encode({"seq": number - 1, "ts": (time_ns + shift_ns) / 1e9, **known})
             waiting = client.publish(args.topic, payload, qos=args.qos)
-            if number % 200 == 199:
+            if number % 200 == 0:
                 _confirmed(waiting, str(broker))
         if waiting is not None:
             _confirmed(waiting, str(broker))
     finally:
         client.disconnect()
         client.loop_stop()
-    print(f"published {len(recording.values)} samples to {args.topic} at {broker}", file=sys.stderr)
-    return 0
+    print(f"published {number} samples to {args.topic} at {broker}", file=sys.stderr)
 
 
 def _confirmed(info: Any, broker: str) -> None:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from edgelstm.errors import UsageError
+from edgelstm.errors import EdgeLstmError, RecordingError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
     from edgelstm.alert import Alert
+    from edgelstm.cli.score_plot import Curves
     from edgelstm.detector import Detector
+    from edgelstm.label_score import LabelScore
     from edgelstm.sources.recording import Recording
+    from edgelstm.stream import LoadedModel
     from edgelstm.verdict import Verdicts
 
 SUMMARY = "run the detector over a recording: events, scores, plot"
@@ -55,89 +62,146 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score the recording; events to stdout, a summary to stderr."""
-    from edgelstm.alert_payload import event_line
-    from edgelstm.sources.recording import read
-    from edgelstm.stream import load
+    """Score the recording, part by part; events to stdout, a summary to stderr."""
+    from edgelstm.label_score import Agreement
+    from edgelstm.sources.recording import parts
 
     if args.plot:
         _expect_matplotlib()
-    if args.pretrained:
-        detector, recording, labels = _general(args)
-    else:
-        _expect_model(args)
-        loaded = load(args.model)
-        detector = loaded.detector()
-        wanted = [*loaded.channel_names, *([args.label] if args.label else [])]
-        recording, labels = _without(
-            read(args.recording, wanted, period_s=args.period, time_column=args.time_column), args.label
+    with ExitStack() as stack:
+        wanted, loaded = _wanted(args)
+        opened = stack.enter_context(
+            parts(args.recording, wanted, period_s=args.period, time_column=args.time_column)
         )
-    for note in recording.notes:
+        _expect_label(args.label, opened.names)
+        recordings = iter(opened)
+        if loaded is None:
+            detector, recordings = _general(args, opened.names, recordings)
+        else:
+            detector = loaded.detector()
+        scores = _scores_file(args, stack)
+        agreement = Agreement() if args.label else None
+        curves, moves, extent = _curves(args, detector), _Moves(), _Extent()
+        for part in recordings:
+            recording, labels = _without(part, args.label)
+            verdicts = detector.push_block(recording.times_ns, recording.values)
+            if args.json or scores is not sys.stdout:
+                _print_events(args, detector, verdicts.alerts)
+            if scores is not None:
+                _write_scores(scores, recording, verdicts)
+            if curves is not None:
+                curves.add(recording, verdicts)
+            if agreement is not None and labels is not None:
+                agreement.add(recording.times_ns, verdicts.states, labels, recording.period_ns)
+            extent.add(recording)
+            moves.add(recording)
+        notes = opened.notes
+    for note in notes:
         print(f"edgelstm: {note}", file=sys.stderr)
-    verdicts = detector.push_block(recording.times_ns, recording.values)
-    payloads = _payloads(args, detector, verdicts.alerts)
-    to_stdout = args.scores == "-"
-    for payload in [] if to_stdout and not args.json else payloads:
-        print(_json_line(payload) if args.json else event_line(payload))
-    if to_stdout:
-        _write_scores(sys.stdout, recording, verdicts)
-    elif args.scores:
-        try:
-            with open(args.scores, "w", encoding="utf-8", newline="") as file:
-                _write_scores(file, recording, verdicts)
-        except OSError as exc:
-            raise UsageError(f"{args.scores}: cannot be written: {exc.strerror}") from exc
-    if args.plot:
-        from edgelstm.cli.score_plot import draw
-
-        draw(args.plot, recording, verdicts, Path(args.recording).name)
+    if args.pretrained and not moves.any:
+        raise RecordingError(f"{args.recording}: no channel ever moves: there is nothing to watch")
+    if curves is not None:
+        curves.draw(args.plot, Path(args.recording).name)
         print(f"edgelstm: wrote {args.plot}", file=sys.stderr)
-    print("\n".join(_summary(detector, recording, verdicts)), file=sys.stderr)
-    if labels is not None:
-        print(_agreement(recording, verdicts, labels), file=sys.stderr)
+    print("\n".join(_summary(detector, extent.span_s)), file=sys.stderr)
+    if agreement is not None:
+        print(_agreement(agreement.result()), file=sys.stderr)
     return 0
 
 
-def _expect_model(args: argparse.Namespace) -> None:
+def _wanted(args: argparse.Namespace) -> tuple[list[str] | None, LoadedModel | None]:
+    """Return the columns to read, None for every column of numbers, and the model, None for the general detector."""
+    from edgelstm.stream import load
+
+    if args.pretrained:
+        if args.model is not None:
+            raise UsageError(
+                f"--pretrained takes no model file, but two files are given: {args.model}, {args.recording}"
+            )
+        channels = [name.strip() for name in args.channels.split(",")] if args.channels else None
+        return channels and [*channels, *([args.label] if args.label not in (None, *channels) else [])], None
     if args.model is None:
         raise UsageError("expected MODEL and DATA, or --pretrained DATA")
     for name in ("history", "budget", "channels"):
         if getattr(args, name) is not None:
             raise UsageError(f"--{name} is for --pretrained only: a model file says itself")
+    loaded = load(args.model)
+    loaded.detector()  # says so where it carries none
+    return [*loaded.channel_names, *([args.label] if args.label else [])], loaded
 
 
-def _general(args: argparse.Namespace) -> tuple[Detector, Recording, NDArray[np.float32] | None]:
-    """Make the general detector from the first rows of the recording; what it found goes to stderr."""
-    from edgelstm.pretrained import general_detector, history_rows
-    from edgelstm.sources.recording import read
+def _expect_label(label: str | None, names: Sequence[str]) -> None:
+    if label is not None and label not in names:
+        raise UsageError(f'no column "{label}" to take labels from (columns: {", ".join(names)})')
 
-    if args.model is not None:
-        raise UsageError(
-            f"--pretrained takes no model file, but two files are given: {args.model}, {args.recording}"
-        )
-    channels = [name.strip() for name in args.channels.split(",")] if args.channels else None
-    if channels and args.label and args.label not in channels:
-        channels.append(args.label)
-    recording, labels = _without(
-        read(args.recording, channels, period_s=args.period, time_column=args.time_column), args.label
-    )
-    rows = args.history or history_rows(len(recording.values))
-    if not 0 < rows <= len(recording.values):
-        raise UsageError(
-            f"--history is {rows}, expected 1 to {len(recording.values)}, the rows of {args.recording}"
-        )
-    loaded, found = general_detector(
-        recording.names,
-        recording.times_ns[:rows],
-        recording.values[:rows],
-        args.budget or "1 per week",
-    )
+
+def _general(
+    args: argparse.Namespace, names: Sequence[str], recordings: Iterator[Recording]
+) -> tuple[Detector, Iterator[Recording]]:
+    """Make the general detector from the first rows of the recording, and return all of its rows again; what was found goes
+    to stderr."""
+    import numpy
+
+    from edgelstm.evidence_choice import is_constant
+    from edgelstm.pretrained import ROWS_THAT_SAY_ALL, general_detector, history_rows
+
+    first: list[Recording] = []
+    count = 0
+    while count < (args.history or ROWS_THAT_SAY_ALL) and (part := next(recordings, None)) is not None:
+        first.append(part)
+        count += len(part.values)
+    rows = args.history or history_rows(count)
+    if not 0 < rows <= count:
+        raise UsageError(f"--history is {rows}, expected 1 to {count}, the rows of {args.recording}")
+    watched = [_without(part, args.label)[0] for part in first]
+    times_ns = numpy.concatenate([part.times_ns for part in watched])[:rows]
+    values = numpy.concatenate([part.values for part in watched])[:rows]
+    try:
+        loaded, found = general_detector(watched[0].names, times_ns, values, args.budget or "1 per week")
+    except UsageError:
+        raise
+    except EdgeLstmError as exc:
+        raise type(exc)(f"{args.recording}: {exc}") from None
+    still = [name for name, column in zip(watched[0].names, values.T, strict=True) if is_constant(column)]
     print(
-        f"edgelstm: general detector, {len(recording.names)} channels ({', '.join(recording.names)}); the first {rows} rows "
-        f"are taken for normal; threshold {found.settings.threshold:.2f} for {found.settings.budget}",
+        f"edgelstm: general detector, {len(watched[0].names)} channels ({', '.join(watched[0].names)}); the first {rows} rows "
+        f"are taken for normal; threshold {found.settings.threshold:.2f} for {found.settings.budget}"
+        + (f"; never moved in them: {', '.join(still)}" if still else ""),
         file=sys.stderr,
     )
-    return loaded.detector(), recording, labels
+    return loaded.detector(), chain(first, recordings)
+
+
+class _Moves:
+    """Whether any channel ever moves."""
+
+    def __init__(self) -> None:
+        self.any = False
+        self._extremes: list[NDArray[np.float32]] = []
+
+    def add(self, recording: Recording) -> None:
+        import numpy
+
+        if not self.any:
+            known = numpy.where(numpy.isfinite(recording.values), recording.values, numpy.nan)
+            rows = numpy.concatenate([*self._extremes, known])
+            self._extremes = [numpy.fmin.reduce(rows)[None], numpy.fmax.reduce(rows)[None]]
+            self.any = bool((self._extremes[0] < self._extremes[1]).any())
+
+
+class _Extent:
+    """The first and the last time."""
+
+    def __init__(self) -> None:
+        self._times_ns: list[int] = []
+
+    def add(self, recording: Recording) -> None:
+        found = [*self._times_ns, int(recording.times_ns.min()), int(recording.times_ns.max())]
+        self._times_ns = [min(found), max(found)]
+
+    @property
+    def span_s(self) -> float:
+        return (self._times_ns[1] - self._times_ns[0]) / 1e9
 
 
 def _without(recording: Recording, label: str | None) -> tuple[Recording, NDArray[np.float32] | None]:
@@ -148,23 +212,48 @@ def _without(recording: Recording, label: str | None) -> tuple[Recording, NDArra
 
     if label is None:
         return recording, None
-    if label not in recording.names:
-        raise UsageError(f'no column "{label}" to take labels from (columns: {", ".join(recording.names)})')
     at = recording.names.index(label)
     names = recording.names[:at] + recording.names[at + 1 :]
     values = numpy.ascontiguousarray(numpy.delete(recording.values, at, axis=1))
     return dataclasses.replace(recording, names=names, values=values), recording.values[:, at]
 
 
-def _agreement(recording: Recording, verdicts: Verdicts, labels: NDArray[np.float32]) -> str:
-    from edgelstm.cli.score_labels import judge
-
-    found = judge(recording.times_ns, verdicts.states, labels, recording.period_ns)
+def _agreement(found: LabelScore) -> str:
     return (
         f"edgelstm: against the labels: precision {found.precision:.3f}, recall {found.recall:.3f}, F1 {found.f1:.3f}; "
         f"{found.found} of {found.events} events found, median delay {found.delay_s:.3g} s; "
-        f"{found.false_events} false events, {found.false_per_day:.3g} per day of normal samples"
+        f"{found.false_events} false events, {found.false_per_day:.3g} per day of normal samples; event F1 {found.event_f1:.3f}"
     )
+
+
+def _curves(args: argparse.Namespace, detector: Detector) -> Curves | None:
+    if not args.plot:
+        return None
+    from edgelstm.cli.score_plot import Curves
+
+    return Curves(detector.channel_names)
+
+
+def _scores_file(args: argparse.Namespace, stack: ExitStack) -> TextIO | None:
+    """Open where the scores go, with its first row written; None where nobody asked for them."""
+    if not args.scores:
+        return None
+    file: TextIO = sys.stdout
+    if args.scores != "-":
+        try:
+            file = Path(args.scores).open("w", encoding="utf-8", newline="")  # noqa: SIM115  the stack closes it
+            stack.callback(file.close)
+        except OSError as exc:
+            raise UsageError(f"{args.scores}: cannot be written: {exc.strerror}") from exc
+    file.write("time_ns,score,threshold,state\n")
+    return file
+
+
+def _print_events(args: argparse.Namespace, detector: Detector, alerts: list[Alert]) -> None:
+    from edgelstm.alert_payload import event_line
+
+    for payload in _payloads(args, detector, alerts):
+        print(_json_line(payload) if args.json else event_line(payload), flush=True)
 
 
 def _payloads(args: argparse.Namespace, detector: Detector, alerts: list[Alert]) -> list[dict[str, object]]:
@@ -194,7 +283,6 @@ def _json_line(payload: dict[str, object]) -> str:
 def _write_scores(file: TextIO, recording: Recording, verdicts: Verdicts) -> None:
     """Write a row for every sample: time, score, threshold, state; empty where there is no verdict."""
     names = {-1: "", 0: "ok", 1: "anomaly"}
-    file.write("time_ns,score,threshold,state\n")
     for time_ns, score, threshold, state in zip(
         recording.times_ns.tolist(),
         verdicts.scores.tolist(),
@@ -205,11 +293,10 @@ def _write_scores(file: TextIO, recording: Recording, verdicts: Verdicts) -> Non
         file.write(f"{time_ns},{score!r},{threshold!r},{names[state]}\n" if state >= 0 else f"{time_ns},,,\n")
 
 
-def _summary(detector: Detector, recording: Recording, verdicts: Verdicts) -> list[str]:
+def _summary(detector: Detector, span_s: float) -> list[str]:
     from edgelstm.cli.calibrate import span
 
     counters, settings = detector.counters, detector.settings
-    span_s = float(recording.times_ns.max() - recording.times_ns.min()) / 1e9
     budget_s = settings.budget_samples * settings.period_ns / 1e9
     watched_s = counters["scored"] * settings.period_ns / 1e9
     lines = [

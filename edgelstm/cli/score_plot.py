@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,75 +16,116 @@ from edgelstm.verdict import Verdicts
 
 MOST_CHANNELS = 12
 MOST_POINTS = 4000
+MOST_HELD = 16 * MOST_POINTS
 _SIGNAL, _SCORE, _ALERT, _LIMIT = "#24567f", "#3d3d3d", "#e4572e", "#b3261e"
 
 
-def draw(path: str | os.PathLike[str], recording: Recording, verdicts: Verdicts, title: str) -> None:
-    """Write the picture; raises UsageError where it cannot be written."""
-    import matplotlib
+class Curve:
+    """A line over time, of which only extremes are kept where there is more than a picture can show."""
 
-    matplotlib.use("Agg")
-    from matplotlib import dates, pyplot
+    def __init__(self) -> None:
+        self._times: list[NDArray[np.datetime64]] = []
+        self._values: list[NDArray[np.float64]] = []
+        self._held = 0
 
-    times = recording.times_ns.astype("datetime64[ns]")
-    shown = _most_telling(recording, verdicts.alerts)
-    figure, axes = pyplot.subplots(
-        len(shown) + 1,
-        1,
-        sharex=True,
-        squeeze=False,
-        figsize=(11, 1.6 + 0.95 * len(shown) + 1.6),
-        height_ratios=[1.0] * len(shown) + [1.8],
-        layout="constrained",
-    )
-    panels = axes[:, 0]
-    for panel, c in zip(panels, shown, strict=False):
-        at, values = _thin(times, recording.values[:, c].astype(np.float64))
-        panel.plot(at, values, color=_SIGNAL, linewidth=0.7)
-        panel.set_ylabel(recording.names[c], rotation=0, ha="right", va="center", fontsize=8)
-    _draw_score(panels[-1], times, verdicts)
-    for start, end in _spans(verdicts.alerts, times[-1]):
+    def add(self, times: NDArray[np.datetime64], values: NDArray[np.float64]) -> None:
+        self._times.append(times)
+        self._values.append(values)
+        self._held += values.size
+        if self._held > MOST_HELD:
+            thinned = self.points()
+            self._times, self._values, self._held = [thinned[0]], [thinned[1]], thinned[1].size
+
+    def points(self) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+        return _thin(np.concatenate(self._times), np.concatenate(self._values))
+
+
+class Curves:
+    """What the picture is drawn from, part by part; what is held does not grow with the recording."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = list(names)
+        self._channels = [Curve() for _ in names]
+        self._score, self._threshold = Curve(), Curve()
+        self._alerts: list[Alert] = []
+        self._end = np.datetime64(0, "ns")
+
+    def add(self, recording: Recording, verdicts: Verdicts) -> None:
+        """Take in a part of the recording and its verdicts."""
+        times = recording.times_ns.astype("datetime64[ns]")
+        for curve, column in zip(self._channels, recording.values.T, strict=True):
+            curve.add(times, column.astype(np.float64))
+        self._score.add(times, verdicts.scores)
+        self._threshold.add(times, verdicts.thresholds)
+        self._alerts += verdicts.alerts
+        self._end = times[-1]
+
+    def draw(self, path: str | os.PathLike[str], title: str) -> None:
+        """Write the picture; raises UsageError where it cannot be written."""
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+
+        figure = self._figure(pyplot, title)
+        try:
+            figure.savefig(path, dpi=130)
+        except (OSError, ValueError) as exc:
+            raise UsageError(f"{path}: cannot be written: {exc}") from exc
+        finally:
+            pyplot.close(figure)
+
+    def _figure(self, pyplot: Any, title: str) -> Any:
+        from matplotlib import dates
+
+        shown = _most_telling(self._names, self._alerts)
+        figure, axes = pyplot.subplots(
+            len(shown) + 1,
+            1,
+            sharex=True,
+            squeeze=False,
+            figsize=(11, 1.6 + 0.95 * len(shown) + 1.6),
+            height_ratios=[1.0] * len(shown) + [1.8],
+            layout="constrained",
+        )
+        panels = axes[:, 0]
+        for panel, c in zip(panels, shown, strict=False):
+            panel.plot(*self._channels[c].points(), color=_SIGNAL, linewidth=0.7)
+            panel.set_ylabel(self._names[c], rotation=0, ha="right", va="center", fontsize=8)
+        self._draw_score(panels[-1])
+        for start, end in _spans(self._alerts, self._end):
+            for panel in panels:
+                panel.axvspan(start, end, color=_ALERT, alpha=0.18, linewidth=0)
+                panel.axvline(start, color=_ALERT, linewidth=0.8, alpha=0.8)
         for panel in panels:
-            panel.axvspan(start, end, color=_ALERT, alpha=0.18, linewidth=0)
-            panel.axvline(start, color=_ALERT, linewidth=0.8, alpha=0.8)
-    for panel in panels:
-        panel.tick_params(labelsize=7)
-        panel.yaxis.set_major_locator(pyplot.MaxNLocator(3))
-        panel.grid(axis="x", color="#dddddd", linewidth=0.5)
-        for side in ("top", "right"):
-            panel.spines[side].set_visible(False)
-    locator = dates.AutoDateLocator()
-    panels[-1].xaxis.set_major_locator(locator)
-    panels[-1].xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
-    panels[-1].set_xlabel("time (UTC)", fontsize=8)
-    raised = sum(alert.event_type == "raised" for alert in verdicts.alerts)
-    left_out = len(recording.names) - len(shown)
-    figure.suptitle(
-        f"{title}: {raised} alert{'' if raised == 1 else 's'}"
-        + (f" ({left_out} channels with the least part in them not shown)" if left_out else ""),
-        fontsize=10,
-    )
-    try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as exc:
-        raise UsageError(f"{path}: cannot be written: {exc}") from exc
-    finally:
-        pyplot.close(figure)
+            panel.tick_params(labelsize=7)
+            panel.yaxis.set_major_locator(pyplot.MaxNLocator(3))
+            panel.grid(axis="x", color="#dddddd", linewidth=0.5)
+            for side in ("top", "right"):
+                panel.spines[side].set_visible(False)
+        locator = dates.AutoDateLocator()
+        panels[-1].xaxis.set_major_locator(locator)
+        panels[-1].xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+        panels[-1].set_xlabel("time (UTC)", fontsize=8)
+        raised = sum(alert.event_type == "raised" for alert in self._alerts)
+        left_out = len(self._names) - len(shown)
+        figure.suptitle(
+            f"{title}: {raised} alert{'' if raised == 1 else 's'}"
+            + (f" ({left_out} channels with the least part in them not shown)" if left_out else ""),
+            fontsize=10,
+        )
+        return figure
+
+    def _draw_score(self, panel: Any) -> None:
+        panel.plot(*self._score.points(), color=_SCORE, linewidth=0.7, label="score")
+        panel.plot(*self._threshold.points(), color=_LIMIT, linewidth=1.1, linestyle="--", label="threshold")
+        panel.set_ylabel("score", rotation=0, ha="right", va="center", fontsize=8)
+        panel.set_ylim(bottom=0.0)
+        panel.legend(loc="upper left", fontsize=7, frameon=False, ncols=2)
 
 
-def _draw_score(panel: Any, times: NDArray[np.datetime64], verdicts: Verdicts) -> None:
-    at, scores = _thin(times, verdicts.scores)
-    panel.plot(at, scores, color=_SCORE, linewidth=0.7, label="score")
-    at, thresholds = _thin(times, verdicts.thresholds)
-    panel.plot(at, thresholds, color=_LIMIT, linewidth=1.1, linestyle="--", label="threshold")
-    panel.set_ylabel("score", rotation=0, ha="right", va="center", fontsize=8)
-    panel.set_ylim(bottom=0.0)
-    panel.legend(loc="upper left", fontsize=7, frameon=False, ncols=2)
-
-
-def _most_telling(recording: Recording, alerts: list[Alert]) -> list[int]:
+def _most_telling(names: list[str], alerts: list[Alert]) -> list[int]:
     """Return the channels to show, in order: all, or those with the largest shares of the alerts."""
-    names = list(recording.names)
     if len(names) <= MOST_CHANNELS:
         return list(range(len(names)))
     shares = np.zeros(len(names))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgelstm.cli.calibrate import positive, span
 from edgelstm.errors import RecordingError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def configure_data(parser: argparse.ArgumentParser) -> None:
                         help="columns that only feed the network, as commands and set points: not foretold, not judged")  # fmt: skip
     parser.add_argument("--time-column", metavar="NAME", help="column of times (found by name)")
     parser.add_argument("--period", type=float, metavar="S", help="time between rows of a file without times")
+    parser.add_argument("--newest", type=positive, metavar="N",
+                        help="rows at the end of the data to use (all, or 20 million values)")  # fmt: skip
     parser.add_argument(
         "--keep-all", action="store_true", help="keep channels that never move or repeat another"
     )
@@ -97,7 +100,9 @@ def read_data(args: argparse.Namespace, settings: TrainingSettings) -> Dataset:
         channels += [name for name in given if name not in channels]
     if channels and args.label and args.label not in channels:
         channels.append(args.label)
-    recordings = read_all(args.data, channels, period_s=args.period, time_column=args.time_column)
+    recordings = read_all(
+        args.data, channels, period_s=args.period, time_column=args.time_column, newest=args.newest
+    )
     try:
         data = examine(
             recordings,
@@ -111,7 +116,7 @@ def read_data(args: argparse.Namespace, settings: TrainingSettings) -> Dataset:
         raise RecordingError(f"{args.data}: {exc}") from None
     span_s = float(data.times_ns[-1] - data.times_ns[0]) / 1e9
     print(f"{args.data}: {len(data.values):,} rows, {len(data.names)} channels, {data.period_ns / 1e9:g} s apart, "
-          f"over {_span(span_s)}")  # fmt: skip
+          f"over {span(span_s)}")  # fmt: skip
     for note in data.notes:
         print(f"  {note}")
     return data
@@ -214,12 +219,6 @@ def _summary(trained: Trained) -> list[str]:
             f"stretch raises {trained.alerts}, the budget allows {trained.test_budget:.2g}"
         )
     return lines
-
-
-def _span(seconds: float) -> str:
-    from edgelstm.cli.calibrate import span
-
-    return span(seconds)
 
 
 def expect_torch() -> None:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -14,31 +15,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import RecordingError
-from edgelstm.sources.recording import find_columns
-from edgelstm.sources.time_text import column_to_ns, to_ns
-
-Read = tuple[NDArray[np.int64] | None, NDArray[np.float32], list[str], str | None, list[str]]
+from edgelstm.sources.columns import Block, Columns, find_columns
+from edgelstm.sources.time_text import TimeColumn, TimeMistake, to_ns
 
 TIME_NAMES = ("time", "timestamp", "datetime", "ts", "date", "time_ns")
 SEPARATORS = ",;\t"
-_ROWS_AT_ONCE = 50_000
+_CELLS_AT_ONCE, _MOST_ROWS, _LONGEST_HEADER = 400_000, 50_000, 2**20
 _MISSING = ("", "nan", "na", "n/a", "null", "none")
 
 
-def read(path: Path, channels: Sequence[str] | None, time_column: str | None) -> Read:
-    """Read the columns that are wanted; others are not looked at."""
+@contextmanager
+def columns(path: Path, channels: Sequence[str] | None, time_column: str | None) -> Iterator[Columns]:
+    """Open the columns that are wanted; others are not looked at."""
     opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file:
+        with _readable():
+            found = _columns(file, channels, time_column)
+        yield found
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
     try:
-        with opened(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file:
-            return _read(file, channels, time_column)
+        yield
     except (csv.Error, zlib.error) as exc:
         raise RecordingError(f"cannot be read: {exc}") from None
 
 
-def _read(file: TextIO, channels: Sequence[str] | None, time_column: str | None) -> Read:
-    first = file.readline()
+def _columns(file: TextIO, channels: Sequence[str] | None, time_column: str | None) -> Columns:
+    first = file.readline(_LONGEST_HEADER)
     if not first.strip():
         raise RecordingError("is empty" if not first else "its first row is empty, expected names of columns")
+    if len(first) == _LONGEST_HEADER:
+        raise RecordingError(f"its first row is longer than {_LONGEST_HEADER:,} letters: it is no table")
     separator = max(SEPARATORS, key=first.count)
     header = [name.strip() for name in next(csv.reader([first], delimiter=separator))]
     if all(_is_number(name) for name in header):
@@ -46,7 +55,7 @@ def _read(file: TextIO, channels: Sequence[str] | None, time_column: str | None)
     chunks = _chunks(csv.reader(file, delimiter=separator), len(header))
     start = next(chunks, None)
     if start is None:
-        return None, np.zeros((0, len(channels or ())), np.float32), list(channels or ()), None, []
+        return Columns(list(channels or ()), None, iter(()))
     at_time = _find_time(header, start[1][0], channels, time_column)
     notes: list[str] = []
     if channels is None:
@@ -58,22 +67,30 @@ def _read(file: TextIO, channels: Sequence[str] | None, time_column: str | None)
             raise RecordingError("has no column of numbers")
     else:
         places = find_columns(channels, header)
-    blocks, times = [], []
-    for numbers, rows in _with_first(start, chunks):
-        columns = list(zip(*rows, strict=True))
-        blocks.append(np.stack([_floats(columns[n], numbers, header[n]) for n in places], axis=1))
-        if at_time is not None:
-            times.append(_times(columns[at_time], numbers, header[at_time]))
-    return (
-        np.concatenate(times) if times else None,
-        np.concatenate(blocks),
-        [header[n] for n in places],
-        None if at_time is None else header[at_time],
-        notes,
-    )
+    blocks = _blocks(start, chunks, header, places, at_time, notes)
+    return Columns([header[n] for n in places], None if at_time is None else header[at_time], blocks, notes)
 
 
 Chunk = tuple[Sequence[int], list[list[str]]]
+
+
+def _blocks(
+    start: Chunk,
+    chunks: Iterator[Chunk],
+    header: list[str],
+    places: list[int],
+    at_time: int | None,
+    notes: list[str],
+) -> Iterator[Block]:
+    clock = TimeColumn()
+    with _readable():
+        for numbers, rows in _with_first(start, chunks):
+            texts = list(zip(*rows, strict=True))
+            values = np.stack([_floats(texts[n], numbers, header[n]) for n in places], axis=1)
+            times = None
+            if at_time is not None:
+                times = _times(clock, texts[at_time], numbers, header[at_time], notes)
+            yield times, values
 
 
 def _with_first(first: Chunk, rest: Iterator[Chunk]) -> Iterator[Chunk]:
@@ -83,8 +100,8 @@ def _with_first(first: Chunk, rest: Iterator[Chunk]) -> Iterator[Chunk]:
 
 def _chunks(reader: Iterator[list[str]], width: int) -> Iterator[Chunk]:
     """Yield row numbers, counted as a spreadsheet does, and rows of `width` cells."""
-    number = 2
-    while rows := list(islice(reader, _ROWS_AT_ONCE)):
+    number, most = 2, max(min(_CELLS_AT_ONCE // width, _MOST_ROWS), 1)
+    while rows := list(islice(reader, most)):
         numbers: Sequence[int] = range(number, number + len(rows))
         number += len(rows)
         if any(len(row) != width for row in rows):
@@ -139,17 +156,20 @@ def _float(text: str, row: int, column: str) -> float:
     raise RecordingError(f'row {row}, column "{column}": "{text}" is not a number; {hint}')
 
 
-def _times(texts: Sequence[str], rows: Sequence[int], column: str) -> NDArray[np.int64]:
+def _times(
+    clock: TimeColumn, texts: Sequence[str], rows: Sequence[int], column: str, notes: list[str]
+) -> NDArray[np.int64]:
     try:
-        return column_to_ns(texts)
-    except (ValueError, OverflowError):
-        pass
-    for text, row in zip(texts, rows, strict=True):
-        if not _is_time(text):
-            raise RecordingError(
-                f'row {row}, column "{column}": "{text}" is not a time; write 2026-01-31T12:00:00Z or seconds since 1970'
-            )
-    raise RecordingError(f'column "{column}": its times are written in different ways')
+        times = clock.convert(texts)
+    except TimeMistake as exc:
+        raise RecordingError(f'row {rows[exc.index]}, column "{column}": {exc}') from None
+    if clock.changed is not None and not any("distance from UTC" in note for note in notes):
+        index, before, after = clock.changed
+        notes.append(
+            f'row {rows[index]}, column "{column}": the distance from UTC changes from {before} to {after}; every time is '
+            "taken with its own"
+        )
+    return times
 
 
 def _looks_numeric(rows: list[list[str]], n: int) -> bool:

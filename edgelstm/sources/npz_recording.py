@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import RecordingError
-from edgelstm.sources.recording import find_columns
-
-Read = tuple[NDArray[np.int64] | None, NDArray[np.float32], list[str], str | None, list[str]]
+from edgelstm.sources.columns import Columns, find_columns
 
 
-def read(path: Path, channels: Sequence[str] | None, time_column: str | None) -> Read:
-    """Read the arrays; channels are picked by `names`, or taken in order where there are none."""
+@contextmanager
+def columns(path: Path, channels: Sequence[str] | None, time_column: str | None) -> Iterator[Columns]:
+    """Read the arrays, all at once; channels are picked by `names`, or taken in order where there are none."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -42,7 +42,7 @@ def read(path: Path, channels: Sequence[str] | None, time_column: str | None) ->
     times, column = _times(arrays, time_column)
     if times is not None and len(times) != len(values):
         raise RecordingError(f"{column} has {len(times)} entries, values have {len(values)}")
-    return times, values, names, column, []
+    yield Columns(names, column, iter([(times, values)] if len(values) else []))
 
 
 def _times(

@@ -1,11 +1,12 @@
-"""Recorded samples: times and channels of a file, whatever its format."""
+"""Recorded samples: times and channels of a file, whatever its format, part by part or at once."""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 
 from edgelstm.errors import RecordingError
 from edgelstm.sources import RECORDINGS
+from edgelstm.sources.columns import Columns
 
 DEFAULT_PERIOD_S = 1.0
+HOUR_NS = 3600 * 10**9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,20 +41,57 @@ class Recording:
     notes: tuple[str, ...] = ()
 
 
-def read(
+class Parts:
+    """An open recording, to be gone through once: each part is a Recording of some ten thousand rows.
+
+    `names` are known at once; `notes` are complete when all parts have been read.
+    """
+
+    def __init__(self, source: Path, columns: Columns, period_s: float | None) -> None:
+        self.names = tuple(columns.names)
+        self._source, self._columns, self._period_s = source, columns, period_s
+        self._order = _Order()
+        self._untimed = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the recording should be told, a line each."""
+        notes = list(self._columns.notes)
+        if self._untimed and self._period_s is None:
+            notes.append("no time column found: rows are taken to be 1 s apart; say otherwise with --period")
+        return tuple(f"{self._source}: {note}" for note in [*notes, *self._order.notes()])
+
+    def __iter__(self) -> Iterator[Recording]:
+        with _named(self._source):
+            rows, period_ns = 0, 0
+            for times_ns, values in self._columns.blocks:
+                if times_ns is None:
+                    self._untimed = True
+                    step_ns = round((self._period_s or DEFAULT_PERIOD_S) * 1e9)
+                    times_ns = np.arange(rows, rows + len(values), dtype=np.int64) * step_ns
+                rows += len(values)
+                self._order.look(times_ns)
+                period_ns = period_ns or period_of(times_ns)
+                yield Recording(times_ns, values, self.names, period_ns, self._columns.time_column)
+            if rows == 0:
+                raise RecordingError("holds no samples")
+
+
+@contextmanager
+def parts(
     path: str | os.PathLike[str],
     channels: Sequence[str] | None = None,
     *,
     period_s: float | None = None,
     time_column: str | None = None,
-) -> Recording:
-    """Read a recording.
+) -> Iterator[Parts]:
+    """Open a recording to read it part by part.
 
     channels     the columns wanted, in this order; None: every column of numbers
     period_s     seconds between rows, for a file without times
     time_column  where it is not to be found by name
 
-    Raises RecordingError: one line that names file, row, column and what was found there.
+    Raises RecordingError, here or while it is read: one line that names file, row, column and what was found there.
     """
     source = Path(path)
     ending = (source.with_suffix("") if source.suffix == ".gz" else source).suffix.lower()
@@ -63,50 +103,111 @@ def read(
     if not source.exists():
         raise RecordingError(f"{source}: no such file")
     reader = importlib.import_module(module)
+    with ExitStack() as stack:
+        with _named(source):
+            found = stack.enter_context(reader.columns(source, channels, time_column))
+        yield Parts(source, found, period_s)
+
+
+def read(
+    path: str | os.PathLike[str],
+    channels: Sequence[str] | None = None,
+    *,
+    period_s: float | None = None,
+    time_column: str | None = None,
+    newest: int | None = None,
+    most_values: int | None = None,
+) -> Recording:
+    """Read a recording at once; arguments and errors as of `parts`.
+
+    newest       how many rows at its end are kept; None: all, or as many as make `most_values` of all channels together,
+                 which a note then says. What is older is read and let go: what is held does not grow with the file.
+    """
+    with parts(path, channels, period_s=period_s, time_column=time_column) as opened:
+        names = opened.names
+        most = newest or (None if most_values is None else max(most_values // max(len(names), 1), 1))
+        kept, rows = _newest(opened, most)
+        notes = opened.notes
+    times_ns = np.concatenate([part.times_ns for part in kept])
+    values = np.concatenate([part.values for part in kept])
+    if len(values) < rows:
+        said = "as asked" if newest else "more would not fit: --newest N says otherwise"
+        notes = (*notes, f"{path}: of {rows:,} rows the newest {len(values):,} are used; {said}")
+    return Recording(times_ns, values, names, period_of(times_ns), kept[0].time_column, notes)
+
+
+def _newest(opened: Parts, most: int | None) -> tuple[list[Recording], int]:
+    """Return the parts of the newest `most` rows, and how many rows there were."""
+    kept: deque[Recording] = deque()
+    rows = held = 0
+    for part in opened:
+        kept.append(part)
+        rows, held = rows + len(part.values), held + len(part.values)
+        while most is not None and held - len(kept[0].values) >= most:
+            held -= len(kept.popleft().values)
+    return newest_rows(list(kept), held if most is None else most), rows
+
+
+def newest_rows(recordings: Sequence[Recording], most: int) -> list[Recording]:
+    """Return the last `most` rows of recordings that follow one another."""
+    kept: list[Recording] = []
+    for one in reversed(recordings):
+        if most <= 0:
+            break
+        cut = slice(max(len(one.values) - most, 0), None)
+        kept.append(
+            Recording(
+                one.times_ns[cut], one.values[cut], one.names, one.period_ns, one.time_column, one.notes
+            )
+        )
+        most -= len(one.values)
+    return kept[::-1]
+
+
+def period_of(times_ns: NDArray[np.int64]) -> int:
+    """Return the median time between samples, DEFAULT_PERIOD_S where there is none."""
+    steps = np.diff(times_ns)
+    return int(np.median(steps[steps > 0])) if (steps > 0).any() else round(DEFAULT_PERIOD_S * 1e9)
+
+
+class _Order:
+    """Counts rows whose time is not after that of the row before."""
+
+    def __init__(self) -> None:
+        self._last: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._rows = self._count = self._first = self._first_step = 0
+
+    def look(self, times_ns: NDArray[np.int64]) -> None:
+        steps = np.diff(np.concatenate([self._last, times_ns]))
+        back = np.flatnonzero(steps <= 0)
+        if back.size and not self._count:
+            self._first = (
+                self._rows - self._last.size + int(back[0]) + 3
+            )  # as a spreadsheet counts, names in row 1
+            self._first_step = int(steps[back[0]])
+        self._count += int(back.size)
+        self._rows += times_ns.size
+        self._last = times_ns[-1:]
+
+    def notes(self) -> list[str]:
+        if not self._count:
+            return []
+        hint = ""
+        if -HOUR_NS <= self._first_step < -0.8 * HOUR_NS:
+            hint = "; a step back of an hour is mostly the end of summer time: write times with their offset, or in UTC"
+        return [
+            f"row {self._first}: its time is not after that of the row before ({self._count} such rows): "
+            f"the detector leaves them out as late or duplicate{hint}"
+        ]
+
+
+@contextmanager
+def _named(source: Path) -> Iterator[None]:
+    """Put the name of the file before what is wrong with it."""
     try:
-        times_ns, values, names, column, notes = reader.read(source, channels, time_column)
+        yield
     except RecordingError as exc:
         raise RecordingError(f"{source}: {exc}") from None
     except (OSError, EOFError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
         raise RecordingError(f"{source}: cannot be read: {reason}") from exc
-    if len(values) == 0:
-        raise RecordingError(f"{source}: holds no samples")
-    if times_ns is None:
-        step_ns = round((period_s or DEFAULT_PERIOD_S) * 1e9)
-        times_ns = np.arange(len(values), dtype=np.int64) * step_ns
-        if period_s is None:
-            notes = [
-                *notes,
-                "no time column found: rows are taken to be 1 s apart; say otherwise with --period",
-            ]
-    steps = np.diff(times_ns)
-    period = int(np.median(steps[steps > 0])) if (steps > 0).any() else round(DEFAULT_PERIOD_S * 1e9)
-    notes = [f"{source}: {note}" for note in [*notes, *_disorder(steps)]]
-    return Recording(times_ns, values, tuple(names), period, column, tuple(notes))
-
-
-def _disorder(steps: NDArray[np.int64]) -> list[str]:
-    back = np.flatnonzero(steps <= 0)
-    if back.size == 0:
-        return []
-    return [
-        f"row {int(back[0]) + 3}: its time is not after that of the row before ({back.size} such rows): "
-        "the detector leaves them out as late or duplicate"
-    ]
-
-
-def find_columns(wanted: Sequence[str], header: Sequence[str]) -> list[int]:
-    """Return where the wanted columns stand; raises RecordingError with a suggestion for one that is not there."""
-    places = []
-    for name in wanted:
-        if name not in header:
-            close = difflib.get_close_matches(name, header, 1, 0.5) or [
-                other for other in header if other.lower() == name.lower()
-            ]
-            hint = f'; did you mean "{close[0]}"?' if close else ""
-            raise RecordingError(f'no column "{name}"{hint} (columns: {", ".join(header)})')
-        if list(header).count(name) > 1:
-            raise RecordingError(f'two columns are named "{name}"')
-        places.append(list(header).index(name))
-    return places

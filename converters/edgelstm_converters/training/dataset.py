@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from edgelstm.calibration import MINIMUM_ROWS
 from edgelstm.errors import RecordingError, UsageError
 from edgelstm.sources import RECORDINGS
-from edgelstm.sources.recording import Recording, read
+from edgelstm.sources.recording import Recording, newest_rows, read
 
 FEWEST_ROWS = 400
+MOST_VALUES = 20_000_000
+"""Channels times rows, where nobody says how many rows: what training holds stays below 2 GB."""
+
 GAP_PERIODS = 1.5
 DUPLICATE_CORRELATION = 0.999999
 
@@ -83,8 +86,11 @@ def read_all(
     *,
     period_s: float | None = None,
     time_column: str | None = None,
+    newest: int | None = None,
 ) -> list[Recording]:
     """Read a recording, or every recording in a folder, in order of their first times.
+
+    newest  how many rows at the end are kept; None: all, or as many as make MOST_VALUES of all channels together
 
     Raises RecordingError naming the file that has other channels than the first one.
     """
@@ -94,14 +100,34 @@ def read_all(
         files = sorted(file for file in source.iterdir() if _ending(file) in RECORDINGS)
         if not files:
             raise RecordingError(f"{source}: holds no recording ({', '.join(RECORDINGS)}, also with .gz)")
-    found = [read(file, channels, period_s=period_s, time_column=time_column) for file in files]
-    for file, one in zip(files, found, strict=True):
-        if one.names != found[0].names:
+    found: list[Recording] = []
+    names: tuple[str, ...] = ()
+    notes: list[str] = []
+    rows = 0
+    for file in files:
+        one = read(
+            file,
+            channels,
+            period_s=period_s,
+            time_column=time_column,
+            newest=newest,
+            most_values=MOST_VALUES,
+        )
+        names = names or one.names
+        if one.names != names:
             raise RecordingError(
-                f"{file}: has the channels {', '.join(one.names)}, but {files[0]} has {', '.join(found[0].names)}; "
+                f"{file}: has the channels {', '.join(one.names)}, but {files[0]} has {', '.join(names)}; "
                 "choose those that all have with --channels a,b,c"
             )
-    return sorted(found, key=lambda one: int(one.times_ns[0]))
+        rows, notes = rows + len(one.values), [*notes, *one.notes]
+        found = sorted([*found, one], key=lambda each: int(each.times_ns[0]))
+        found = newest_rows(found, newest or max(MOST_VALUES // len(names), 1))
+    kept = sum(len(one.values) for one in found)
+    if kept < rows:
+        notes.append(
+            f"{path}: of {rows:,} rows of its files the newest {kept:,} are used; --newest N says otherwise"
+        )
+    return [replace(one, notes=tuple(notes) if one is found[0] else ()) for one in found]
 
 
 def _ending(file: Path) -> str:

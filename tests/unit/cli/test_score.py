@@ -196,3 +196,61 @@ def test_what_does_not_go_with_pretrained(files, arguments, words):
     _, model, _, data = files
     with pytest.raises(EdgeLstmError, match=words):
         call("score", *(argument.format(model=model, data=data) for argument in arguments))
+
+
+def test_ten_rows_and_rows_that_never_move_name_the_file(files):
+    folder, model, _, _ = files
+    few = write_csv(folder / "few.csv", noise(1, 10))
+    with pytest.raises(EdgeLstmError, match=r"few\.csv: the history has 10 usable rows"):
+        call("score", "--pretrained", few)
+    still = write_csv(folder / "still.csv", np.full((600, 3), 7.0))
+    with pytest.raises(RecordingError, match=r"still\.csv: no channel ever moves: there is nothing to watch"):
+        call("score", "--pretrained", still)
+    with pytest.raises(EdgeLstmError, match=r"still\.csv: no channel ever moves in it"):
+        call("calibrate", model, still, "-o", folder / "x")
+
+
+def test_what_did_not_move_at_first_is_told_and_watched(files, capsys):
+    values = np.full((900, 3), 7.0)
+    values[:, 1] = noise(1, 900)[:, 1]
+    values[700:, 0] = 9.0
+    moved = write_csv(files[0] / "moved.csv", values)
+    assert call("score", "--pretrained", moved) == 0
+    out, err = capsys.readouterr()
+    assert "never moved in them: flow, current" in err
+    assert "flow" in out.splitlines()[0]
+
+
+def test_the_size_of_the_parts_changes_nothing(files, detector, capsys, monkeypatch):
+    """Events, scores, labels and summary are the same bits, read in one part or in forty."""
+    from edgelstm.sources import csv_recording
+
+    folder, _, _, data = files
+    lines = data.read_text().splitlines()
+    fault = [int(395 <= n < 500 or 600 <= n < 700) for n in range(len(lines) - 1)]
+    labelled = [lines[0] + ",fault", *(f"{line},{at}" for line, at in zip(lines[1:], fault, strict=True))]
+    (folder / "l.csv").write_text("\n".join(labelled) + "\n")
+    found = []
+    for cells in (400_000, 5 * 20):
+        monkeypatch.setattr(csv_recording, "_CELLS_AT_ONCE", cells)
+        call("score", detector, folder / "l.csv", "--label", "fault", "--json", "--scores", folder / "s.csv")
+        found.append((capsys.readouterr(), (folder / "s.csv").read_text()))
+    assert found[0] == found[1]
+    assert "1 of 2 events found" in found[0][0].err
+    assert "event F1 0.667" in found[0][0].err
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_agreement_goes_on_from_part_to_part(size):
+    from edgelstm.label_score import Agreement, judge
+
+    rng = np.random.default_rng(size)
+    states = np.repeat(rng.integers(-1, 2, 200), rng.integers(1, 6, 200)).astype(np.int8)
+    labels = np.repeat(rng.choice([0.0, 1.0, np.nan], 300), rng.integers(1, 6, 300)).astype(np.float32)
+    count = min(states.size, labels.size)
+    times_ns = np.arange(count, dtype=np.int64) * 10**9
+    parts = Agreement()
+    for at in range(0, count, size):
+        part = slice(at, min(at + size, count))
+        parts.add(times_ns[part], states[part], labels[part], 10**9)
+    assert parts.result() == judge(times_ns, states[:count], labels[:count], 10**9)

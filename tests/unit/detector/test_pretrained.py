@@ -5,8 +5,8 @@ import pytest
 
 from detector_cases import SECOND, START_NS, times
 from edgelstm import model_file
-from edgelstm.cli.score_labels import judge
 from edgelstm.detector import Detector
+from edgelstm.label_score import judge
 from edgelstm.pretrained import GENERAL, general_detector, history_rows
 from edgelstm.sample import Sample
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgelstm.errors import RecordingError
-from edgelstm.sources import RECORDINGS
-from edgelstm.sources.recording import read
+from edgelstm.sources import RECORDINGS, csv_recording
+from edgelstm.sources.recording import parts, read
 from edgelstm.sources.time_text import to_ns
 
 SECOND = 10**9
@@ -112,6 +112,23 @@ def test_times_that_go_back_are_told_with_their_row(tmp_path):
         ("time,flow\n1,2\n\n\n2,abc\n", 'row 5, column "flow"'),
         ("time,flow\n1,2\nyesterday,2\n", 'row 3, column "time": "yesterday" is not a time'),
         ("time,flow\n1,2\n,2\n", 'row 3, column "time": "" is not a time'),
+        (
+            "time,flow\n2026-01-01 00:00:00,2\n2026-01-01T00:00:01Z,2\n",
+            'row 3, column "time": "2026-01-01T00:00:01Z" has a time zone, but the first time of the column has none',
+        ),
+        (
+            "time,flow\n2026-01-01T00:00:00Z,2\n2026-01-01T00:00:01Z,2\n2026-01-01T00:00:02,2\n",
+            'row 4, column "time": "2026-01-01T00:00:02" has no time zone, but the first time of the column has one',
+        ),
+        (
+            "time,flow\n1767225600,2\n2026-01-01T00:00:01Z,2\n",
+            'row 3, column "time": "2026-01-01T00:00:01Z" is a date, but the first time of the column is a number',
+        ),
+        ("time,flow\n2026-01-01,2\n5,2\n", '"5" is a number, but the first time of the column is a date'),
+        (
+            "time,flow\n1,2\n9000000000000000000,2\n",
+            'row 3, column "time": "9000000000000000000" is not a time',
+        ),
         ("time,flwo\n1,2\n", 'no column "flow"; did you mean "flwo"? (columns: time, flwo)'),
         ("time,Flow\n1,2\n", 'did you mean "Flow"?'),
         ("time,flow,flow\n1,2,3\n", 'two columns are named "flow"'),
@@ -165,7 +182,7 @@ def test_every_kind_of_recording_has_its_reader():
     import importlib
 
     for module in RECORDINGS.values():
-        assert callable(importlib.import_module(module).read)
+        assert callable(importlib.import_module(module).columns)
 
 
 def test_real_recordings():
@@ -199,3 +216,72 @@ def test_parquet_is_read_with_its_times_and_gaps(tmp_path):
     (tmp_path / "y.parquet").write_bytes(b"nothing")
     with pytest.raises(RecordingError, match="is no Parquet file"):
         read(tmp_path / "y.parquet")
+
+
+def test_every_time_is_taken_with_its_own_distance_from_utc_and_a_change_is_told(tmp_path):
+    """Europe, the end of summer time: 02:59:59 +02:00 is followed by 02:00:00 +01:00."""
+    texts = ["2026-10-25T02:59:58+02:00", "2026-10-25T02:59:59+02:00", "2026-10-25T02:00:00+01:00"]
+    recording = read(written(tmp_path, "time,a\n" + "".join(f"{text},1\n" for text in texts)))
+    assert np.diff(recording.times_ns).tolist() == [SECOND, SECOND]
+    assert len(recording.notes) == 1
+    assert "row 4" in recording.notes[0]
+    assert "changes from +02:00 to +01:00" in recording.notes[0]
+    mixed = read(written(tmp_path, "time,a\n2026-01-01T00:00:00Z,1\n2025-12-31T19:00:01-05:00,1\n"))
+    assert np.diff(mixed.times_ns).tolist() == [SECOND]
+    assert "changes from +00:00 to -05:00" in mixed.notes[0]
+
+
+def test_local_times_without_a_zone_that_step_back_an_hour_are_told(tmp_path):
+    texts = ["2026-10-25T02:59:59", "2026-10-25T02:00:00", "2026-10-25T02:00:01"]
+    recording = read(written(tmp_path, "time,a\n" + "".join(f"{text},1\n" for text in texts)))
+    assert "row 3" in recording.notes[0]
+    assert "end of summer time" in recording.notes[0]
+
+
+@pytest.mark.parametrize(
+    "stamp", ["{0}", "2026-01-01T00:{1:02d}:{2:02d}Z", "2026-01-01T00:{1:02d}:{2:02d}+01:00"]
+)
+def test_parts_are_the_recording_whatever_their_size(tmp_path, monkeypatch, stamp):
+    lines = [f"{stamp.format(n, n // 60, n % 60)},{n * n % 17},{n}" for n in range(1000)]
+    path = written(tmp_path, "time,a,b\n" + "\n".join(lines) + "\n")
+    whole = read(path, ["b", "a"])
+    monkeypatch.setattr(csv_recording, "_CELLS_AT_ONCE", 3 * 37)
+    with parts(path, ["b", "a"]) as opened:
+        found = list(opened)
+        assert opened.names == ("b", "a")
+        assert opened.notes == whole.notes
+    assert len(found) == 28
+    np.testing.assert_array_equal(np.concatenate([part.values for part in found]), whole.values)
+    np.testing.assert_array_equal(np.concatenate([part.times_ns for part in found]), whole.times_ns)
+    assert {part.period_ns for part in found} == {SECOND}
+    late = written(
+        tmp_path, path.read_text().replace("500,500\n", "500,x\n").replace(",500\n", ",x\n"), "late.csv"
+    )
+    with pytest.raises(RecordingError, match=r'late\.csv: row 502, column "b": "x" is not a number'):
+        read(late)
+
+
+def test_the_newest_rows_are_kept_and_the_others_counted(tmp_path, monkeypatch):
+    path = written(tmp_path, "time,a,b\n" + "".join(f"{n},{n},{-n}\n" for n in range(1000)))
+    monkeypatch.setattr(csv_recording, "_CELLS_AT_ONCE", 3 * 64)
+    asked = read(path, newest=100)
+    assert asked.values[:, 0].tolist() == list(range(900, 1000))
+    assert asked.times_ns[0] == 900 * SECOND
+    assert asked.notes == (f"{path}: of 1,000 rows the newest 100 are used; as asked",)
+    bounded = read(path, most_values=500)
+    assert bounded.values[:, 0].tolist() == list(range(750, 1000))
+    assert "--newest N" in bounded.notes[0]
+    assert read(path, most_values=2000).notes == ()
+
+
+def test_rows_out_of_order_are_counted_over_parts(tmp_path, monkeypatch):
+    times = [0, 1, 2, 1, 3, 4, 5, 5]
+    path = written(tmp_path, "time,a\n" + "".join(f"{t},1\n" for t in times))
+    monkeypatch.setattr(csv_recording, "_CELLS_AT_ONCE", 2 * 3)
+    assert "row 5: its time is not after that of the row before (2 such rows)" in read(path).notes[0]
+
+
+def test_a_first_row_without_end_is_not_held(tmp_path):
+    path = written(tmp_path, "x" * (2**20 + 5))
+    with pytest.raises(RecordingError, match="its first row is longer than"):
+        read(path)

@@ -45,7 +45,7 @@ def configure_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time-column", metavar="NAME", help="column of times (found by name)")
     parser.add_argument("--period", type=float, metavar="S", help="time between rows of a file without times")
     parser.add_argument("--newest", type=positive, metavar="N",
-                        help="rows at the end of the data to use (all, or 20 million values)")  # fmt: skip
+                        help="rows at the end of the data to use (all, or 10 million values)")  # fmt: skip
     parser.add_argument(
         "--keep-all", action="store_true", help="keep channels that never move or repeat another"
     )

@@ -15,8 +15,8 @@ from edgelstm.sources import RECORDINGS
 from edgelstm.sources.recording import Recording, newest_rows, read
 
 FEWEST_ROWS = 400
-MOST_VALUES = 20_000_000
-"""Channels times rows, where nobody says how many rows: what training holds stays below 2 GB."""
+MOST_VALUES = 10_000_000
+"""Channels times rows, where nobody says how many rows: training was seen to hold more than 2.6 GB of twice as many."""
 
 GAP_PERIODS = 1.5
 DUPLICATE_CORRELATION = 0.999999

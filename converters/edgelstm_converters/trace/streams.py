@@ -178,7 +178,7 @@ def _read(
         if value.is_float:
             states[value.name] = tuple(1 if size is None else size for size in value.shape)
             feeds[value.name] = Traced(_state(walk, value.name, states[value.name]))
-    values, outputs, failed = _run(walk, graph, feeds)
+    values, outputs, failed = _run(walk, graph, feeds, begun)
     if start and len(begun) != 1:
         raise ConversionError(
             f'--from names "{start}", which is no value of the graph that its output depends on'
@@ -197,15 +197,19 @@ def _read(
 
 
 def _run(
-    walk: Walk, graph: Graph, feeds: Mapping[str, Any]
+    walk: Walk, graph: Graph, feeds: Mapping[str, Any], begun: list[int | None]
 ) -> tuple[dict[str, Any], tuple[str, ...], dict[str, str]]:
-    """Return the values, the outputs that are known, and why others are not: the first has to be."""
+    """Return the values, the outputs that are known, and why others are not: the first has to be.
+
+    begun  where the model began in this run
+    """
     try:
         return walk.run(graph, feeds, {}), graph.outputs, {}
     except ConversionError as exc:
         if len(graph.outputs) == 1:
             raise
         walk.depth, why = 0, str(exc)
+        begun.clear()
     first = graph.outputs[:1]
     values = walk.run(Graph(graph.inputs, first, graph.nodes, graph.constants, graph.opset), feeds, {})
     return values, first, dict.fromkeys(graph.outputs[1:], why)

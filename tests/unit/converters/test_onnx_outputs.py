@@ -58,6 +58,20 @@ def test_what_cannot_be_an_output_is_left_out_by_name(tmp_path):
     assert 'left out: output "spread" (node "spread" (Softplus): cannot be converted' in reading.proof
 
 
+def test_what_cannot_be_an_output_is_left_out_where_the_model_begins_inside_the_graph(tmp_path):
+    nodes = [
+        helper.make_node("Abs", ["x"], ["size"], name="abs"),
+        helper.make_node("MatMul", ["size", "K"], ["y"], name="fc"),
+        helper.make_node("Softplus", ["y"], ["spread"], name="spread"),
+    ]
+    path = write(
+        tmp_path / "m.onnx", nodes, [constant("K", I, O)], outputs=[value("spread", "t", O)], x=("t", I), y=("t", O)
+    )  # fmt: skip
+    reading = readers.read(path, start="size")
+    assert [layer.units for layer in reading.model.layers] == [O]
+    assert 'left out: output "spread"' in reading.proof
+
+
 def test_one_row_beside_a_sequence_is_left_out(tmp_path):
     last = [
         helper.make_node("Gather", ["h", "place"], ["end"], name="end", axis=0),

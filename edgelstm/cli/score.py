@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from edgelstm.detector import Detector
     from edgelstm.label_score import LabelScore
     from edgelstm.sources.recording import Recording
-    from edgelstm.stream import LoadedModel
     from edgelstm.verdict import Verdicts
 
 SUMMARY = "run the detector over a recording: events, scores, plot"
@@ -69,16 +68,14 @@ def run(args: argparse.Namespace) -> int:
     if args.plot:
         _expect_matplotlib()
     with ExitStack() as stack:
-        wanted, loaded = _wanted(args)
+        wanted, detector = _wanted(args)
         opened = stack.enter_context(
             parts(args.recording, wanted, period_s=args.period, time_column=args.time_column)
         )
         _expect_label(args.label, opened.names)
         recordings = iter(opened)
-        if loaded is None:
-            detector, recordings = _general(args, opened.names, recordings)
-        else:
-            detector = loaded.detector()
+        if detector is None:
+            detector, recordings = _general(args, recordings)
         scores = _scores_file(args, stack)
         agreement = Agreement() if args.label else None
         curves, moves, extent = _curves(args, detector), _Moves(), _Extent()
@@ -109,8 +106,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _wanted(args: argparse.Namespace) -> tuple[list[str] | None, LoadedModel | None]:
-    """Return the columns to read, None for every column of numbers, and the model, None for the general detector."""
+def _wanted(args: argparse.Namespace) -> tuple[list[str] | None, Detector | None]:
+    """Return the columns to read, None for every column of numbers, and the model's detector, None for the general one."""
     from edgelstm.stream import load
 
     if args.pretrained:
@@ -125,9 +122,8 @@ def _wanted(args: argparse.Namespace) -> tuple[list[str] | None, LoadedModel | N
     for name in ("history", "budget", "channels"):
         if getattr(args, name) is not None:
             raise UsageError(f"--{name} is for --pretrained only: a model file says itself")
-    loaded = load(args.model)
-    loaded.detector()  # says so where it carries none
-    return [*loaded.channel_names, *([args.label] if args.label else [])], loaded
+    detector = load(args.model).detector()
+    return [*detector.channel_names, *([args.label] if args.label else [])], detector
 
 
 def _expect_label(label: str | None, names: Sequence[str]) -> None:
@@ -136,7 +132,7 @@ def _expect_label(label: str | None, names: Sequence[str]) -> None:
 
 
 def _general(
-    args: argparse.Namespace, names: Sequence[str], recordings: Iterator[Recording]
+    args: argparse.Namespace, recordings: Iterator[Recording]
 ) -> tuple[Detector, Iterator[Recording]]:
     """Make the general detector from the first rows of the recording, and return all of its rows again; what was found goes
     to stderr."""

@@ -154,13 +154,9 @@ def hard_sigmoid(slope: float, offset: float) -> str | None:
     )
 
 
-def label(node: Node) -> str:
-    return node.name or node.outputs[0]
-
-
 def _function(function: str) -> Any:
     def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-        return [settled(function_of(walk, function, codes_of(inputs[0]), label(node)))]
+        return [settled(function_of(walk, function, codes_of(inputs[0]), node.label))]
 
     return operator
 
@@ -178,7 +174,7 @@ def _matmul(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
         raise node.refused(f"its matrix has shape {matrix.shape}")
     if codes.shape[-1] != matrix.shape[1]:
         raise node.refused(f"it multiplies {codes.shape[-1]} values with a matrix for {matrix.shape[1]}")
-    found = matmul_of(walk, codes, matrix, label(node))
+    found = matmul_of(walk, codes, matrix, node.label)
     return [settled(np.swapaxes(found, -1, -2) if isinstance(right, Traced) else found)]
 
 
@@ -192,17 +188,17 @@ def _gemm(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     matrix = (matrix if given.get("transB", 0) else matrix.T) * np.float32(given.get("alpha", 1.0))
     if matrix.ndim != 2 or codes.shape[-1] != matrix.shape[1]:
         raise node.refused(f"it multiplies {codes.shape[-1]} values with a matrix for {matrix.shape[1:]}")
-    found = matmul_of(walk, codes, matrix, label(node))
+    found = matmul_of(walk, codes, matrix, node.label)
     if len(inputs) > 2 and inputs[2] is not None:
         beta = constants(given.get("beta", 1.0))
-        found = sum_of(walk, found, product_of(walk, codes_of(inputs[2]), beta, label(node)), label(node))
+        found = sum_of(walk, found, product_of(walk, codes_of(inputs[2]), beta, node.label), node.label)
     return [settled(found)]
 
 
 def _binary(kind: str) -> Any:
     def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
         a, b = codes_of(inputs[0]), codes_of(inputs[1])
-        name = label(node)
+        name = node.label
         if kind == "sub":
             return [settled(sum_of(walk, a, product_of(walk, b, constants(-1.0), name), name))]
         if kind == "div":
@@ -217,27 +213,27 @@ def _binary(kind: str) -> Any:
 def _sum(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     total = codes_of(inputs[0])
     for value in inputs[1:]:
-        total = sum_of(walk, total, codes_of(value), label(node))
+        total = sum_of(walk, total, codes_of(value), node.label)
     return [settled(total)]
 
 
 def _neg(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-    return [settled(product_of(walk, codes_of(inputs[0]), constants(-1.0), label(node)))]
+    return [settled(product_of(walk, codes_of(inputs[0]), constants(-1.0), node.label))]
 
 
 def _reduce(share: bool, *, square: bool = False, root: bool = False) -> Any:
     def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
         """Sum or mean along axes: a product with a row of equal numbers; of squares, and the root of that."""
         codes = inputs[0].codes
-        codes = product_of(walk, codes, codes, label(node)) if square else codes
+        codes = product_of(walk, codes, codes, node.label) if square else codes
         axes = listed(node, inputs, 1, "axes") or list(range(codes.ndim))
         axes = sorted(axis % codes.ndim for axis in axes)
         ends = list(range(codes.ndim - len(axes), codes.ndim))
         rows = np.moveaxis(codes, axes, ends)
         rows = rows.reshape(*rows.shape[: codes.ndim - len(axes)], -1)
         row = np.full((1, rows.shape[-1]), 1.0 / rows.shape[-1] if share else 1.0, np.float32)
-        found = matmul_of(walk, rows, row, label(node))[..., 0]
-        found = function_of(walk, "sqrt", found, label(node)) if root else found
+        found = matmul_of(walk, rows, row, node.label)[..., 0]
+        found = function_of(walk, "sqrt", found, node.label) if root else found
         return [settled(np.expand_dims(found, tuple(axes)) if node.attributes.get("keepdims", 1) else found)]
 
     return operator
@@ -249,7 +245,7 @@ def _batch_norm(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     if node.attributes.get("training_mode", 0):
         raise node.refused("it is in training mode: export the network after eval()")
     factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
-    codes, name = inputs[0].codes, label(node)
+    codes, name = inputs[0].codes, node.label
     shape = (1, -1, *[1] * (codes.ndim - 2))
     scaled = product_of(walk, codes, constants(factor.reshape(shape)), name)
     return [settled(sum_of(walk, scaled, constants((bias - mean * factor).reshape(shape)), name))]
@@ -258,7 +254,7 @@ def _batch_norm(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
 def _hard_sigmoid(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     """hard_sigmoid(x) = limit(x / 5 + 1/2, 0, 1), so limit(a x + b, 0, 1) = hard_sigmoid(5 a x + 5 b - 5/2)."""
     slope, offset = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
-    codes, name = codes_of(inputs[0]), label(node)
+    codes, name = codes_of(inputs[0]), node.label
     known = hard_sigmoid(slope, offset)
     if known is None:
         steeper = product_of(walk, codes, constants(5.0 * slope), name)

@@ -103,7 +103,7 @@ def _conv(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
         count = (padded.shape[2] - dilation * (width - 1) - 1) // stride + 1
         where = np.arange(count)[:, None] * stride + np.arange(width) * dilation
         patches = padded[:, :, where].transpose(0, 2, 1, 3).reshape(len(codes), count, -1)
-        name = node.name or node.outputs[0]
+        name = node.label
         found = matmul_of(walk, patches, whole.reshape(outputs, -1), name).transpose(0, 2, 1)
         if bias.any():
             found = sum_of(walk, found, constants(bias[None, :, None]), name)

@@ -24,9 +24,14 @@ class Node:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
 
+    @property
+    def label(self) -> str:
+        """Its name, or, where it has none, that of its first output."""
+        return self.name or self.outputs[0]
+
     def refused(self, why: str) -> ConversionError:
         """Return the error that names this node."""
-        return ConversionError(f'node "{self.name or self.outputs[0]}" ({self.op}): {why}')
+        return ConversionError(f'node "{self.label}" ({self.op}): {why}')
 
 
 @dataclass(frozen=True, slots=True, eq=False)

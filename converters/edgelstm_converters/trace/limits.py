@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgelstm_converters.trace.arithmetic_ops import by_step, function_of, label, numeric, product_of, sum_of
+from edgelstm_converters.trace.arithmetic_ops import by_step, function_of, numeric, product_of, sum_of
 from edgelstm_converters.trace.expressions import (
     Codes,
     Expression,
@@ -55,7 +55,7 @@ def _limit(which: str) -> Any:
 
 def limited(walk: Walk, node: Node, value: Value, low: float, high: float) -> Value:
     """Return a value limited to low..high: a relu or a hard sigmoid of it, as above."""
-    codes, name = codes_of(value), label(node)
+    codes, name = codes_of(value), node.label
     if low > high or np.isnan([low, high]).any():
         raise node.refused(f"it limits the signal to {low:g} .. {high:g}")
     if low < -ENDLESS and high > ENDLESS:
@@ -128,14 +128,14 @@ def _sums_squares(walk: Walk, found: Expression) -> bool:
 
 
 def _abs(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-    codes, name = codes_of(inputs[0]), label(node)
+    codes, name = codes_of(inputs[0]), node.label
     one, other = _relu(walk, codes, name), _relu(walk, _times(walk, codes, -1.0, name), name)
     return [settled(sum_of(walk, one, other, name))]
 
 
 def _sloped(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     """LeakyRelu and PRelu: a x + (1 - a) relu(x)."""
-    codes, name = codes_of(inputs[0]), label(node)
+    codes, name = codes_of(inputs[0]), node.label
     if len(inputs) > 1 and isinstance(inputs[1], Traced):
         raise node.refused("its slope depends on the signal")
     slope = numeric(inputs[1]) if len(inputs) > 1 else np.float32(node.attributes.get("alpha", 0.01))
@@ -146,7 +146,7 @@ def _sloped(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
 def _gated(gate: str) -> Any:
     def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
         """Swish (SiLU) and HardSwish: x times a gate of x."""
-        codes, name = codes_of(inputs[0]), label(node)
+        codes, name = codes_of(inputs[0]), node.label
         scaled = _times(walk, codes, node.attributes.get("alpha", 1.0), name)
         return [settled(product_of(walk, codes, function_of(walk, gate, scaled, name), name))]
 
@@ -157,7 +157,7 @@ def _power(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     exponent = inputs[1]
     if isinstance(exponent, Traced) or np.size(exponent) != 1:
         raise node.refused("its exponent is not one number")
-    codes, name, power = codes_of(inputs[0]), label(node), float(np.asarray(exponent).reshape(-1)[0])
+    codes, name, power = codes_of(inputs[0]), node.label, float(np.asarray(exponent).reshape(-1)[0])
     if power in (1.0, 2.0, 3.0):
         found = codes
         for _ in range(int(power) - 1):
@@ -173,7 +173,7 @@ def _root(*functions: str) -> Any:
     def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
         found = codes_of(inputs[0])
         for function in functions:
-            found = function_of(walk, function, found, label(node))
+            found = function_of(walk, function, found, node.label)
         return [settled(found)]
 
     return operator

@@ -53,7 +53,7 @@ class Walk:
     def layer_of(self, node: Node, make: Callable[[str], Any]) -> Any:
         """Return the layer that a node stands for, one and the same wherever in a loop it is met; `make` is given its name."""
         if id(node) not in self.layers:
-            self.layers[id(node)] = node, make(node.name or node.outputs[0])
+            self.layers[id(node)] = node, make(node.label)
         return self.layers[id(node)][1]
 
     def run(self, graph: Graph, feeds: Mapping[str, Value], outer: Mapping[str, Value]) -> dict[str, Value]:

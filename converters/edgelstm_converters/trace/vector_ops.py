@@ -61,7 +61,7 @@ def _instance_normalization(walk: Walk, node: Node, inputs: list[Value]) -> list
 
     Over the values of one sample, as groups of them, it is layer normalisation; over a sequence it needs the samples to come.
     """
-    codes, name = inputs[0].codes, node.name or node.outputs[0]
+    codes, name = inputs[0].codes, node.label
     rows = codes.reshape(*codes.shape[:2], -1)
     times = time_of(rows)
     if (times != times[..., :1]).any():

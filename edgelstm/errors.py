@@ -16,6 +16,12 @@ class UsageError(EdgeLstmError):
     exit_code = 2
 
 
+class InterruptError(EdgeLstmError):
+    """Somebody pressed Ctrl-C at a question (128 + SIGINT)."""
+
+    exit_code = 130
+
+
 class RecordingError(EdgeLstmError):
     """A file of recorded samples cannot be read as numbers (EX_DATAERR)."""
 

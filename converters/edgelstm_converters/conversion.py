@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def convert_with_report(
     start: str | None = None,
     verify: bool = True,
     max_loss: float | None = None,
-    execution: Execution | None = None,
+    execution: Execution | Callable[[readers.Reading], Execution] | None = None,
     architecture: str | Path | None = None,
 ) -> Conversion:
     """Convert a trained model to int8, its scales set by streaming the calibration samples with carried state.
@@ -91,7 +91,7 @@ def convert_with_report(
     verify       run the source's own engine, where it is installed, and compare
     architecture of plain arrays: the path of a TOML or JSON file that says which is what
     max_loss     the least signal-to-noise ratio of the outputs, in decibel, at which the conversion does not fail
-    execution    how it is run on a stream; default: with its state carried
+    execution    how it is run on a stream, or what decides that once the source is read; default: with its state carried
 
     Raises ConversionError, RecordingError or ModelFileError: one line that names file, layer or column.
     """
@@ -107,7 +107,8 @@ def convert_with_report(
         architecture=architecture,
     )
     x = _complete(rows, names, where, found.model.inputs)
-    execution = execution or Execution()
+    if not isinstance(execution, Execution):
+        execution = execution(found) if execution else Execution()
     late = bool(execution.lookahead)
     output_names = _output_names(outputs, names, found.model.outputs, late=late)
     for unit in units or {}:

@@ -53,6 +53,8 @@ class Execution:
                 f'layer "{model.backward[0]}" is bidirectional, and a stream has no future: say --window N, the samples that it is '
                 "run over, and --lookahead N, how many of them are newer than the one an output belongs to"
             )
+        if self.same_as_carried(model):
+            return model
         if self.window:
             return self._windowed(model)
         if self.lookahead is not None:
@@ -64,6 +66,11 @@ class Execution:
         if self.dropout:
             raise ConversionError(f"a dropout of {self.dropout:g} needs a number of runs, uncertainty")
         return model
+
+    def same_as_carried(self, model: FloatModel) -> bool:
+        """Whether a window gives what the model gives with its state carried, which takes one step a sample instead of many."""
+        plain = self.hop == 1 and not self.lookahead and self.window <= MAX_LENGTH
+        return plain and model.span is not None and self.window >= model.span
 
     def output_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names of the outputs of the model that is run so."""

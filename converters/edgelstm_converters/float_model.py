@@ -12,7 +12,7 @@ import numpy as np
 from edgelstm.layers import INPUT
 from edgelstm_converters.layers import FloatAffine, FloatDense, FloatGru, FloatLayer, FloatLstm
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, Floats, run_now_and_then
-from edgelstm_converters.layers.graph import sources_of
+from edgelstm_converters.layers.graph import sources_of, span_of
 
 __all__ = ["ACTIVATIONS", "FloatDense", "FloatGru", "FloatLayer", "FloatLstm", "FloatModel", "Floats"]
 
@@ -41,6 +41,12 @@ class FloatModel:
     def outputs(self) -> int:
         units = {layer.name: layer.units for layer in self.layers}
         return sum(units[head] for head in self.head_names)
+
+    @property
+    def span(self) -> int | None:
+        """The samples of the shortest window over which the model gives what it gives with its state carried, once it has seen as
+        many; None where there is no such window."""
+        return None if self.backward or self.after is not None else span_of(self.layers, self.head_names)
 
     def sources_of(self, number: int) -> tuple[str, ...]:
         """Return the names of what layer `number` reads."""

@@ -6,10 +6,11 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from edgelstm.cli.mode import MODES, ModeChoice
 from edgelstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgelstm_converters import Conversion, Execution
+    from edgelstm_converters import Conversion
 
 SUMMARY = "Turn a trained PyTorch, Keras, TFLite or ONNX model into one int8 model file; its scales come from calibration samples."
 
@@ -67,8 +68,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of a graph: the value of an input that is neither signal nor state, such as sr=16000",
     )  # fmt: skip
     parser.add_argument(
-        "--mode", choices=("stateful", "windowed"),
-        help="carry state from sample to sample (default), or begin anew over the last --window samples each time",
+        "--mode", choices=MODES,
+        help="carry state from sample to sample, or begin anew over the last --window samples each time; asked at a terminal where "
+        "the file does not say it (default: stateful)",
     )  # fmt: skip
     parser.add_argument("--window", type=int, metavar="N", help="samples of a window, as in training")
     parser.add_argument("--hop", type=int, default=1, metavar="N", help="samples from one window to the next")
@@ -97,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
     from edgelstm import model_file
     from edgelstm_converters import convert_with_report
 
+    mode = ModeChoice(args)
     conversion = convert_with_report(
         args.source,
         calibration=args.calibrate,
@@ -111,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         start=args.start,
         verify=args.verify,
         max_loss=args.max_loss,
-        execution=_execution(args),
+        execution=mode,
         architecture=args.architecture,
     )
     if args.report:
@@ -119,11 +122,11 @@ def run(args: argparse.Namespace) -> int:
 
         report_page.write(args.report, conversion)
     model_file.save(conversion.model, args.output)
-    _print_report(conversion, args.output)
+    _print_report(conversion, mode, args.output)
     return 0
 
 
-def _print_report(conversion: Conversion, output: str) -> None:
+def _print_report(conversion: Conversion, mode: ModeChoice, output: str) -> None:
     from edgelstm_converters import report
 
     model, provenance = conversion.model, conversion.model.provenance
@@ -136,7 +139,7 @@ def _print_report(conversion: Conversion, output: str) -> None:
     for line in report.table(model):
         print(line)
     print()
-    print(f"runs {_how_it_runs(conversion)}")
+    print(f"runs {mode.told(conversion)}")
     if conversion.incomplete_rows:
         print(f"{conversion.incomplete_rows} rows left out because a value is missing")
     print(f"output SNR {provenance.output_snr_db:.1f} dB, weights rounded {ROUNDINGS[str(provenance.rounding)]}; "
@@ -148,43 +151,8 @@ def _print_report(conversion: Conversion, output: str) -> None:
     print(f"wrote {output}, {os.path.getsize(output):,} bytes")
 
 
-def _how_it_runs(conversion: Conversion) -> str:
-    """Say whether state is carried, and what that means for a network that was trained otherwise."""
-    memory = conversion.model.memory
-    window = next((layer for layer in conversion.float_model.layers if layer.kind == "window"), None)
-    if window is not None:
-        length, hop = getattr(window, "length", 0), getattr(window, "hop", 1)
-        return (
-            f"windowed: over the last {length} samples from its initial state, {f'at every {_nth(hop)} sample' if hop > 1 else 'at every sample'}, which is "
-            f"{length / hop:g} steps a sample; what came before those samples has no part in an output"
-        )
-    if memory is not None:
-        return (
-            f"stateful, which is the same as windowed, to the bit: an output rests on the newest sample and {memory} before it, so a "
-            f"window of {memory + 1} or more gives what a stream gives after its first {memory}"
-        )
-    return (
-        "stateful: its state goes on from sample to sample. Trained on windows of N samples, each from a zero state (the usual "
-        "recipe with Keras)? Then say --mode windowed --window N; docs/convert.md says how the two differ"
-    )
-
-
-def _nth(hop: int) -> str:
-    return {2: "2nd", 3: "3rd"}.get(hop, f"{hop}th")
-
-
 def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",")] if text else None
-
-
-def _execution(args: argparse.Namespace) -> Execution:
-    from edgelstm_converters import Execution
-
-    if args.mode == "windowed" and args.window is None:
-        raise UsageError("--mode windowed: how many samples does a window have? Say --window N")
-    if args.mode == "stateful" and args.window is not None:
-        raise UsageError("--window: belongs to --mode windowed")
-    return Execution(args.window or 0, args.hop, args.uncertainty, args.dropout, args.lookahead)
 
 
 def _fixed(pairs: list[str]) -> dict[str, float | int]:

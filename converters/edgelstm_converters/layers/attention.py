@@ -49,6 +49,10 @@ class FloatAttention(FloatLayer):
     score_weights: Floats | None = field(default=None, kw_only=True)
 
     @property
+    def span(self) -> int:
+        return self.window
+
+    @property
     def inputs(self) -> int:
         return self.width if self.query_weights is None else int(self.query_weights.shape[1])
 

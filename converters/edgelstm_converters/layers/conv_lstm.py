@@ -38,6 +38,10 @@ class FloatConvLstm(FloatLayer):
         return int(self.hidden_weights.shape[3])
 
     @property
+    def span(self) -> None:
+        return None
+
+    @property
     def inputs(self) -> int:
         return self.rows * self.columns * int(self.input_weights.shape[3])
 

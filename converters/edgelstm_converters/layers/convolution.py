@@ -35,6 +35,10 @@ class FloatConv1d(FloatLayer):
     before: Floats | None = field(default=None, kw_only=True)
 
     @property
+    def span(self) -> int | None:
+        return (self.taps - 1) * self.dilation + 1 if self.stride == 1 else None
+
+    @property
     def inputs(self) -> int:
         return int(self.weights.shape[1])
 
@@ -117,6 +121,10 @@ class FloatPool(FloatLayer):
     window: int
     stride: int = field(default=1, kw_only=True)
     due: int = field(default=0, kw_only=True)
+
+    @property
+    def span(self) -> int | None:
+        return self.window if self.stride == 1 else None
 
     @property
     def inputs(self) -> int:

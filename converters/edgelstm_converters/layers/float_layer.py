@@ -57,6 +57,12 @@ class FloatLayer(ABC):
         return True
 
     @property
+    def span(self) -> int | None:
+        """How many of the newest rows of its sources an output rests on; None where no number of rows is enough, and where it does
+        not give a new output for every row."""
+        return 1
+
+    @property
     @abstractmethod
     def inputs(self) -> int:
         """How many values it takes from its first source."""
@@ -118,6 +124,10 @@ class FloatRecurrent(FloatLayer):
     @property
     def inputs(self) -> int:
         return int(self.input_weights.shape[1])
+
+    @property
+    def span(self) -> None:
+        return None
 
     @property
     def hidden_units(self) -> int:

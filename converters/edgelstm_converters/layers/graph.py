@@ -19,6 +19,18 @@ def sources_of(layers: Sequence[FloatLayer], number: int) -> tuple[str, ...]:
     return layers[number].sources or (layers[number - 1].name if number else INPUT,)
 
 
+def span_of(layers: Sequence[FloatLayer], heads: Sequence[str]) -> int | None:
+    """Return how many of the newest samples the heads rest on; None where no number is enough, or one does not run at each."""
+    known: dict[str, int | None] = {INPUT: 1}
+    for number, layer in enumerate(layers):
+        spans = [known.get(name) for name in sources_of(layers, number)]
+        known[layer.name] = None
+        if layer.span is not None and layer.period == 1 and not layer.when and None not in spans:
+            known[layer.name] = layer.span - 1 + max(span for span in spans if span is not None)
+    found = [known[head] for head in heads]
+    return None if None in found else max(span for span in found if span is not None)
+
+
 def padded_of(layers: Sequence[FloatLayer], carried: Sequence[int]) -> Iterator[tuple[int, float]]:
     """Yield which channels stand in these layers before the first sample, and with which value.
 

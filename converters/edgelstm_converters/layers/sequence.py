@@ -32,6 +32,10 @@ class FloatSequence(FloatLayer):
         return False
 
     @property
+    def span(self) -> None:
+        return None
+
+    @property
     def inputs(self) -> int:
         return self.width
 

@@ -13,7 +13,7 @@ from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT, Variational
 from edgelstm.layers.variational import MAX_RUNS, is_recurrent, mask_widths
 from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised
-from edgelstm_converters.layers.graph import quantize_layers
+from edgelstm_converters.layers.graph import quantize_layers, span_of
 from edgelstm_converters.quantize import Vector
 
 
@@ -28,6 +28,10 @@ class FloatVariational(FloatLayer):
     needs_plain: ClassVar[bool] = True
     layers: tuple[FloatLayer, ...]
     masks: NDArray[np.int8]
+
+    @property
+    def span(self) -> int | None:
+        return span_of(self.layers, (self.layers[-1].name,))
 
     @property
     def inputs(self) -> int:

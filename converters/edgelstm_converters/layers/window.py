@@ -40,6 +40,10 @@ class FloatWindow(FloatLayer):
         return False
 
     @property
+    def span(self) -> int | None:
+        return self.length if self.hop == 1 else None
+
+    @property
     def inputs(self) -> int:
         return self.width
 

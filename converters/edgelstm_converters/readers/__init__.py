@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgelstm.errors import ConversionError
 from edgelstm_converters.float_model import FloatModel
+
+if TYPE_CHECKING:
+    from edgelstm_converters.trace.streams import Stream
 
 READERS = {
     ".pt": "torch_state_dict",
@@ -33,11 +36,20 @@ class Reading:
     """What a reader found, and one line about how it was proved, such as "torch: within 2.1e-07".
 
     dropout  the share of values that training left out with one mask for a whole sequence; 0 where the source does not say
+    carried  what of the source says that its state goes on from sample to sample, such as 'its layer "lstm" is stateful'; "": nothing
+    length   how many samples a sequence of the source always has; None where it may have any number
     """
 
     model: FloatModel
     proof: str
     dropout: float = 0.0
+    carried: str = ""
+    length: int | None = None
+
+    @classmethod
+    def of(cls, stream: Stream, proof: str) -> Reading:
+        """Return what a graph gave, and how it was proved."""
+        return cls(stream.model, stream.told(proof), carried=stream.carried, length=stream.length)
 
 
 @dataclass(frozen=True, slots=True)

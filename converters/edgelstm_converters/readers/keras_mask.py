@@ -40,7 +40,7 @@ def mask_value(layers: list[dict[str, Any]]) -> float | None:
     return float(np.float32(layers[number]["config"].get("mask_value", 0.0)))
 
 
-def _inner(layer: dict[str, Any]) -> dict[str, Any]:
+def settings(layer: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a layer, or of the one that it wraps."""
     config: dict[str, Any] = layer["config"]
     inner = config.get("layer")
@@ -51,7 +51,7 @@ def zeroing(layers: list[dict[str, Any]]) -> frozenset[str]:
     """Return the names of the layers of a sequence that give zeros where a sample is masked, as both ways of Bidirectional do."""
     names: list[str] = []
     for layer in layers:
-        name, inner = layer["config"]["name"], _inner(layer)
+        name, inner = layer["config"]["name"], settings(layer)
         if inner.get("return_sequences") and layer["class_name"] == "Bidirectional":
             names += [f"{name}.forward", f"{name}.backward"]
         elif inner.get("return_sequences") and inner.get("zero_output_for_mask"):

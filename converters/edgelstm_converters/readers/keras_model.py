@@ -12,7 +12,7 @@ from edgelstm_converters.readers import Asked, Reading, named_layers
 from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError, keras
 from edgelstm_converters.readers.keras_file import load, weights_alone
 from edgelstm_converters.readers.keras_graph import to_graph
-from edgelstm_converters.readers.keras_mask import mask_value, with_mask, zeroing
+from edgelstm_converters.readers.keras_mask import mask_value, settings, with_mask, zeroing
 from edgelstm_converters.readers.proof import NOT_ASKED, first_line, judge_stream
 from edgelstm_converters.trace.streams import Stream, read_stream
 
@@ -31,7 +31,18 @@ def read(path: Path, asked: Asked) -> Reading:
         ) from None
     stream = read_stream(graph, {}, lambda node, values, opset: None, asked.inputs)
     stream = replace(stream, model=with_mask(stream.model, mask, zeroing(_layers(file.config))))
-    return Reading(stream.model, stream.told(_prove(path, stream, mask) if asked.verify else NOT_ASKED))
+    reading = Reading.of(stream, _prove(path, stream, mask) if asked.verify else NOT_ASKED)
+    return replace(reading, carried=_carried(_layers(file.config)))
+
+
+def _carried(layers: list[dict[str, Any]]) -> str:
+    """Say that the layers which have a state are declared stateful; "" where one of them is not."""
+    found = {layer["config"]["name"]: settings(layer).get("stateful") for layer in layers}
+    recurrent = {name: said for name, said in found.items() if said is not None}
+    if not recurrent or not all(recurrent.values()):
+        return ""
+    names = ", ".join(f'"{name}"' for name in recurrent)
+    return f"its layer {names} is stateful" if len(recurrent) == 1 else f"its layers {names} are stateful"
 
 
 def _layers(config: dict[str, Any]) -> list[dict[str, Any]]:

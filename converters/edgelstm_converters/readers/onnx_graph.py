@@ -18,4 +18,4 @@ def read(path: Path, asked: Asked) -> Reading:
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 17)
     stream = read_stream(to_graph(model.graph, opset), asked.fixed, fold, asked.inputs, asked.start)
     proof = prove(model, stream, asked.fixed) if asked.verify else NOT_ASKED
-    return Reading(stream.model, stream.told(proof))
+    return Reading.of(stream, proof)

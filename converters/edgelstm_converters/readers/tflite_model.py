@@ -19,8 +19,8 @@ def read(path: Path, asked: Asked) -> Reading:
     graphs = load(path)
     stream = read_stream(to_graph(graphs), {}, lambda node, values, opset: None, asked.inputs)
     if not asked.verify:
-        return Reading(stream.model, stream.told(NOT_ASKED))
-    return Reading(stream.model, stream.told(_prove(path, stream, quantised(graphs), keeps_states(graphs))))
+        return Reading.of(stream, NOT_ASKED)
+    return Reading.of(stream, _prove(path, stream, quantised(graphs), keeps_states(graphs)))
 
 
 def _prove(path: Path, stream: Stream, int8: bool, carried: bool) -> str:

@@ -41,14 +41,12 @@ def read(path: Path, asked: Asked) -> Reading:
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 18)
     stream = read_stream(to_graph(model.graph, opset), asked.fixed, fold, asked.inputs, asked.start)
     if not asked.verify:
-        return Reading(stream.model, stream.told(NOT_ASKED))
+        return Reading.of(stream, NOT_ASKED)
     if asked.start is not None:
-        return Reading(stream.model, stream.told("not proved: it begins inside the program"))
+        return Reading.of(stream, "not proved: it begins inside the program")
     names = [value.name for value in model.graph.input]
 
     def run(feeds: dict[str, Any]) -> list[Any]:
         return engine.run({name: feeds[name] for name in names})
 
-    return Reading(
-        stream.model, stream.told(judge_stream(engine, stream, asked.fixed, "please report this", run=run))
-    )
+    return Reading.of(stream, judge_stream(engine, stream, asked.fixed, "please report this", run=run))

@@ -71,6 +71,23 @@ class Stream:
     left_out: Mapping[str, str] = field(default_factory=dict)
     taken: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def carried(self) -> str:
+        """What of the graph says that its state goes on from sample to sample; "" where nothing does."""
+        if self.order:
+            states = f"{len(self.order)} states go" if len(self.order) > 1 else "state goes"
+            return f"its {states} in and out at every run"
+        return "it takes one sample a run" if self._steps == 1 and not self.free else ""
+
+    @property
+    def length(self) -> int | None:
+        """How many samples its sequences always have; None where they may have any number, or it takes a sample at a time."""
+        return self._steps if self._steps > 1 and not self.free and self.start is None else None
+
+    @property
+    def _steps(self) -> int:
+        return 1 if self.axes.time is None else self.shape[self.axes.time]
+
     def told(self, proof: str) -> str:
         """Return the line of proof, and what of the graph is no part of the model."""
         parts = [f'output "{name}" ({why})' for name, why in self.left_out.items() if why != STATE]

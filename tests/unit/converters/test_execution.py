@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from float_layer_cases import Floats
+from float_layer_cases import FLOAT_CASES, Floats
 
 import edgelstm
 from edgelstm.cli import main
@@ -12,7 +12,10 @@ from edgelstm.errors import ConversionError
 from edgelstm_converters import Execution
 from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.layers import FloatConv1d, FloatDense, FloatGru, FloatLstm
+from edgelstm_converters.layers.float_layer import FloatRecurrent
 
+ENDLESS = ("sequence", "conv_lstm", "variational")
+NOW_AND_THEN = ("conv1d strided", "pool average", "window bidirectional")
 X = np.random.default_rng(0).normal(0, 1, (60, 2)).astype(np.float32)
 
 
@@ -34,9 +37,35 @@ def test_a_window_gives_what_the_network_gives_for_it_alone():
 
 
 def test_windowed_and_stateful_are_one_where_nothing_is_carried():
+    """Then no window is made of it; a shorter one, and one that hops or is late, is another matter."""
     make = Floats(2)
     model = FloatModel(2, (FloatConv1d("c", make(4, 2, 3), make(4)), FloatDense("d", make(2, 4), make(2))))
-    np.testing.assert_allclose(Execution(window=3).apply(model).run(X), model.run(X), rtol=0, atol=1e-6)
+    assert model.span == 3
+    for window in (3, 40):
+        assert Execution(window).apply(model) is model
+    for execution in (Execution(2), Execution(3, hop=2), Execution(4, lookahead=1)):
+        assert [layer.kind for layer in execution.apply(model).layers] == ["window"]
+    assert FloatModel(2, model.layers, backward=("d",)).span is None
+
+
+@pytest.mark.parametrize("case", FLOAT_CASES)
+def test_the_span_of_a_model_is_the_shortest_window_that_is_the_same(case):
+    """And none of a layer that carries its state, or gives something new at some samples only."""
+    layers = FLOAT_CASES[case](Floats(6), 3)
+    model = FloatModel(3, layers)
+    x = np.random.default_rng(6).normal(0, 1, (40, 3)).astype(np.float32)
+    if case.startswith("embedding"):
+        x[:, 0] = np.random.default_rng(6).integers(0, 5, 40)
+    expected, span = model.run(x), model.span
+    endless = any(isinstance(layer, FloatRecurrent) or layer.kind in ENDLESS for layer in layers)
+    assert (span is None) == (endless or case in NOW_AND_THEN)
+    if span is None:
+        return
+    for t in (span - 1, span, 39):
+        np.testing.assert_allclose(model.run(x[t - span + 1 : t + 1])[-1], expected[t], rtol=0, atol=1e-5)
+    if span > 1 and case != "window of channels":  # which is longer than what is in it needs
+        shorter = [model.run(x[t - span + 2 : t + 1])[-1] for t in range(20, 40)]
+        assert np.abs(shorter - expected[20:]).max() > 1e-4
 
 
 def test_masked_runs_scatter_around_the_network():
@@ -100,7 +129,7 @@ def test_the_command_makes_a_windowed_model(folder, capsys):
     (layer,) = model.model.layers
     assert (layer.kind, layer.length, layer.hop, layer.due) == ("window", 6, 2, 1)
     assert (
-        "runs windowed: over the last 6 samples from its initial state, at every 2nd sample, which is 3 steps"
+        "runs windowed (as asked for): over the last 6 samples from its initial state, at every 2nd sample, which is 3 steps"
         in (capsys.readouterr().out)
     )
     assert model.model.memory == 6
@@ -114,7 +143,7 @@ def test_the_command_says_what_the_mode_means(folder, capsys):
 
     assert convert(folder) == 0
     assert (
-        "runs stateful: its state goes on from sample to sample. Trained on windows"
+        "runs stateful (by default): its state goes on from sample to sample. Trained on windows"
         in capsys.readouterr().out
     )
     make = Floats(4)
@@ -127,10 +156,15 @@ def test_the_command_says_what_the_mode_means(folder, capsys):
     assert main(["convert", *map(str, files), *options]) == 0
     said = capsys.readouterr().out
     assert (
-        "runs stateful, which is the same as windowed, to the bit: an output rests on the newest sample and 0 before"
-        in said
-    )
-    assert "a window of 1 or more gives what a stream gives after its first 0" in said
+        "runs stateful, which is the same as windowed, to the bit: an output rests on the newest sample, so any window of as many "
+        "or more gives what a stream gives after its first 0\n"
+    ) in said
+    made = (folder / "m.elstm").read_bytes()
+    assert main(["convert", *map(str, files), *options, "--window", "9"]) == 0
+    said = capsys.readouterr().out
+    assert "runs windowed (as asked for), which is the same as stateful, to the bit" in said
+    assert "and it is run so, at 1 step a sample instead of 9\n" in said
+    assert (folder / "m.elstm").read_bytes() == made
 
 
 def test_the_command_gives_mean_and_spread(folder):

@@ -215,3 +215,28 @@ def test_weights_alone_with_an_architecture(tmp_path):
     )
     found = readers.read(tmp_path / "w.h5", architecture=tmp_path / "net.toml").model
     np.testing.assert_allclose(found.run(X), keras_lstm(*w).run(X) @ d[0] + d[1], atol=1e-5)
+
+
+SAID = {
+    "stateful": ([None, 12, I], [True], 'its layer "rnn" is stateful', 12),
+    "a fixed length": ([None, 12, I], [False], "", 12),
+    "nothing": ([None, None, I], [None], "", None),
+    "two, both stateful": ([1, None, I], [True, True], 'its layers "rnn", "rnn1" are stateful', None),
+    "two, one stateful": ([1, None, I], [True, False], "", None),
+}
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_what_a_file_says_about_its_state(tmp_path, case):
+    shape, stateful, carried, length = SAID[case]
+    names = ["rnn", "rnn1"][: len(stateful)]
+    layers = [
+        layer(**_named(LSTM, name), **({} if said is None else {"stateful": said}))
+        for name, said in zip(names, stateful, strict=True)
+    ]
+    config = sequential(*layers)
+    config["config"]["layers"][0]["config"]["batch_shape"] = shape
+    weights = [lstm_weights(), [random(H, 4 * H), *lstm_weights()[1:]]]
+    stored = {(f"lstm{n or ''}/cell", name): weights[n] for n, name in enumerate(names)}
+    reading = readers.read(write_keras(tmp_path / "m.keras", config, stored), verify=False)
+    assert (reading.carried, reading.length) == (carried, length)

@@ -196,7 +196,9 @@ def test_a_state_that_is_an_input_of_a_whole_sequence(tmp_path):
     state = helper.make_tensor_value_info("h0", TensorProto.FLOAT, (1, 1, H))
     nodes = [recurrent("GRU", "x W R B  h0"), TAIL]
     path = write(tmp_path / "m.onnx", nodes, [*weights(3), AXIS], inputs=[state], y=("t", 1, H))
-    assert not readers.read(path).model.layers[0].reset_after
+    reading = readers.read(path)
+    assert not reading.model.layers[0].reset_after
+    assert (reading.carried, reading.length) == ("", None)
 
 
 @pytest.mark.parametrize("axes", [2, 3])

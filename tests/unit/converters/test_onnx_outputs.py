@@ -103,3 +103,4 @@ def test_states_that_the_caller_carries_beside_several_outputs(tmp_path, order):
     assert reading.proof.startswith("onnxruntime: within")
     assert "1000 samples" in reading.proof
     assert reading.model.outputs == O + 1
+    assert reading.carried == "its 2 states go in and out at every run"

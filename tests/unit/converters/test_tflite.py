@@ -139,3 +139,7 @@ def test_one_sample_a_run_with_its_state_kept(tmp_path, name):
     assert [(layer.kind, layer.units) for layer in reading.model.layers] == [("lstm", H), ("dense", 2)]
     assert reading.proof.startswith("litert: within")
     assert reading.proof.endswith("over 1000 samples")
+    expected = (
+        "it takes one sample a run" if name == "state tensors" else "its 2 states go in and out at every run"
+    )
+    assert (reading.carried, reading.length) == (expected, None)

@@ -14,7 +14,7 @@ import msgspec
 from edgelstm.detector_settings import DetectorSettings
 from edgelstm.layers import INPUT, Dense, Gru, Layer, Lstm, RowProduct
 from edgelstm.layers.activation import ACTIVATIONS
-from edgelstm.layers.graph import memory_of, rows_by_channel, sources_of
+from edgelstm.layers.graph import memory_of, multiply_adds_of, rows_by_channel, sources_of
 from edgelstm.layers.products import COLUMN_BLOCK
 
 __all__ = [
@@ -117,6 +117,11 @@ class Model:
         """How many samples before the newest one an output rests on: so many outputs of a new stream are a warm-up, those behind
         them are what any other stream of the same samples gives. None where a state remembers without an end."""
         return memory_of(self.layers, self.head_names)
+
+    @property
+    def multiply_adds(self) -> dict[str, float]:
+        """How many multiply-adds of a sample each layer takes, by name, averaged over samples."""
+        return multiply_adds_of(self.layers, len(self.channels))
 
     @property
     def latency(self) -> int:

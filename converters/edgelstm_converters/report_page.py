@@ -89,7 +89,15 @@ def _decisions(conversion: Conversion) -> list[str]:
 
 def _layers(conversion: Conversion) -> str:
     by_name = {errors.layer: errors for errors in conversion.model.provenance.layers}
-    head = ("units", "weights, bytes = MACs", "SNR", "max error", "saturated", "worst unit")
+    head = (
+        "units",
+        "weights, bytes",
+        "multiply-adds a sample",
+        "SNR",
+        "max error",
+        "saturated",
+        "worst unit",
+    )
     rows = [
         '<tr><th class="name">layer</th><th class="name">kind</th>'
         + "".join(f"<th>{text}</th>" for text in head)
@@ -100,7 +108,7 @@ def _layers(conversion: Conversion) -> str:
         low = ' class="low"' if e.snr_db < 30.0 else ""
         rows.append(
             f'<tr><td class="name">{escape(layer.name)}</td><td class="name">{layer.kind}</td><td>{layer.units}</td>'
-            f"<td>{layer.weight_count:,}</td><td{low}>{e.snr_db:.1f} dB</td><td>{e.max_error:.2g}</td><td>{e.saturated:,}</td>"
+            f"<td>{layer.weight_count:,}</td><td>{conversion.model.multiply_adds[layer.name]:,.0f}</td><td{low}>{e.snr_db:.1f} dB</td><td>{e.max_error:.2g}</td><td>{e.saturated:,}</td>"
             f"<td>{e.worst}: {e.worst_snr_db:.1f} dB</td></tr>"
         )
     return f"<table>{''.join(rows)}</table>"

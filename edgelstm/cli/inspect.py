@@ -49,7 +49,8 @@ def _facts(model: Model) -> dict[str, Any]:
                 "name": layer.name,
                 "kind": layer.kind,
                 "units": layer.units,
-                "macs": layer.weight_count,
+                "weights": layer.weight_count,
+                "macs": round(model.multiply_adds[layer.name]),
                 "snr_db": errors[layer.name].snr_db if layer.name in errors else None,
                 "max_error": errors[layer.name].max_error if layer.name in errors else None,
             }
@@ -57,7 +58,7 @@ def _facts(model: Model) -> dict[str, Any]:
         ],
         "latency": model.latency,
         "memory": model.memory,
-        "macs": sum(layer.weight_count for layer in model.layers),
+        "macs": round(sum(model.multiply_adds.values())),
         "provenance": msgspec.to_builtins(model.provenance),
         "detector": msgspec.to_builtins(model.detector_settings) if model.detector_settings else None,
     }
@@ -87,13 +88,15 @@ def _print(path: str, facts: dict[str, Any]) -> None:
         print(f"  latency: an output belongs to the sample {facts['latency']} before the newest")
     print()
     width = max(5, *(len(layer["name"]) for layer in facts["layers"]))
-    print(f"  {'layer':{width}}  {'kind':13}  {'units':>5}  {'weights':>8}  {'SNR':>8}  {'max error':>9}")
+    print(
+        f"  {'layer':{width}}  {'kind':13}  {'units':>5}  {'weights':>8}  {'mul-adds':>9}  {'SNR':>8}  {'max error':>9}"
+    )
     for layer in facts["layers"]:
         measured = "unknown"
         if layer["snr_db"] is not None:
             measured = f"{layer['snr_db']:5.1f} dB  {layer['max_error']:9.2g}"
         print(
-            f"  {layer['name']:{width}}  {layer['kind']:13}  {layer['units']:5d}  {layer['macs']:8d}  {measured:>8}"
+            f"  {layer['name']:{width}}  {layer['kind']:13}  {layer['units']:5d}  {layer['weights']:8d}  {layer['macs']:9d}  {measured:>8}"
         )
     if provenance["output_snr_db"] is not None:
         print(

@@ -51,6 +51,11 @@ class Attention(Layer):
     def memory(self) -> int:
         return self.window - 1
 
+    def multiply_adds(self, columns: Sequence[int]) -> float:
+        """Those of its weights, and of int16 a row of keys and one of values for each sample of the window."""
+        keys = self.keys.rows if self.keys is not None else columns[-1]
+        return self.weight_count + self.window * (keys + self.units)
+
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'
         require(len(columns) <= 2, f"{where}: reads {len(columns)} layers, expected 1 or 2")

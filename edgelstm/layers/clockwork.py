@@ -46,14 +46,13 @@ class Clockwork(Layer):
     def memory(self) -> None:
         return None
 
-    @property
-    def weight_count(self) -> int:
-        """Averaged over samples."""
+    def multiply_adds(self, columns: Sequence[int]) -> float:
+        del columns
         total, first = 0.0, 0
         for size, period in zip(self.sizes, self.periods, strict=True):
             total += size * (self.inputs.columns + self.units - first) / period
             first += size
-        return round(total)
+        return total
 
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'

@@ -48,9 +48,9 @@ class ConvLstm(Layer):
     def memory(self) -> None:
         return None
 
-    @property
-    def weight_count(self) -> int:
-        return self.pixels * (self.inputs.weights.size + self.hidden.weights.size)
+    def multiply_adds(self, columns: Sequence[int]) -> float:
+        del columns
+        return self.pixels * self.weight_count
 
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'

@@ -64,6 +64,10 @@ class Conv1d(Layer):
     def rhythm(self) -> tuple[int, int]:
         return self.stride, self.due
 
+    def multiply_adds(self, columns: Sequence[int]) -> float:
+        del columns
+        return self.weight_count / self.stride
+
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'
         require(self.taps >= 1 and self.dilation >= 1, f"{where}: {self.taps} taps, {self.dilation} apart")

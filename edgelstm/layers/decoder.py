@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.layers.bounds import require, require_array, require_int32, require_units
-from edgelstm.layers.graph import check_layers, sources_of, tables_of
+from edgelstm.layers.graph import check_layers, multiply_adds_of, sources_of, tables_of
 from edgelstm.layers.gru import Gru
 from edgelstm.layers.layer import INPUT, Layer
 from edgelstm.layers.lstm import Lstm
@@ -67,9 +67,10 @@ class Decoder(Layer):
     def units(self) -> int:
         return self.steps * self.width
 
-    @property
-    def weight_count(self) -> int:
-        return self.steps * sum(layer.weight_count for layer in self.layers)
+    def multiply_adds(self, columns: Sequence[int]) -> float:
+        """Of one run, to the last of its steps."""
+        del columns
+        return self.steps * sum(multiply_adds_of(self.layers, self.width).values())
 
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'

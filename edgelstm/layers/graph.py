@@ -90,6 +90,19 @@ def rows_by_channel(layers: Sequence[Node], channels: int) -> dict[int, int]:
     return found
 
 
+def multiply_adds_of(
+    layers: Sequence[Layer], inputs: int, given: Mapping[str, int] | None = None
+) -> dict[str, float]:
+    """Return the multiply-adds of each layer by name, averaged over samples, as if `when` were never 0; arguments as of
+    `check_layers`."""
+    units, found = {INPUT: inputs, **(given or {})}, {}
+    for number, layer in enumerate(layers):
+        columns = [units[source] for source in sources_of(layers, number)]
+        found[layer.name] = layer.multiply_adds(columns) / layer.period
+        units[layer.name] = layer.units
+    return found
+
+
 def memory_of(layers: Sequence[Layer], heads: Sequence[str]) -> int | None:
     """Return how many samples before the newest one the heads rest on; None where one remembers without an end."""
     known: dict[str, tuple[int, int, int] | None] = {INPUT: (0, 1, 0)}

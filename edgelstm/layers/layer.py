@@ -85,6 +85,19 @@ class Layer(ABC):
 
     @property
     def weight_count(self) -> int:
-        """Int8 weights that a step reads, each in one multiply-add."""
-        values = (getattr(self, each.name) for each in dataclasses.fields(self))
-        return sum(value.weights.size for value in values if isinstance(value, RowProduct))
+        """Int8 weights that it has, each a byte; those of layers inside of it, too."""
+        found = 0
+        for each in dataclasses.fields(self):
+            value = getattr(self, each.name)
+            parts = value if isinstance(value, tuple) else (value,)
+            found += sum(part.weights.size for part in parts if isinstance(part, RowProduct))
+            found += sum(part.weight_count for part in parts if isinstance(part, Layer))
+        return found
+
+    def multiply_adds(self, columns: Sequence[int]) -> float:
+        """Return how many products of a row and a vector take, averaged over its steps: one a weight, where it says nothing else.
+
+        columns  how many values each of its sources gives
+        """
+        del columns
+        return self.weight_count

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from edgelstm.layers.bounds import require
-from edgelstm.layers.graph import check_layers, sources_of, tables_of
+from edgelstm.layers.graph import check_layers, multiply_adds_of, sources_of, tables_of
 from edgelstm.layers.layer import INPUT, Layer
 
 if TYPE_CHECKING:
@@ -35,9 +35,8 @@ class SequenceLayers(Layer):
     def memory(self) -> None:
         return None
 
-    @property
-    def weight_count(self) -> int:
-        return sum(layer.weight_count for layer in self.layers)
+    def multiply_adds(self, columns: Sequence[int]) -> float:
+        return sum(multiply_adds_of(self.layers, columns[0]).values())
 
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'

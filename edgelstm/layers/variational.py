@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.layers.bounds import require, require_array, require_range
-from edgelstm.layers.graph import check_layers, memory_of, tables_of
+from edgelstm.layers.graph import check_layers, memory_of, multiply_adds_of, tables_of
 from edgelstm.layers.layer import COMPUTED, Layer
 from edgelstm.reference import operations as op
 
@@ -45,9 +45,8 @@ class Variational(Layer):
     def memory(self) -> int | None:
         return memory_of(self.layers, (self.layers[-1].name,))
 
-    @property
-    def weight_count(self) -> int:
-        return len(self.masks) * sum(layer.weight_count for layer in self.layers)
+    def multiply_adds(self, columns: Sequence[int]) -> float:
+        return len(self.masks) * sum(multiply_adds_of(self.layers, columns[0]).values())
 
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'

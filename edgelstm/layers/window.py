@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.layers.bounds import require, require_array
-from edgelstm.layers.graph import check_layers, sources_of, tables_of
+from edgelstm.layers.graph import check_layers, multiply_adds_of, sources_of, tables_of
 from edgelstm.layers.layer import INPUT, Layer
 from edgelstm.reference import operations as op
 
@@ -65,10 +65,9 @@ class Window(Layer):
     def rhythm(self) -> tuple[int, int]:
         return self.hop, self.due
 
-    @property
-    def weight_count(self) -> int:
-        """Averaged over the samples between two outputs."""
-        return sum(layer.weight_count for layer in self.layers) * self.length // self.hop
+    def multiply_adds(self, columns: Sequence[int]) -> float:
+        others = dict(zip(self.sources[1:], columns[1:], strict=True))
+        return sum(multiply_adds_of(self.layers, columns[0], others).values()) * self.length / self.hop
 
     def check(self, columns: Sequence[int]) -> None:
         where = f'layer "{self.name}"'

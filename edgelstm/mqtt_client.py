@@ -2,10 +2,14 @@
 
 paho reads a packet with three calls and builds its properties, which nobody here looks at; that is most of what a message
 costs. Only PUBLISH at QoS 0 and 1 is read here: every other packet goes to paho as it always did.
+
+What is published or acknowledged is written by the thread that says it, where paho would wake its own thread for it.
 """
 
 from __future__ import annotations
 
+import ssl
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -46,11 +50,39 @@ class Client(paho.Client):
         super().__init__(*arguments, **named)
         self._unread = bytearray()
         self._recent, self._read_s = 0.0, 0.0  # messages of the last MEMORY_S, and when the last were read
+        self._writing = threading.RLock()
 
     def acknowledge(self, mids: Sequence[int]) -> None:
         """Acknowledge messages of QoS 1, on this connection."""
         packets = b"".join(b"\x40\x02" + mid.to_bytes(2, "big") for mid in mids)
         self._packet_queue(_PUBACK, packets, 0, 1)
+
+    def _packet_queue(
+        self, command: int, packet: bytes | bytearray, mid: int, qos: int, info: object = None
+    ) -> paho.MQTTErrorCode:
+        """Write a message or its acknowledgement now; what cannot be written now is left to paho's thread.
+
+        A TLS connection must not be read and written by two threads, so there all is left to it.
+        """
+        if command & 0xF0 not in (_PUBLISH, _PUBACK) or isinstance(self._sock, ssl.SSLSocket | None):
+            return super()._packet_queue(command, packet, mid, qos, info)
+        self._out_packet.append(
+            {"command": command, "mid": mid, "qos": qos, "pos": 0, "to_process": len(packet), "packet": packet, "info": info}
+        )  # fmt: skip
+        if self._packet_write() != paho.MQTT_ERR_SUCCESS or self._out_packet:
+            self._wake()
+        return paho.MQTT_ERR_SUCCESS
+
+    def _wake(self) -> None:
+        try:
+            if self._sockpairW is not None:
+                self._sockpairW.send(b"0")
+        except BlockingIOError:
+            pass  # it has been woken as often as it can be
+
+    def _packet_write(self) -> paho.MQTTErrorCode:
+        with self._writing:
+            return super()._packet_write()
 
     def _packet_read(self) -> paho.MQTTErrorCode:
         """Read what there is; paho calls this where its socket is readable."""

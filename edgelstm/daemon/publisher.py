@@ -168,9 +168,9 @@ class Publisher:
             self._wake.wait(IDLE_S)
             self.progress_s = time.monotonic()
             self._wake.clear()
-            self._forget_delivered(outbox)
+            self._note_delivered()
             if self.link.connected:
-                node = self._begin_connection()
+                node = self._begin_connection(outbox)
                 self._publish_urgent()
                 self._publish_alerts(outbox)
                 self._publish_retained(node)
@@ -178,6 +178,7 @@ class Publisher:
                 if time.monotonic() >= next_health_s:
                     self.link.publish(self._topics.health, self._health())
                     next_health_s = time.monotonic() + self._config.publish.health_interval
+            self._delete_delivered(outbox)
             stopping = self._stopping.is_set()
             if stopping or time.monotonic() >= next_count_s:
                 self.waiting = outbox.size()[0]
@@ -186,15 +187,16 @@ class Publisher:
                 outbox.close()
                 return
 
-    def _begin_connection(self) -> dict[str, bytes]:
+    def _begin_connection(self, outbox: Outbox) -> dict[str, bytes]:
         """On a new connection, begin with the oldest alert and have all retained messages due: the broker may have lost them.
 
         Returns who we are, to be told there.
         """
         assert self.link is not None
+        if self.link.generation == self._generation:
+            return {}
+        self._delete_delivered(outbox)
         with self._lock:
-            if self.link.generation == self._generation:
-                return {}
             self._generation, self._cursor = self.link.generation, 0
             self._on_the_way.clear()
             self._sent_s.clear()
@@ -249,8 +251,8 @@ class Publisher:
             if self.link.publish(score.topic, score.payload) is None:
                 self._counters.add("dropped_scores")
 
-    def _forget_delivered(self, outbox: Outbox) -> None:
-        """Delete what the broker has taken; what it refuses stays, and is tried again on the next connection."""
+    def _note_delivered(self) -> None:
+        """Note what the broker has taken; what it refuses stays, and is tried again on the next connection."""
         assert self.link is not None
         while not self.link.published.empty():
             sent, taken = self.link.published.get()
@@ -268,6 +270,9 @@ class Publisher:
                 self._counters.complain(
                     "publish_refused", self._topics.node, "check the broker's access rules"
                 )
+
+    def _delete_delivered(self, outbox: Outbox) -> None:
+        """Delete what the broker has taken: after what is new, which somebody waits for."""
         if not self._delivered:
             return
         try:

@@ -187,6 +187,10 @@ class Worker:
         self._counters.add("scored", self._scored)
         self._samples = self._scored = 0
         committed = self._commit(outbox, alerts, touched)
+        # an alert may be heard before it is on disk: decided again after a power failure, it has the same id
+        self._publisher.hand_over(scores, list(touched.values()), alerts=bool(alerts))
+        if committed and (self._strict or (alerts and self._config.durability.mode == "alerts")):
+            self._until_written(outbox.sync)  # the publisher works meanwhile; all that can wait comes after
         self._note_positions(touched)
         for name, alert in self._decided:  # what the log says is in the database
             _log.info(
@@ -194,10 +198,6 @@ class Worker:
                 name, alert.event_type, alert.severity, alert.score, alert.threshold,
             )  # fmt: skip
         self._decided.clear()
-        # an alert may be heard before it is on disk: decided again after a power failure, it has the same id
-        self._publisher.hand_over(scores, list(touched.values()), alerts=bool(alerts))
-        if committed and (self._strict or (alerts and self._config.durability.mode == "alerts")):
-            self._until_written(outbox.sync)
         self.batch_s.add(time.monotonic() - started_s)
         self.rollouts.look_after()
 

@@ -1,5 +1,8 @@
 """Packets cut anywhere come out as the messages that they are; what is no packet ends the connection."""
 
+import socket
+import threading
+
 import paho.mqtt.client as paho
 import pytest
 from hypothesis import given
@@ -132,3 +135,52 @@ def test_only_a_fast_sender_is_waited_for(monkeypatch):
     now_s[0] += 1.0  # a lone one after the flood
     made._packet_read()
     assert not pauses
+
+
+def test_what_a_full_socket_does_not_take_is_left_to_pahos_thread_in_order():
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    for end in (ours, theirs):
+        end.setblocking(False)
+    made = client(paho.MQTTv311)
+    made._sock = ours
+    made._sockpairR, made._sockpairW = wake, waker = socket.socketpair()
+    waker.setblocking(False)
+    packets = [bytes([0x30]) + bytes([n]) * 999 for n in range(64)]
+    for packet_of_ours in packets:
+        assert made._packet_queue(0x30, packet_of_ours, 0, 1) == paho.MQTT_ERR_SUCCESS
+    assert made.want_write(), "all of it went into a socket that holds a few"
+    assert wake.recv(1 << 16), "paho's thread was not told"
+    read = bytearray()
+    while made.want_write():
+        read += theirs.recv(1 << 20)
+        made.loop_write()
+    read += theirs.recv(1 << 20)
+    assert read == b"".join(packets)
+    for end in (ours, theirs, wake, waker):
+        end.close()
+
+
+def test_threads_that_publish_at_once_do_not_mix_their_packets():
+    ours, theirs = socket.socketpair()
+    made = client(paho.MQTTv311)
+    made._sock = ours
+    packets = [[bytes([0x30, thread, n]) + bytes(500) for n in range(200)] for thread in range(3)]
+
+    def publish(mine):
+        for packet_of_mine in mine:
+            made._packet_queue(0x30, packet_of_mine, 0, 1)
+
+    threads = [threading.Thread(target=publish, args=(mine,)) for mine in packets]
+    read = bytearray()
+    for thread in threads:
+        thread.start()
+    while len(read) < 3 * 200 * 503:
+        read += theirs.recv(1 << 16)
+    for thread in threads:
+        thread.join()
+    found = [bytes(read[at : at + 503]) for at in range(0, len(read), 503)]
+    for number, mine in enumerate(packets):
+        assert [packet for packet in found if packet[1] == number] == mine
+    ours.close()
+    theirs.close()

@@ -168,17 +168,10 @@ class Publisher:
             self._wake.wait(IDLE_S)
             self.progress_s = time.monotonic()
             self._wake.clear()
-            self._note_delivered()
-            if self.link.connected:
-                node = self._begin_connection(outbox)
-                self._publish_urgent()
-                self._publish_alerts(outbox)
-                self._publish_retained(node)
-                self._publish_scores()
-                if time.monotonic() >= next_health_s:
-                    self.link.publish(self._topics.health, self._health())
-                    next_health_s = time.monotonic() + self._config.publish.health_interval
-            self._delete_delivered(outbox)
+            self._turn(outbox)
+            if self.link.connected and time.monotonic() >= next_health_s:
+                self.link.publish(self._topics.health, self._health())
+                next_health_s = time.monotonic() + self._config.publish.health_interval
             stopping = self._stopping.is_set()
             if stopping or time.monotonic() >= next_count_s:
                 self.waiting = outbox.size()[0]
@@ -186,6 +179,18 @@ class Publisher:
             if stopping and (not self.link.connected or self.waiting <= self._refused):
                 outbox.close()
                 return
+
+    def _turn(self, outbox: Outbox) -> None:
+        """Publish what there is, alerts first; what the broker has taken is deleted after, for nobody waits for that."""
+        assert self.link is not None
+        self._note_delivered()
+        if self.link.connected:
+            node = self._begin_connection(outbox)
+            self._publish_urgent()
+            self._publish_alerts(outbox)
+            self._publish_retained(node)
+            self._publish_scores()
+        self._delete_delivered(outbox)
 
     def _begin_connection(self, outbox: Outbox) -> dict[str, bytes]:
         """On a new connection, begin with the oldest alert and have all retained messages due: the broker may have lost them.
@@ -272,7 +277,7 @@ class Publisher:
                 )
 
     def _delete_delivered(self, outbox: Outbox) -> None:
-        """Delete what the broker has taken: after what is new, which somebody waits for."""
+        """Delete what the broker has taken from the database."""
         if not self._delivered:
             return
         try:

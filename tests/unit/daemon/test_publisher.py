@@ -54,12 +54,7 @@ class Bench:
         self.outbox.commit([Outgoing("e/g/stream/s/alert", payload, "raised") for payload in payloads], [])
 
     def turn(self):
-        self.publisher._forget_delivered(self.outbox)
-        if self.link.connected:
-            node = self.publisher._begin_connection()
-            self.publisher._publish_alerts(self.outbox)
-            self.publisher._publish_retained(node)
-            self.publisher._publish_scores()
+        self.publisher._turn(self.outbox)
 
 
 @pytest.fixture

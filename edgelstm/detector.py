@@ -31,6 +31,8 @@ DETECTOR_MAGIC = b"ELSTMDET"
 SEVERITIES = ("warning", "critical")
 EVENTS = ("", "raised", "updated", "cleared")
 ADOPTED_NOTE = "still so when the freeze timed out: the new level was adopted as normal"
+OTHERS_NOTE = "the channels that raised it are back; what others had moved to meanwhile was adopted as normal"
+NOTES = ("", ADOPTED_NOTE, OTHERS_NOTE)
 LATEST_NS = 2**62
 APART_INPUTS = 2
 _LENGTHS = struct.Struct("<III")
@@ -249,6 +251,9 @@ class Detector:
         ints[at.CALM] = 0
         own = ints[at.FIRST_CHANNEL_INT :].reshape(self._channels, at.CHANNEL_INTS)
         own[:, at.ADOPTED_COUNT_OF_CHANNEL] = 0
+        if self.settings.recovery:
+            first = at.FIRST_CHANNEL_WORD + self._channels * at.CHANNEL_WORDS
+            self._floats[first : first + self._channels * at.RECOVERY_WORDS] = 0.0
 
     @property
     def counters(self) -> dict[str, int]:
@@ -333,7 +338,7 @@ class Detector:
             threshold=threshold,
             samples=int(self._ints[at.OPEN_SAMPLES]),
             channels=reasons,
-            note=ADOPTED_NOTE if self._ints[at.ADOPTED] else "",
+            note=NOTES[self._ints[at.ADOPTED]],
         )
 
     def _settings_digest(self) -> bytes:

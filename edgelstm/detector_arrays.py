@@ -47,6 +47,7 @@ def constants_of(settings: DetectorSettings, limits: NDArray[np.float32] | None 
     constants[at.THRESHOLD_DECAY] = settings.threshold_step / settings.budget_samples
     constants[at.CLEAR_RATIO] = settings.clear_ratio
     constants[at.CRITICAL_RATIO] = settings.critical_ratio
+    constants[at.RECOVERY_RATIO] = settings.recovery
     for c, channel in enumerate(settings.channels):
         own = constants[at.FIRST_CHANNEL_CONSTANT + c * at.CHANNEL_CONSTANTS :]
         own[at.MEAN] = channel.mean
@@ -111,7 +112,8 @@ def initial_floats(settings: DetectorSettings) -> Floats:
             own[first : first + 3] = tail.threshold, tail.mean_excess, tail.mean_square
     head = np.zeros(at.FIRST_CHANNEL_WORD)
     head[at.THRESHOLD] = settings.threshold
-    return np.concatenate([head, channels.reshape(-1), seasons.reshape(-1)])
+    recovery = np.zeros(count * at.RECOVERY_WORDS if settings.recovery else 0)
+    return np.concatenate([head, channels.reshape(-1), recovery, seasons.reshape(-1)])
 
 
 def initial_ints(settings: DetectorSettings) -> Ints:

@@ -138,6 +138,8 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     clear_after: int = 10
     clear_ratio: float = 0.7
     critical_ratio: float = 1.25
+    recovery_ratio: float | msgspec.UnsetType = msgspec.UNSET
+    """Below this share of its largest level a channel that raised the alert is back; not set, an alert clears on all."""
     update_interval_ns: int
     cooldown_ns: int
     freeze_timeout_ns: int
@@ -185,6 +187,13 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         _range("clear_after", self.clear_after, 1, 10_000_000)
         _range("clear_ratio", self.clear_ratio, 0.0, 1.0)
         _range("critical_ratio", self.critical_ratio, 1.0, 1e3)
+        if self.recovery_ratio is not msgspec.UNSET:
+            _range("recovery_ratio", self.recovery_ratio, 0.01, 1.0)
+
+    @property
+    def recovery(self) -> float:
+        """The recovery ratio, 0 where none is set."""
+        return 0.0 if self.recovery_ratio is msgspec.UNSET else self.recovery_ratio
 
     @property
     def budget_samples(self) -> float:

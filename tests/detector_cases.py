@@ -54,6 +54,14 @@ def noise(seed: int, count: int, channels: int = 3, *, heavy: bool = False) -> N
     return (values * np.arange(1, channels + 1) + 10.0).astype(np.float32)
 
 
+def drifting_aside(count: int) -> NDArray[np.float32]:
+    """A fault of the first channel from 400 to 500; meanwhile the second begins to drift, and stays where it gets to."""
+    values = noise(7, count)
+    values[400:500, 0] += 15.0
+    values[430:, 1] += np.minimum(np.arange(count - 430) / 3.0, 20.0).astype(np.float32)
+    return values
+
+
 def plain_model(channels: int = 3) -> LoadedModel:
     """A loaded persistence model for `noise`."""
     names = [f"c{n}" for n in range(channels)]

@@ -44,6 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--raise-after", metavar="K/N", help="scores above the threshold that raise (3/5)")
     parser.add_argument("--clear-after", type=int, metavar="N", help="calm scores in a row that clear (10)")
+    parser.add_argument("--recovery", type=float, metavar="R",
+                        help="clear when the channels that raised an alert are back to R of how far they were, such as 0.3")  # fmt: skip
     parser.add_argument("--cooldown", type=float, metavar="S", help="quiet time after an alert (30 periods)")
     parser.add_argument(
         "--freeze-timeout", type=float, metavar="S", help="an alert open this long is adopted"
@@ -138,12 +140,16 @@ def _choices(args: argparse.Namespace) -> dict[str, Any]:
         if unknown:
             raise UsageError(f'--signals: "{unknown[0]}" is no signal (signals: {", ".join(SIGNALS)})')
         choices["weights"] = dict.fromkeys(names, 1.0)
-    for name, low, high in (("reach", 0.001, 1000.0), ("threshold", 0.0, SURPRISE_CAP)):
+    for name, low, high in (
+        ("reach", 0.001, 1000.0),
+        ("threshold", 0.0, SURPRISE_CAP),
+        ("recovery", 0.01, 1.0),
+    ):
         value = getattr(args, name)
         if value is not None:
             if not low <= value <= high:
                 raise UsageError(f"--{name} is {value}, expected {low:g} to {high:g}")
-            choices[name] = value
+            choices["recovery_ratio" if name == "recovery" else name] = value
     return choices
 
 

@@ -136,7 +136,15 @@ def _print_detector(detector: dict[str, Any] | None) -> None:
             print(f"  {'season':18s}none found")
         elif key.endswith("_ns"):
             print(f"  {key.removesuffix('_ns'):18s}{value / 1e9:g} s")
-        elif key in ("on_missing", "warm_up", "raise_after", "raise_window", "clear_after", "clear_ratio"):
+        elif key in (
+            "on_missing",
+            "warm_up",
+            "raise_after",
+            "raise_window",
+            "clear_after",
+            "clear_ratio",
+            "recovery_ratio",
+        ):
             print(f"  {key:18s}{value}")
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from c_code import COMPILER, WARNINGS
 from c_detector import CDetector, assert_same_verdicts, pushed
-from detector_cases import SECOND, eventful, persistence_model, settings_for, times
+from detector_cases import SECOND, drifting_aside, eventful, persistence_model, settings_for, times
 from edgelstm.calibration import examine
 from edgelstm.detector import Detector
 from edgelstm.errors import ConversionError
@@ -71,6 +71,24 @@ def rebuilding():
     return with_detector(replace(model, outputs=outputs), settings_for(["c0", "c1", "c2"]))
 
 
+def recovering(loaded):
+    """The same with alerts that clear when the channels that raised them are back."""
+    settings = msgspec.structs.replace(loaded.model.detector_settings, recovery_ratio=0.4)
+    return with_detector(loaded.model, settings)
+
+
+def deaf_to_levels():
+    loaded = rebuilding()
+    channels = tuple(
+        msgspec.structs.replace(
+            c, evidence={"error": c.evidence["error"], "error_mean": c.evidence["error_mean"]}
+        )
+        for c in loaded.model.detector_settings.channels
+    )
+    settings = msgspec.structs.replace(loaded.model.detector_settings, channels=channels)
+    return recovering(with_detector(loaded.model, settings))
+
+
 def with_policy(on_missing):
     ranges = settings_for(["c0", "c1", "c2"]).channels
     ranges = (msgspec.structs.replace(ranges[0], valid_range=(4.0, 40.0)), *ranges[1:])
@@ -87,13 +105,16 @@ CASES = {
     "hold": lambda: with_policy("hold"),
     "skip": lambda: with_policy("skip"),
     "reset": lambda: with_policy("reset"),
+    "every signal, recovering": lambda: recovering(every_signal()),
+    "each channel apart, recovering": lambda: recovering(apart()),
+    "recovering without levels": deaf_to_levels,
 }
 
 
 def recording_for(case, count):
     """Missing values, gaps, late samples and faults; a sensor that sticks; the last third before 1970."""
     times_ns, values = eventful(3, count)
-    if case in ("every signal", "each channel apart"):
+    if case.startswith(("every signal", "each channel apart")):
         values -= 10.0
         values[-160:, 2] = values[-160, 2] if np.isfinite(values[-160, 2]) else 0.5
     return times_ns, values
@@ -108,6 +129,17 @@ def test_verdicts_reasons_and_snapshots_are_those_of_the_runtime(case, tmp_path)
     assert_same_verdicts(found, expected)
     assert {1, 3} <= set(found[1]["event"]), "a recording with faults that raises nothing tests little"
     assert case != "every signal" or detector.counters["stuck"] > 0
+    assert c.save() == detector.snapshot()
+
+
+def test_what_others_moved_to_is_adopted_in_c_too(tmp_path):
+    loaded = recovering(with_policy("hold"))
+    model = persistence_model(["c0", "c1", "c2"], [10.0] * 3, [1.0, 2.0, 3.0])
+    loaded = with_detector(model, loaded.model.detector_settings)
+    c, detector = CDetector(loaded, tmp_path), loaded.detector()
+    times_ns, values = times(900), drifting_aside(900)
+    assert_same_verdicts(c.run(times_ns, values), pushed(detector, times_ns, values))
+    assert detector.counters["adopted"] > 0
     assert c.save() == detector.snapshot()
 
 
@@ -175,6 +207,7 @@ def test_the_fields_of_c_are_the_words_of_the_runtime_in_their_order():
     assert [getattr(at, name) for name in names(c_detector.HEAD_INTS)] == list(range(at.FIRST_COUNTER))
     own = ["ADOPTED_COUNT_OF_CHANNEL" if n == "ADOPTED_COUNT" else n for n in names(c_detector.CHANNEL_INTS)]
     assert [getattr(at, name) for name in own] == list(range(at.CHANNEL_INTS))
+    assert [getattr(at, name) for name in names(c_detector.RECOVERY_WORDS)] == list(range(at.RECOVERY_WORDS))
     counters = [getattr(at, name) - at.FIRST_COUNTER for name in c_detector.COUNTERS]
     assert counters == list(range(len(at.COUNTERS)))
     assert at.TAIL_WORDS == 5

@@ -30,10 +30,11 @@ HEAD_INTS = (
 CHANNEL_INTS = ("seen", "present", "short_count", "long_count", "adopted_count", "repeats", "shown")
 """The words of the state, in the order of `edgelstm.kernels.detection.layout`, as fields of C."""
 
+RECOVERY_WORDS = ("bearing", "largest_level", "part")
 _SCALARS = (
     "TAIL_SURPRISE", "TAIL_GAIN", "TAIL_DRIFT", "TAIL_RISE", "ERROR_GAIN", "ERROR_MEAN_GAIN", "SHORT_GAIN", "LONG_GAIN",
     "SEASON_GAIN", "SEASON_MEAN_GAIN", "THRESHOLD_LOW", "THRESHOLD_HIGH", "THRESHOLD_STEP", "THRESHOLD_DECAY",
-    "CLEAR_RATIO", "CRITICAL_RATIO",
+    "CLEAR_RATIO", "CRITICAL_RATIO", "RECOVERY_RATIO",
 )  # fmt: skip
 _POLICIES = (
     "GAP_NS", "EARLY_NS", "GAP_RESET_NS", "WARM_UP", "RAISE_AFTER", "RAISE_MASK", "CLEAR_AFTER", "UPDATE_INTERVAL_NS",
@@ -45,7 +46,7 @@ COUNTERS = (
 )  # fmt: skip
 _STAGES = (
     "spread", "level", "error", "season", "novelty", "repeat", "logit", "tail", "evidence", "score", "adoption",
-    "life_cycle", "input_policy",
+    "recovery", "life_cycle", "input_policy",
 )  # fmt: skip
 
 
@@ -66,6 +67,11 @@ def header(loaded: LoadedModel, build: CBuilder, name: str) -> str:
     settings, upper = _settings(loaded), name.upper()
     bins = (
         f"    double season[{settings.season_bins}]; /* mean of every bin */\n" if settings.season_ns else ""
+    )
+    recovery = (
+        f"    double {', '.join(RECOVERY_WORDS)}; /* of the alert that is open */\n"
+        if settings.recovery
+        else ""
     )
     counters = ",\n".join(f"    {upper}_COUNT_{one.upper()}" for one in at.COUNTERS)
     channels = "\n".join(f" *   x[{n}]  {channel.name}" for n, channel in enumerate(settings.channels))
@@ -112,7 +118,7 @@ typedef struct {{
     double season_spread, season_mean, lowest_seen, highest_seen;
     double signals[{at.SIGNAL_COUNT}];
     {name}_tail tails[{len(_signals(settings))}]; /* of {", ".join(at.SIGNALS[signal] for signal in _signals(settings))} */
-{bins}    int64_t seen, present, short_count, long_count, adopted_count;
+{recovery}{bins}    int64_t seen, present, short_count, long_count, adopted_count;
     int64_t repeats; /* how many values in a row have been the same */
     int64_t shown; /* one bit for each signal that this sample has */
 }} {name}_channel;
@@ -201,15 +207,18 @@ typedef {name}_verdict verdict;
 #define network_step {name}_step
 
 #define NETWORKS {networks(settings)}
+#define RECOVERS {int(settings.recovery > 0.0)}
 #define OUTPUTS {upper}_OUTPUTS
 #define CHANNELS {upper}_CHANNELS
 #define TAILS {len(signals)}
+#define LEVEL_TAIL {signals.index(at.LEVEL) if at.LEVEL in signals else -1}
 #define SEASON_BINS {settings.season_bins if settings.season_ns else 0}
 #define BIN_AT(time_ns) {"season_bin(time_ns)" if settings.season_ns else "0"}
 #define LATEST_NS INT64_C({2**62})
 
 enum {{ {", ".join(signal.upper() for signal in at.SIGNALS)} }};
 enum {{ NO_EVENT, RAISED, UPDATED, CLEARED }};
+enum {{ NOTHING, WHOLE, OTHERS }}; /* what was adopted */
 enum {{ WARNING, CRITICAL }};
 enum {{ {", ".join(policy.upper() for policy in MISSING_POLICIES)} }};
 enum {{ {", ".join(COUNTERS)} }};
@@ -276,6 +285,7 @@ def sizes(loaded: LoadedModel, build: CBuilder) -> dict[str, int]:
         len(CHANNEL_WORDS)
         + at.SIGNAL_COUNT
         + at.TAIL_WORDS * len(_signals(settings))
+        + (at.RECOVERY_WORDS if settings.recovery else 0)
         + bins
         + len(CHANNEL_INTS)
     )

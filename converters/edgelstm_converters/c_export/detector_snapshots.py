@@ -40,6 +40,20 @@ def functions(
         head += length.to_bytes(4, "little")
     tail_of = [signals.index(signal) if signal in signals else -1 for signal in range(at.SIGNAL_COUNT)]
     season = settings.season_ns > 0
+    put_recovery = (
+        """
+    for (int n = 0; n < CHANNELS; n++)
+        to = put_bytes(to, (const uint8_t *)&d->channels[n] + offsetof(channel, bearing), RECOVERY_BYTES);"""
+        if settings.recovery
+        else ""
+    )
+    get_recovery = (
+        """
+    for (int n = 0; n < CHANNELS; n++)
+        from = get_bytes(from, (uint8_t *)&d->channels[n] + offsetof(channel, bearing), RECOVERY_BYTES);"""
+        if settings.recovery
+        else ""
+    )
     put_season = (
         """
     for (int n = 0; n < CHANNELS; n++)
@@ -67,6 +81,7 @@ def functions(
 #define WORDS_BYTES ((int)offsetof(detector, channels) - (int)offsetof(detector, threshold))
 #define CHANNEL_WORDS_BYTES ((int)offsetof(channel, tails))
 #define TAIL_BYTES ((int)sizeof(tail))
+#define RECOVERY_BYTES {8 * at.RECOVERY_WORDS}
 #define INTS_BYTES ((int)(offsetof(detector, counters) - offsetof(detector, has_last)) + 8 * {upper}_COUNTERS)
 #define CHANNEL_INTS_BYTES ((int)(offsetof(channel, shown) - offsetof(channel, seen)) + 8)
 
@@ -91,7 +106,7 @@ void {name}_detector_save(const detector *d, uint8_t *snapshot)
             else
                 for (int at = 0; at < TAIL_BYTES; at++)
                     to = put(to, 0, 1);
-    }}{put_season}
+    }}{put_recovery}{put_season}
     to = put_bytes(to, (const uint8_t *)d + offsetof(detector, has_last), INTS_BYTES);
     for (int n = 0; n < CHANNELS; n++)
         to = put_bytes(to, (const uint8_t *)&d->channels[n] + offsetof(channel, seen), CHANNEL_INTS_BYTES);
@@ -120,7 +135,7 @@ int {name}_detector_load(detector *d, const uint8_t *snapshot)
                 from = get_bytes(from, &c->tails[tail_of_signal[signal]], TAIL_BYTES);
             else
                 from += TAIL_BYTES;
-    }}{get_season}
+    }}{get_recovery}{get_season}
     from = get_bytes(from, (uint8_t *)d + offsetof(detector, has_last), INTS_BYTES);
     for (int n = 0; n < CHANNELS; n++)
         from = get_bytes(from, (uint8_t *)&d->channels[n] + offsetof(channel, seen), CHANNEL_INTS_BYTES);
@@ -138,8 +153,9 @@ def _sizes(settings: DetectorSettings) -> tuple[int, int]:
     """Return how many float64 and int64 words the state of the runtime's detector has."""
     channels = len(settings.channels)
     bins = settings.season_bins if settings.season_ns else 0
+    recovery = at.RECOVERY_WORDS if settings.recovery else 0
     return at.FIRST_CHANNEL_WORD + channels * (
-        at.CHANNEL_WORDS + bins
+        at.CHANNEL_WORDS + recovery + bins
     ), at.FIRST_CHANNEL_INT + channels * at.CHANNEL_INTS
 
 

@@ -3,16 +3,18 @@
 import numpy as np
 
 from edgelstm.kernels.compiled import COMPILES, njit
-from edgelstm.kernels.detection import adoption, evidence, level, life_cycle, season
+from edgelstm.kernels.detection import adoption, evidence, level, life_cycle, recovery, season
 from edgelstm.kernels.detection.feed import fill
 from edgelstm.kernels.detection.input_policy import ACCEPTED, ONLY_HELD, admit
 from edgelstm.kernels.detection.layout import (
     ADOPTED,
+    ADOPTED_COUNT,
     ADOPTED_COUNT_OF_CHANNEL,
     APART,
     CHANNEL_CONSTANTS,
     CHANNEL_INTS,
     CHANNEL_WORDS,
+    CLEARED,
     EVENT,
     FIRST_CHANNEL_CONSTANT,
     FIRST_CHANNEL_INT,
@@ -23,10 +25,13 @@ from edgelstm.kernels.detection.layout import (
     LAST_VALUE,
     LOGIT_OUTPUT,
     NO_EVENT,
+    NOTHING,
     OPEN,
+    OTHERS,
     PRESENT,
     RAISED,
     REBUILDS,
+    RECOVERY_RATIO,
     SCORE,
     SCORED,
     SEASON_BINS,
@@ -105,11 +110,11 @@ def run(
             elif admitted == ONLY_HELD:
                 ints[UNSCORED] += 1
             else:
-                score = _score(
+                score, remaining = _score(
                     constants, policies, floats, ints, time_ns, samples[row], values, repeated, said, reasons
                 )
                 scores[row], thresholds[row] = score, floats[THRESHOLD]
-                event = life_cycle.advance(constants, policies, floats, ints, score, time_ns)
+                event = life_cycle.advance(constants, policies, floats, ints, score, remaining, time_ns)
                 states[row] = STATE_ANOMALY if ints[OPEN] != 0 else STATE_OK
                 ints[EVENT] = event
                 _learn(constants, policies, floats, ints, time_ns, values, event)
@@ -167,6 +172,7 @@ def _place(policies, time_ns):
 
 @njit(inlined=True)
 def _score(constants, policies, floats, ints, time_ns, given, values, repeated, said, reasons):
+    """Return the score, and what is left of it for the alert to stay open."""
     total = 0.0
     place, logit_at, apart = _place(policies, time_ns), policies[LOGIT_OUTPUT], policies[APART]
     for c in range(values.shape[0]):
@@ -194,7 +200,9 @@ def _score(constants, policies, floats, ints, time_ns, given, values, repeated, 
         total = total + judge(constants, channel, state, own, reasons[c])
     ints[SCORED] += 1
     score = fourth_root(total)
-    floats[SCORE] = score
+    floats[SCORE], remaining = score, score
+    if constants[RECOVERY_RATIO] > 0.0 and ints[OPEN] != 0:
+        remaining = recovery.follow(constants, floats, ints, reasons, score)
     if total > 0.0 and (score > floats[THRESHOLD] or ints[OPEN] != 0):
         for c in range(values.shape[0]):
             channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
@@ -202,13 +210,15 @@ def _score(constants, policies, floats, ints, time_ns, given, values, repeated, 
             own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
             bin_at = _first_bin(policies, floats, c) + place
             explain(channel, state, own, floats[bin_at : bin_at + 1], total, np.float64(given[c]), reasons[c])
-    return score
+    return score, remaining
 
 
 @njit(inlined=True)
 def _learn(constants, policies, floats, ints, time_ns, values, event):
     """Learn from a sample: into the baselines, or aside while an alert is open; adopt what was learned aside."""
-    place = _place(policies, time_ns)
+    place, adopted = _place(policies, time_ns), ints[ADOPTED]
+    recovered = event == CLEARED and adopted == NOTHING and constants[RECOVERY_RATIO] > 0.0
+    least = recovery.least_bearing(floats, values.shape[0]) if recovered else 0.0
     for c in range(values.shape[0]):
         channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
         state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
@@ -218,8 +228,12 @@ def _learn(constants, policies, floats, ints, time_ns, values, event):
         if event == RAISED:
             own[ADOPTED_COUNT_OF_CHANNEL] = 0
             evidence.forget_runs(state)
-        if ints[ADOPTED] != 0:
+        if adopted != NOTHING:
             adoption.adopt(state, own, means)
+        elif recovered and recovery.has_moved(floats, values.shape[0], c, least):
+            adoption.adopt(state, own, means)
+            ints[ADOPTED_COUNT] += int(ints[ADOPTED] == NOTHING)
+            ints[ADOPTED] = OTHERS
         if not np.isfinite(values[c]):
             continue
         has_error = _has_error(policies, ints, c)

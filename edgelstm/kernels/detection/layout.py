@@ -1,8 +1,9 @@
 """Where the words of a detector stand: constants, policies, and its state in one float64 and one int64 array.
 
 `floats` and `constants` begin with the words of the whole detector; from FIRST_CHANNEL_WORD and
-FIRST_CHANNEL_CONSTANT on follow CHANNEL_WORDS and CHANNEL_CONSTANTS for every channel in order; at the end of
-`floats` stands, for every channel, one word for each bin of the season. In `ints` and `policies` follow CHANNEL_INTS
+FIRST_CHANNEL_CONSTANT on follow CHANNEL_WORDS and CHANNEL_CONSTANTS for every channel in order. In `floats`
+follow, where alerts clear by recovery, RECOVERY_WORDS for every channel, and at the end stands, for every channel, one word for
+each bin of the season. In `ints` and `policies` follow CHANNEL_INTS
 words, and one word, for every channel.
 """
 
@@ -30,7 +31,8 @@ SIGNAL_COUNT = len(SIGNALS)
     THRESHOLD_DECAY,
     CLEAR_RATIO,
     CRITICAL_RATIO,
-) = range(17)
+    RECOVERY_RATIO,  # 0: an alert clears on all channels
+) = range(18)
 FIRST_CHANNEL_CONSTANT = 18
 
 # constants, float64: of a channel; the weights of all signals follow, 0 where one is not used
@@ -63,6 +65,14 @@ FIRST_TAIL = FIRST_SIGNAL + SIGNAL_COUNT
 (TAIL_THRESHOLD, TAIL_MEAN, TAIL_SQUARE, TAIL_PEAK, TAIL_RUN) = range(5)
 TAIL_WORDS = 5
 CHANNEL_WORDS = FIRST_TAIL + SIGNAL_COUNT * TAIL_WORDS
+
+# state, float64: of a channel, of the alert that is open
+(
+    BEARING,  # its largest part of the fourth power of the score, in the first samples
+    LARGEST_LEVEL,
+    PART,  # of this sample
+) = range(3)
+RECOVERY_WORDS = 3
 
 # policies, int64
 (
@@ -107,7 +117,7 @@ HOLD, SKIP, RESET = range(3)
     HAS_CLEARED,
     CLEARED_NS,
     EVENT,  # what the last sample decided
-    ADOPTED,  # whether it cleared because the new level was adopted
+    ADOPTED,  # whether, when it cleared, the new level was adopted: NOTHING, WHOLE or OTHERS
     FIRST_COUNTER,
 ) = range(19)
 
@@ -166,6 +176,7 @@ FIRST_CHANNEL_INT = FIRST_COUNTER + len(COUNTERS)
 CHANNEL_INTS = 7
 
 NO_EVENT, RAISED, UPDATED, CLEARED = range(4)
+NOTHING, WHOLE, OTHERS = range(3)
 WARNING, CRITICAL = range(2)
 STATE_NONE, STATE_OK, STATE_ANOMALY = -1, 0, 1
 

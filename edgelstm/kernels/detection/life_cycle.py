@@ -19,6 +19,7 @@ from edgelstm.kernels.detection.layout import (
     FREEZE_TIMEOUT_NS,
     HAS_CLEARED,
     NO_EVENT,
+    NOTHING,
     OPEN,
     OPEN_SAMPLES,
     OPENED_NS,
@@ -38,6 +39,7 @@ from edgelstm.kernels.detection.layout import (
     UPDATED,
     UPDATED_COUNT,
     WARNING,
+    WHOLE,
 )
 
 NEW_PEAK = 1.1
@@ -45,9 +47,12 @@ NEW_PEAK = 1.1
 
 
 @njit(inlined=True)
-def advance(constants, policies, floats, ints, score, time_ns):
-    """Take in one score; return the event that it decides. Sets ADOPTED when the alert was open for too long."""
-    ints[ADOPTED] = 0
+def advance(constants, policies, floats, ints, score, remaining, time_ns):
+    """Take in one score; return the event that it decides. Sets ADOPTED when the alert was open for too long.
+
+    remaining  what is left of the score for an open alert to stay open
+    """
+    ints[ADOPTED] = NOTHING
     threshold = floats[THRESHOLD]
     above = score > threshold
     ints[RECENT] = ((ints[RECENT] << 1) | int(above)) & policies[RAISE_MASK]
@@ -64,11 +69,11 @@ def advance(constants, policies, floats, ints, score, time_ns):
     floats[PEAK] = max(floats[PEAK], score)
     if score >= threshold * constants[CRITICAL_RATIO]:
         ints[SEVERITY] = CRITICAL
-    ints[CALM] = ints[CALM] + 1 if score < threshold * constants[CLEAR_RATIO] else 0
+    ints[CALM] = ints[CALM] + 1 if remaining < threshold * constants[CLEAR_RATIO] else 0
     timed_out = time_ns - ints[OPENED_NS] >= policies[FREEZE_TIMEOUT_NS]
     if ints[CALM] >= policies[CLEAR_AFTER] or timed_out:
         _close(constants, floats, ints, time_ns)
-        ints[ADOPTED] = int(timed_out)
+        ints[ADOPTED] = WHOLE if timed_out else NOTHING
         ints[ADOPTED_COUNT] += int(timed_out)
         return CLEARED
     worse = ints[SEVERITY] > ints[ANNOUNCED_SEVERITY] or floats[PEAK] > floats[ANNOUNCED_PEAK] * NEW_PEAK

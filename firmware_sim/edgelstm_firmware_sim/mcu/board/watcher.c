@@ -26,7 +26,7 @@ static void send_verdict(uint16_t sequence, const float *x, int scored)
     int why = detector.open || y.event != 0;
     int length = 4 * BOARD_INPUTS + WORDS + (why ? 12 * BOARD_INPUTS : 0);
     uint8_t flags = (uint8_t)((scored == 1 ? SCORED : 0) | (detector.open ? OPEN_NOW : 0) |
-        (detector.severity ? CRITICAL_NOW : 0) | (detector.adopted ? ADOPTED_LEVEL : 0) | (why ? REASONS : 0));
+        (detector.severity ? CRITICAL_NOW : 0) | (detector.adopted == 1 ? ADOPTED_LEVEL : 0) | (why ? REASONS : 0));
     uint8_t updates = (uint8_t)detector.counters[BOARD_COUNT_UPDATED];
     uint16_t raised = (uint16_t)detector.counters[BOARD_COUNT_RAISED];
     uint32_t samples = (uint32_t)(detector.open || !detector.warm_left ? detector.open_samples : 0);

@@ -11,8 +11,9 @@ static void warm_up(detector *d, const float *x, const uint8_t *present)
         }
 }
 
+/* The score, and what is left of it for the alert to stay open. */
 static double score_of(detector *d, int32_t bin, const float *x, const uint8_t *present, const uint8_t *repeated,
-    float said[NETWORKS][OUTPUTS], reason *why)
+    float said[NETWORKS][OUTPUTS], reason *why, double *remaining)
 {
     double total = 0.0;
     for (int n = 0; n < CHANNELS; n++) {
@@ -25,6 +26,11 @@ static double score_of(detector *d, int32_t bin, const float *x, const uint8_t *
     }
     d->counters[SCORED]++;
     d->score = square_root(square_root(total));
+    *remaining = d->score;
+#if RECOVERS
+    if (d->open)
+        *remaining = follow(d, why);
+#endif
     if (total > 0.0 && (d->score > d->threshold || d->open))
         for (int n = 0; n < CHANNELS; n++)
             explain(&baselines[n], &d->channels[n], bin, total, (double)x[n], &why[n]);
@@ -34,14 +40,26 @@ static double score_of(detector *d, int32_t bin, const float *x, const uint8_t *
 /* Learn from a sample: into the baselines, or aside while an alert is open; adopt what was learned aside. */
 static void learn(detector *d, int32_t bin, const float *x, const uint8_t *present, int event)
 {
+    int64_t adopted = d->adopted;
+#if RECOVERS
+    int recovered = event == CLEARED && adopted == NOTHING;
+    double least = recovered ? least_bearing(d) : 0.0;
+#endif
     for (int n = 0; n < CHANNELS; n++) {
         channel *c = &d->channels[n];
         if (event == RAISED) {
             c->adopted_count = 0;
             forget_runs(c);
         }
-        if (d->adopted)
+        if (adopted)
             adopt(c);
+#if RECOVERS
+        if (recovered && has_moved(d, c, least)) {
+            adopt(c);
+            d->counters[ADOPTED_COUNT] += d->adopted == NOTHING;
+            d->adopted = OTHERS;
+        }
+#endif
         if (!present[n])
             continue;
         if (d->open)
@@ -72,9 +90,10 @@ static int take_in(detector *d, int64_t time_ns, const float *x, verdict *v)
         d->counters[UNSCORED]++;
     } else {
         int32_t bin = BIN_AT(time_ns);
-        v->score = score_of(d, bin, x, present, repeated, said, v->reasons);
+        double remaining;
+        v->score = score_of(d, bin, x, present, repeated, said, v->reasons, &remaining);
         v->threshold = d->threshold;
-        d->event = advance(d, v->score, time_ns);
+        d->event = advance(d, v->score, remaining, time_ns);
         learn(d, bin, x, present, (int)d->event);
         scored = 1;
     }

@@ -39,10 +39,12 @@ static int ones(int64_t bits)
     return count;
 }
 
-/* Take in one score; returns the event that it decides. `adopted` is set when the alert was open for too long. */
-static int advance(detector *d, double score, int64_t time_ns)
+/* Take in one score; returns the event that it decides. `adopted` is set when the alert was open for too long.
+ * `remaining` is what is left of the score for an open alert to stay open.
+ */
+static int advance(detector *d, double score, double remaining, int64_t time_ns)
 {
-    d->adopted = 0;
+    d->adopted = NOTHING;
     double threshold = d->threshold;
     int above = score > threshold;
     d->recent = (int64_t)((uint64_t)d->recent << 1 | (uint64_t)above) & RAISE_MASK;
@@ -60,11 +62,11 @@ static int advance(detector *d, double score, int64_t time_ns)
     d->peak = larger(d->peak, score);
     if (score >= threshold * CRITICAL_RATIO)
         d->severity = CRITICAL;
-    d->calm = score < threshold * CLEAR_RATIO ? d->calm + 1 : 0;
+    d->calm = remaining < threshold * CLEAR_RATIO ? d->calm + 1 : 0;
     int timed_out = time_ns - d->opened_ns >= FREEZE_TIMEOUT_NS;
     if (d->calm >= CLEAR_AFTER || timed_out) {
         close_alert(d, time_ns);
-        d->adopted = timed_out;
+        d->adopted = timed_out ? WHOLE : NOTHING;
         d->counters[ADOPTED_COUNT] += timed_out;
         return CLEARED;
     }

@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"edgelstm: wrote {args.plot}", file=sys.stderr)
     print("\n".join(_summary(detector, extent.span_s)), file=sys.stderr)
     if agreement is not None:
-        print(_agreement(agreement.result()), file=sys.stderr)
+        print(f"edgelstm: against the labels: {agreement_line(agreement.result())}", file=sys.stderr)
     return 0
 
 
@@ -214,9 +214,10 @@ def _without(recording: Recording, label: str | None) -> tuple[Recording, NDArra
     return dataclasses.replace(recording, names=names, values=values), recording.values[:, at]
 
 
-def _agreement(found: LabelScore) -> str:
+def agreement_line(found: LabelScore) -> str:
+    """Return how well verdicts and labels agree, for a reader."""
     return (
-        f"edgelstm: against the labels: precision {found.precision:.3f}, recall {found.recall:.3f}, F1 {found.f1:.3f}; "
+        f"precision {found.precision:.3f}, recall {found.recall:.3f}, F1 {found.f1:.3f}; "
         f"{found.found} of {found.events} events found, median delay {found.delay_s:.3g} s; "
         f"{found.false_events} false events, {found.false_per_day:.3g} per day of normal samples; event F1 {found.event_f1:.3f}"
     )

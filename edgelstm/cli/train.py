@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgelstm.cli.calibrate import positive, span
+from edgelstm.cli.score import agreement_line
 from edgelstm.errors import RecordingError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def configure_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", choices=("forecast", "autoencoder", "classify"),
                         help="what to learn (forecast; classify where --label is given)")  # fmt: skip
     parser.add_argument(
-        "--label", metavar="NAME", help="column that is 0 for normal and otherwise for faults"
+        "--label",
+        metavar="NAME",
+        help="column that is 0 for normal and otherwise for faults: to learn, or else to judge by alone",
     )
     parser.add_argument("--channels", metavar="A,B", help="columns to use (every column of numbers)")
     parser.add_argument("--given", metavar="A,B",
@@ -107,6 +110,7 @@ def read_data(args: argparse.Namespace, settings: TrainingSettings) -> Dataset:
         data = examine(
             recordings,
             label=args.label,
+            learned=settings.task == "classify",
             given=given,
             keep_all=args.keep_all,
             validation=settings.validation,
@@ -163,10 +167,10 @@ def expect_folder(path: str) -> Path:
 
 
 def task_of(args: argparse.Namespace) -> str:
-    """Return what is to be learned; raises UsageError where --task and --label do not go together."""
+    """Return what is to be learned; raises UsageError where --task classify has no --label."""
     task = args.task or ("classify" if args.label else "forecast")
-    if (task == "classify") != bool(args.label):
-        raise UsageError("--task classify needs --label NAME, and --label is for that task only")
+    if task == "classify" and not args.label:
+        raise UsageError("--task classify needs --label NAME, the column to learn")
     return str(task)
 
 
@@ -218,6 +222,8 @@ def _summary(trained: Trained) -> list[str]:
             f"detector: threshold {trained.found.settings.threshold:.2f} for {trained.found.settings.budget}; the test "
             f"stretch raises {trained.alerts}, the budget allows {trained.test_budget:.2g}"
         )
+    if trained.agreement is not None:
+        lines.append(f"against the labels of the test stretch: {agreement_line(trained.agreement)}")
     return lines
 
 

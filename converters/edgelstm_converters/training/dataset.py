@@ -138,6 +138,7 @@ def examine(
     recordings: Sequence[Recording],
     *,
     label: str | None = None,
+    learned: bool = True,
     given: Sequence[str] = (),
     keep_all: bool = False,
     validation: float = 0.15,
@@ -146,6 +147,7 @@ def examine(
     """Look at recordings and make them one dataset; what was found and done is in its notes.
 
     label     the column that says what a sample is; it is no channel
+    learned   whether that is to be learned, so that every class has to be there to be trained on; else it only judges
     given     channels that only feed the network, as commands and set points do: neither foretold nor judged
     keep_all  whether channels that never move, or repeat another one, are kept
 
@@ -190,7 +192,10 @@ def examine(
     watched = [c for c, name in enumerate(names) if name not in given]
     if not watched:
         raise UsageError("every channel that moves is given to the network: none is left to be foretold")
-    return _prepare(names, times_ns, values, labels, classes, watched, notes, validation, test)
+    data = _prepare(names, times_ns, values, labels, classes, watched, notes, validation, test)
+    if learned and labels is not None:
+        _expect_every_class(labels, classes, data.split)
+    return data
 
 
 def _labels(column: Floats, label: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -246,12 +251,6 @@ def _prepare(
 ) -> Dataset:
     rows = len(values)
     split = Split(int(rows * (1.0 - validation - test)), int(rows * (1.0 - test)), rows)
-    if labels is not None:
-        for number, name in enumerate(classes):
-            if not (labels[: split.train] == number).any():
-                raise RecordingError(
-                    f"class {name} has no row among the first {split.train} of {rows}, which are trained on"
-                )
     steps = np.diff(times_ns)
     period = int(np.median(steps))
     gaps = steps > GAP_PERIODS * period
@@ -284,6 +283,14 @@ def _prepare(
         watched=watched,
         notes=notes,
     )
+
+
+def _expect_every_class(labels: NDArray[np.int64], classes: tuple[str, ...], split: Split) -> None:
+    for number, name in enumerate(classes):
+        if not (labels[: split.train] == number).any():
+            raise RecordingError(
+                f"class {name} has no row among the first {split.train} of {split.rows}, which are trained on"
+            )
 
 
 def _moments(values: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

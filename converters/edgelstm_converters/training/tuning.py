@@ -1,108 +1,156 @@
-"""A search over networks with Optuna: the smallest whose validation loss is near the best, and the front of all tried."""
+"""A search over networks with Optuna: the smallest whose error is near the best, and the front of all tried."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from edgelstm.errors import UsageError
 from edgelstm.stream import LoadedModel
-from edgelstm_converters.training import checkpoint, loop, workflow
+from edgelstm_converters.training import checkpoint, loop, study, workflow
 from edgelstm_converters.training.dataset import Dataset
 from edgelstm_converters.training.settings import TrainingSettings
 
 TIMED_SAMPLES, TIMED_ROUNDS = 2000, 5
-LOSS_OF_THE_FAILED = float("inf")
+LATENCY_THAT_COUNTS = 1.05
+"""A time that is shorter by less than that is noise, and puts no network on the front."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a network takes on a target: bytes, and time or instructions of a sample, in the target's unit."""
+
+    bytes: int
+    latency: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a network is to run on.
+
+    cost  of a model, told samples for it, float32 (samples, channels); raises DoesNotFit
+    """
+
+    name: str
+    bytes_name: str
+    latency_name: str
+    cost: Callable[[LoadedModel, NDArray[np.float32]], Cost]
+
+
+class DoesNotFit(Exception):
+    """A network is too large for the target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
     """One network that was trained to its end.
 
-    loss     on the validation stretch, in nats a value: 0.02 more is a spread 2 % wider
-    bytes    of int8 weights
-    step_ns  a sample through it, on this machine, in a block
+    error     what is made small: the loss, or one minus the event score of the labels
+    loss      on the validation stretch, in nats a value: 0.02 more is a spread 2 % wider
     """
 
     number: int
     settings: TrainingSettings
+    error: float
     loss: float
     bytes: int
-    step_ns: float
+    latency: float
+
+
+def host() -> Target:
+    """Return this machine as a target."""
+    return Target("host", "bytes of weights", "us a sample on this machine", _cost_here)
 
 
 def search(
     data: Dataset,
     base: TrainingSettings,
     trials: int,
-    storage: str,
+    where: str,
     told: Callable[[str], None] = lambda line: None,
+    *,
+    target: Target | None = None,
+    budget: str = "1 per week",
+    heartbeat_s: int = study.HEARTBEAT_S,
+    grace_s: int = study.GRACE_S,
 ) -> list[Tried]:
     """Try networks until the study has as many trials as asked, those of earlier runs and other machines counted.
 
-    base     what is not searched: task, seed, shares
-    storage  a file, or the URL of a database that several machines share
+    base    what is not searched: task, seed, shares
+    where   a file, or the URL of a database that several processes and machines share
+    budget  of the detector that the labels judge
 
-    Networks that are worse, half way, than the median of the others are given up (pruned).
+    Where a dataset to be forecast or rebuilt has labels, the error is one minus the event score of the detector on the validation
+    stretch; the network never sees them. Else it is the loss there. Networks that are worse, half way, than the median of the
+    others are given up (pruned), by their loss.
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    name = f"edgelstm-{checkpoint.fingerprint(base, data)[:12]}"
-    study = optuna.create_study(
-        study_name=name,
-        storage=_storage(storage),
-        load_if_exists=True,
-        direction="minimize",
-        sampler=optuna.samplers.TPESampler(seed=base.seed + len(_known(storage, name))),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=5),
-    )
-    done = sum(trial.state.is_finished() for trial in study.trials)
-    if done:
-        told(f"{storage}: goes on after {done} trials")
-    if done < trials:
-        study.optimize(
-            lambda trial: _objective(trial, data, base),
-            n_trials=trials - done,
-            callbacks=[lambda _, trial: told(_line(trial, trials))],
+    target = target or host()
+    judged = judges(data, base)
+    if judged:
+        _expect_events(data)
+    parts = (checkpoint.fingerprint(base, data)[:12], target.name, *([budget] if judged else []))
+    name = f"edgelstm-{'-'.join(parts)}"
+    opened = study.open_study(where, name, heartbeat_s=heartbeat_s, grace_s=grace_s)
+    done, running = study.counted(opened)
+    if done or running:
+        told(f"{study.shown(where)}: goes on after {done} trials")
+
+    def objective(trial: Any) -> float:
+        # by the trial's number: processes that share a study must not draw alike, and a search is repeatable
+        opened.sampler = optuna.samplers.TPESampler(
+            seed=base.seed + trial.number, multivariate=False, constant_liar=True
         )
-    finished = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+        return _objective(trial, data, base, target, budget)
+
+    study.run_trials(opened, trials, objective, told, _line, grace_s=grace_s)
+    finished = [trial for trial in opened.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if not finished:
-        raise UsageError(f"none of {len(study.trials)} trials came to an end: ask for more with --trials")
+        raise UsageError(f"none of {len(opened.trials)} trials came to an end: ask for more with --trials")
     return [
         Tried(
             trial.number,
             _settings(base, trial.params),
             float(trial.value),
+            float(trial.user_attrs["loss"]),
             int(trial.user_attrs["bytes"]),
-            float(trial.user_attrs["step_ns"]),
+            float(trial.user_attrs["latency"]),
         )
         for trial in finished
     ]
 
 
+def judges(data: Dataset, base: TrainingSettings) -> bool:
+    """Return whether the labels judge the detector; a classifier learns them."""
+    return data.labels is not None and base.task != "classify"
+
+
 def choose(tried: list[Tried], tolerance: float) -> Tried:
-    """Return the smallest network whose loss is at most `tolerance` above the best."""
-    best = min(one.loss for one in tried)
-    return min((one for one in tried if one.loss <= best + tolerance), key=lambda one: (one.bytes, one.loss))
+    """Return the smallest network whose error is at most `tolerance` above the best."""
+    best = min(one.error for one in tried)
+    near = (one for one in tried if one.error <= best + tolerance)
+    return min(near, key=lambda one: (one.bytes, one.error, one.latency, one.loss))
 
 
-def front(tried: list[Tried]) -> list[Tried]:
-    """Return those that no other one beats in both loss and bytes, the smallest first."""
+def front(tried: Iterable[Tried]) -> list[Tried]:
+    """Return those that no other one beats in error, bytes and latency at once, the smallest first."""
     kept: list[Tried] = []
-    for one in sorted(tried, key=lambda one: (one.bytes, one.loss)):
-        if not kept or one.loss < kept[-1].loss:
+    for one in sorted(tried, key=lambda one: (one.bytes, one.error, one.latency)):
+        enough = LATENCY_THAT_COUNTS * one.latency
+        if not any(other.error <= one.error and other.latency <= enough for other in kept):
             kept.append(one)
     return kept
 
 
-def _objective(trial: Any, data: Dataset, base: TrainingSettings) -> float:
+def _objective(trial: Any, data: Dataset, base: TrainingSettings, target: Target, budget: str) -> float:
     import optuna
 
     settings = _settings(
@@ -129,57 +177,59 @@ def _objective(trial: Any, data: Dataset, base: TrainingSettings) -> float:
     loop.advance(run, settings, data, say, lambda _: None)
     if not np.isfinite(run.best):
         raise optuna.TrialPruned
-    loaded = LoadedModel(workflow.convert_network(run, settings, data, "trial").model)
-    trial.set_user_attr(
-        "bytes", int(sum(value.numel() for value in run.network.deployed().parameters() if value.dim() == 2))
-    )
-    trial.set_user_attr("step_ns", _step_ns(loaded, data))
-    return run.best
+    model = workflow.convert_network(run, settings, data, "trial").model
+    error = run.best
+    if judges(data, base):
+        watching, _ = workflow.calibrate(model, settings, data, budget, data.split.train)
+        _, agreement = workflow.watch(LoadedModel(watching), data, data.split.train, data.split.validate)
+        assert agreement is not None
+        error = 1.0 - agreement.event_f1
+    try:
+        cost = target.cost(LoadedModel(model), _samples(data))
+    except DoesNotFit:
+        trial.set_user_attr("why", f"does not fit {target.name}")
+        raise optuna.TrialPruned from None
+    trial.set_user_attr("loss", run.best)
+    trial.set_user_attr("bytes", cost.bytes)
+    trial.set_user_attr("latency", cost.latency)
+    return error
 
 
 def _settings(base: TrainingSettings, chosen: dict[str, Any]) -> TrainingSettings:
     return msgspec.structs.replace(base, **chosen)
 
 
-def _step_ns(loaded: LoadedModel, data: Dataset) -> float:
-    x = (data.filled[:TIMED_SAMPLES] * data.std + data.mean).astype(np.float32)
+def _expect_events(data: Dataset) -> None:
+    """Raise UsageError where the validation stretch holds no labelled event: nothing could be judged."""
+    assert data.labels is not None
+    first, last = data.split.train, data.split.validate
+    if not data.labels[first:last].any():
+        raise UsageError(
+            f"the labels name no fault in rows {first + 1:,} to {last:,}, which judge the networks; "
+            "give a recording with faults there, or none and no --label"
+        )
+
+
+def _samples(data: Dataset) -> NDArray[np.float32]:
+    return (data.filled[:TIMED_SAMPLES] * data.std + data.mean).astype(np.float32)
+
+
+def _cost_here(loaded: LoadedModel, x: NDArray[np.float32]) -> Cost:
     stream, least = loaded.stream(), float("inf")
     for _ in range(TIMED_ROUNDS):
         before = time.perf_counter_ns()
         stream.run(x)
         least = min(least, (time.perf_counter_ns() - before) / len(x))
-    return least
+    return Cost(sum(layer.weight_count for layer in loaded.model.layers), least / 1e3)
 
 
-def _storage(where: str) -> Any:
-    """Return the database of a URL, or a journal in a file, which several processes may write."""
-    if "://" in where:
-        return where
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    return JournalStorage(JournalFileBackend(where))
-
-
-def _known(where: str, name: str) -> list[Any]:
-    """Return the trials that a study has already."""
-    import optuna
-
-    try:
-        trials: list[Any] = optuna.load_study(study_name=name, storage=_storage(where)).trials
-    except KeyError:
-        return []
-    return trials
-
-
-def _line(trial: Any, trials: int) -> str:
+def _line(trial: Any) -> str:
     what = " ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in trial.params.items()
     )
-    result = (
-        f"loss {trial.value:.4f}"
-        if trial.value is not None and trial.state.name == "COMPLETE"
-        else "given up"
-    )
-    return f"{trial.number + 1}/{trials}  {result}  {what}"
+    if trial.state.name != "COMPLETE":
+        return f"{trial.user_attrs.get('why', 'given up')}  {what}"
+    loss = trial.user_attrs["loss"]
+    event = f"event F1 {1.0 - trial.value:.3f}  " if trial.value != loss else ""
+    return f"{event}loss {loss:.4f}  {what}"

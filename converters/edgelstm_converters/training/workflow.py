@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from edgelstm import calibration
+from edgelstm.label_score import LabelScore, judge
 from edgelstm.model import Model
 from edgelstm.output_roles import FAULT_OUTPUT, REBUILT_SUFFIX
 from edgelstm.stream import LoadedModel
+from edgelstm.verdict import Verdicts
 from edgelstm_converters.conversion import Conversion, convert_with_report
 from edgelstm_converters.training import checkpoint, loop
 from edgelstm_converters.training.dataset import Dataset
@@ -35,6 +37,7 @@ class Trained:
     alerts       raised on the test stretch
     test_budget  how many the budget allows there
     scores       float64 (samples,) on the test stretch
+    agreement    of the detector with the labels of the test stretch, where it has labelled events
     """
 
     model: Model
@@ -51,6 +54,7 @@ class Trained:
     alerts: int
     test_budget: float
     scores: NDArray[np.float64]
+    agreement: LabelScore | None
     seconds: float
 
 
@@ -83,7 +87,7 @@ def train(
     finally:
         torch.set_num_threads(threads)
     conversion = convert_network(run, settings, data, name)
-    model, found = _calibrate(conversion.model, settings, data, budget)
+    model, found = calibrate(conversion.model, settings, data, budget, data.split.validate)
     if checkpoint_path is not None:
         checkpoint_path.unlink(missing_ok=True)
     return _judge(run, settings, data, conversion, model, found, resumed, time.monotonic() - started)
@@ -141,22 +145,33 @@ def convert_network(run: loop.Run, settings: TrainingSettings, data: Dataset, na
     )
 
 
-def _calibrate(
-    model: Model, settings: TrainingSettings, data: Dataset, budget: str
+def calibrate(
+    model: Model, settings: TrainingSettings, data: Dataset, budget: str, until: int
 ) -> tuple[Model, calibration.Calibration | None]:
-    """Make the model a detector on its own recording up to the test stretch; several classes make none.
+    """Make the model a detector on the first `until` rows of its own recording; several classes make none.
 
-    A classifier is calibrated on its rows of the first class alone: faults are no normal history.
+    Where there are labels it is calibrated on the rows of the first class alone: faults are no normal history.
     """
     if settings.task == "classify" and len(data.classes) > 2:
         return model, None
-    rows = np.arange(len(data.values)) < data.split.validate
+    rows = np.arange(len(data.values)) < until
     if data.labels is not None:
         rows &= data.labels == 0
     found = calibration.examine(
         LoadedModel(model), data.times_ns[rows], data.values[rows], budget, given=data.given
     )
     return dataclasses.replace(model, detector_settings=found.settings), found
+
+
+def watch(loaded: LoadedModel, data: Dataset, start: int, stop: int) -> tuple[Verdicts, LabelScore | None]:
+    """Run a detector through the rows before `start`, then over [start, stop); the labels judge it there, if there are any."""
+    detector = loaded.detector()
+    detector.push_block(data.times_ns[:start], data.values[:start])
+    verdicts = detector.push_block(data.times_ns[start:stop], data.values[start:stop])
+    if data.labels is None or not data.labels[start:stop].any():
+        return verdicts, None
+    labels = data.labels[start:stop].astype(np.float32)
+    return verdicts, judge(data.times_ns[start:stop], verdicts.states, labels, data.period_ns)
 
 
 def _judge(
@@ -193,11 +208,9 @@ def _judge(
         residuals = np.where(usable, (integer[: len(truth)] - truth) / data.std[watched], np.nan).astype(
             np.float32
         )
-    alerts, allowed, scores = 0, 0.0, np.zeros(0)
+    alerts, allowed, scores, agreement = 0, 0.0, np.zeros(0), None
     if found is not None:
-        detector = loaded.detector()
-        detector.push_block(data.times_ns[:start], data.values[:start])
-        verdicts = detector.push_block(data.times_ns[start:], data.values[start:])
+        verdicts, agreement = watch(loaded, data, start, data.split.rows)
         alerts = sum(alert.event_type == "raised" for alert in verdicts.alerts)
         allowed = len(data.values[start:]) / found.settings.budget_samples
         scores = verdicts.scores
@@ -216,6 +229,7 @@ def _judge(
         alerts=alerts,
         test_budget=allowed,
         scores=scores,
+        agreement=agreement,
         seconds=seconds,
     )
 

@@ -61,7 +61,6 @@ def test_a_label_column_makes_a_classifier(tmp_path, capsys):
     [
         (["--label", "nothing"], EdgeLstmError, "nothing"),
         (["--task", "classify"], UsageError, "--label"),
-        (["--task", "forecast", "--label", "fault"], UsageError, "--label"),
         (["--hidden", "0"], UsageError, "hidden is 0, expected 1 to 1024"),
         (["--budget", "often"], UsageError, "often"),
         (["--channels", "flow,presure"], RecordingError, 'did you mean "pressure"'),

@@ -1,7 +1,14 @@
-"""`edgelstm tune`: it goes on where it was, and takes the smallest network that is near the best."""
+"""`edgelstm tune`: it goes on where it was, shares a study, and takes the smallest network that is near the best."""
 
 import argparse
 import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -9,10 +16,15 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed: tuning is skipped")
 pytest.importorskip("optuna", reason="Optuna is not installed: tuning is skipped")
 
-from edgelstm.errors import UsageError
+import optuna
+
+from edgelstm.cli.tune_plot import lower_left
+from edgelstm.errors import UnavailableError, UsageError
+from edgelstm.sources.recording import read
 from edgelstm.stream import load
 from edgelstm_converters.training import TrainingSettings
-from edgelstm_converters.training.tuning import Tried, choose, front
+from edgelstm_converters.training.dataset import examine
+from edgelstm_converters.training.tuning import Tried, choose, front, host, search
 
 pytestmark = pytest.mark.torch
 
@@ -24,8 +36,51 @@ def call(*arguments: object) -> int:
     return module.run(parser.parse_args([str(argument) for argument in arguments]))
 
 
-def tried(number: int, loss: float, size: int) -> Tried:
-    return Tried(number, TrainingSettings(), loss, size, 1000.0)
+SEARCH = """
+import json, sys
+from edgelstm.sources.recording import read
+from edgelstm_converters.training import TrainingSettings
+from edgelstm_converters.training.dataset import examine
+from edgelstm_converters.training.tuning import choose, search
+data = examine([read(sys.argv[1])])
+found = search(data, TrainingSettings(epochs=2), int(sys.argv[3]), sys.argv[2], print, heartbeat_s=1, grace_s=3)
+print(json.dumps([choose(found, 0.02).number, len(found)]))
+"""
+"""What a process of its own runs: DATA STUDY TRIALS."""
+
+
+def write(path, count=1200, fault=range(0), seed=0):
+    rng = np.random.default_rng(seed)
+    values = np.sin(np.arange(count) / 7.0) + 0.1 * rng.normal(size=count)
+    labels = np.zeros(count, int)
+    labels[list(fault)] = 1
+    values[labels == 1] += 4.0
+    rows = (
+        f"{1700000000 + n},{x:.5g},{label}" for n, (x, label) in enumerate(zip(values, labels, strict=True))
+    )
+    path.write_text("ts,x,fault\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def start(data, study, trials):
+    command = [sys.executable, "-c", SEARCH, str(data), str(study), str(trials)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def states(study) -> list[str]:
+    """Return the states of all trials in a file with one study."""
+    try:
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{study}", engine_kwargs={"connect_args": {"timeout": 60}}
+        )
+        names = optuna.get_all_study_names(storage)
+        return [trial.state.name for trial in optuna.load_study(study_name=names[0], storage=storage).trials]
+    except Exception:
+        return []  # the file is being made
+
+
+def tried(number: int, error: float, size: int, latency: float = 1.0) -> Tried:
+    return Tried(number, TrainingSettings(), error, error, size, latency)
 
 
 def test_the_smallest_within_the_tolerance_is_chosen():
@@ -36,26 +91,133 @@ def test_the_smallest_within_the_tolerance_is_chosen():
     assert [one.number for one in front([*found, tried(4, -0.4, 5000)])] == [3, 2, 1, 0]
 
 
+def test_what_is_faster_is_on_the_front_unless_by_noise():
+    found = [
+        tried(0, -1.0, 1000, 10.0),
+        tried(1, -0.9, 2000, 5.0),
+        tried(2, -0.9, 3000, 4.9),
+        tried(3, -1.0, 1000, 11.0),
+    ]
+    assert [one.number for one in front(found)] == [0, 1]
+    assert lower_left([(3.0, 1.0), (1.0, 2.0), (2.0, 2.5)]) == [(1.0, 2.0), (3.0, 1.0)]
+
+
 def test_a_search_writes_a_model_and_goes_on(tmp_path, capsys):
-    rng = np.random.default_rng(0)
-    values = np.sin(np.arange(1200) / 7.0) + 0.1 * rng.normal(size=1200)
-    data = tmp_path / "h.csv"
-    data.write_text("ts,x\n" + "".join(f"{1700000000 + n},{x:.5g}\n" for n, x in enumerate(values)))
-    model, plot = tmp_path / "m.elstm", tmp_path / "p.png"
-    assert call(data, "-o", model, "--trials", 2, "--epochs", 3, "--plot", plot) == 0
+    data, model, plot = write(tmp_path / "h.csv"), tmp_path / "m.elstm", tmp_path / "p.png"
+    common = (data, "-o", model, "--channels", "x", "--epochs", 3)
+    assert call(*common, "--trials", 2, "--plot", plot) == 0
     first = capsys.readouterr()
     assert "2/2" in first.err
     assert "<- chosen" in first.out
+    assert "bytes of weights, us a sample" in first.out
     assert plot.stat().st_size > 1000
     assert load(model).model.detector_settings is not None
-    assert call(data, "-o", model, "--trials", 3, "--epochs", 3) == 0
+    assert call(*common, "--trials", 3) == 0
     again = capsys.readouterr()
     assert "goes on after 2 trials" in again.err
     assert again.err.splitlines()[1].startswith("3/3  "), "one more trial, not three"
 
 
-def test_wrong_numbers_name_themselves(tmp_path):
-    with pytest.raises(UsageError, match="--trials is 0"):
-        call(tmp_path / "none.csv", "-o", tmp_path / "m.elstm", "--trials", 0)
-    with pytest.raises(UsageError, match="--tolerance is -1"):
-        call(tmp_path / "none.csv", "-o", tmp_path / "m.elstm", "--tolerance", -1)
+def test_labels_judge_the_detector_and_are_not_learned(tmp_path, capsys):
+    faults = [*range(700, 740), *range(1230, 1270), *range(1420, 1460)]
+    data, model = write(tmp_path / "h.csv", 1500, faults), tmp_path / "m.elstm"
+    common = (data, "-o", model, "--channels", "x", "--epochs", 3, "--trials", 2)
+    assert call(*common, "--label", "fault") == 0
+    said = capsys.readouterr()
+    assert "event F1" in said.err
+    assert "against the labels of the test stretch: " in said.out
+    assert load(model).output_names == ("x",)
+    at_test = float(said.out.split("event F1 ")[-1].split()[0])
+    assert at_test > 0.6, "a fault of forty deviations is found"
+
+
+def test_labels_that_cannot_judge_are_one_line(tmp_path):
+    data = write(tmp_path / "h.csv", 1500, range(10, 40))
+    with pytest.raises(UsageError, match=r"no fault in rows 1,05\d to 1,27\d"):
+        call(data, "-o", tmp_path / "m.elstm", "--label", "fault", "--trials", 1, "--epochs", 1)
+
+
+@pytest.mark.skipif(
+    shutil.which("arm-none-eabi-gcc") is None, reason="no compiler for a Cortex-M is installed"
+)
+def test_a_core_is_a_target(tmp_path, capsys):
+    pytest.importorskip("unicorn", reason="no emulator is installed")
+    data, plot = write(tmp_path / "h.csv"), tmp_path / "p.png"
+    common = (data, "-o", tmp_path / "m.elstm", "--channels", "x", "--epochs", 1, "--trials", 1)
+    assert call(*common, "--target", "cortex-m4", "--plot", plot) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = next(n for n, line in enumerate(lines) if "instructions a sample on a cortex-m4" in line)
+    size, instructions = (int(word.replace(",", "")) for word in lines[at + 1].split()[:2])
+    assert 4_000 < size < 300_000
+    assert 1_000 < instructions < 1_000_000
+
+
+def test_two_processes_share_a_study_and_do_not_overrun(tmp_path):
+    data, study = write(tmp_path / "h.csv"), tmp_path / "shared.study"
+    both = [start(data, study, 5), start(data, study, 5)]
+    found = []
+    for process in both:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        found.append(json.loads(out.splitlines()[-1]))
+    ended = [state for state in states(study) if state != "FAIL"]
+    assert len(ended) == 5
+    assert set(ended) <= {"COMPLETE", "PRUNED"}
+    assert found[0] == found[1], "the one that is done first waits for the other"
+
+
+def test_what_was_killed_is_given_up_and_its_place_taken(tmp_path):
+    data, study = write(tmp_path / "h.csv"), tmp_path / "killed.study"
+    process = start(data, study, 1000)
+    try:
+        limit = time.monotonic() + 120
+        while (now := states(study)).count("RUNNING") == 0 or len(now) < 3:
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    before = states(study)
+    wanted = sum(state in ("COMPLETE", "PRUNED") for state in before) + 2
+    loaded = examine([read(data)])
+    search(loaded, TrainingSettings(epochs=2), wanted, str(study), heartbeat_s=1, grace_s=3)
+    after = states(study)
+    assert sum(state in ("COMPLETE", "PRUNED") for state in after) == wanted
+    assert "RUNNING" not in after
+    assert after.count("FAIL") == before.count("RUNNING")
+
+
+def test_networks_that_draw_alike_would_be_wasted(tmp_path):
+    """Two searches that begin at once draw by the numbers of their trials, not by their seed alone."""
+    data = examine([read(write(tmp_path / "h.csv"))])
+    found = search(data, TrainingSettings(epochs=1), 4, str(tmp_path / "s"), target=host())
+    again = search(data, TrainingSettings(epochs=1), 4, str(tmp_path / "t"))
+    assert len({one.settings.learning_rate for one in found}) == 4
+    assert [one.settings for one in found] == [one.settings for one in again]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (("--trials", 0), UsageError, "--trials is 0"),
+        (("--tolerance", -1), UsageError, "--tolerance is -1"),
+        (
+            ("--target", "cortex-m99"),
+            UsageError,
+            'cortex-m99" is not known; expected one of: host, cortex-m0',
+        ),
+        (("--task", "classify"), UsageError, "needs --label NAME"),
+        (("--study", "nowhere/a?b"), UsageError, 'cannot have a "\\?"'),
+        (("--study", "nodriver://u:secret@h/d"), UsageError, "cannot be opened"),
+        (("--study", "{text}"), UsageError, "cannot be opened as a study: file is not a database"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path, arguments, error, words):
+    data, text = write(tmp_path / "h.csv", 500), tmp_path / "text.txt"
+    text.write_text("no study, but long enough to be taken for a damaged database\n" * 20)
+    given = [str(one).replace("{text}", str(text)) for one in arguments]
+    with pytest.raises((error, UnavailableError), match=words) as caught:
+        call(data, "-o", tmp_path / "m.elstm", *given)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)

@@ -58,6 +58,21 @@ def test_the_same_seed_gives_the_same_model_and_another_one_another():
     assert first.history == again.history
 
 
+def test_labels_that_only_judge_do_not_reach_the_network():
+    """The same weights to the bit with them and without; they judge the detector on the test stretch."""
+    values = waves()
+    faults = np.zeros((len(values), 1), np.float32)
+    faults[3700:3740] = 1.0
+    values[3700:3740] += 3.0
+    plain = train(data_of(values), TrainingSettings(**SMALL))
+    judged = train(
+        data_of(np.concatenate([values, faults], axis=1), label="c", learned=False), TrainingSettings(**SMALL)
+    )
+    assert bits(plain) == bits(judged)
+    assert plain.agreement is None
+    assert judged.agreement.events == judged.agreement.found == 1
+
+
 def test_what_was_interrupted_goes_on_to_the_same_bits(tmp_path):
     data, settings, path = data_of(waves()), TrainingSettings(**SMALL, dropout=0.1), tmp_path / "kept"
     whole = train(data, settings)

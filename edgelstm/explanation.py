@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelstm import explanation_bands
 from edgelstm.detector import Detector
 from edgelstm.detector_settings import SIGNALS
 from edgelstm.errors import UsageError
@@ -31,55 +32,64 @@ PARTS = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """What is known of the sample at `row`.
+    """What is known of one sample, and of the window that ends with it.
 
-    surprises  (channels, signals)         weighted -log10 p of each; NaN where a channel does not have it
-    occluded   (channels, parts)           by how much the score falls where that part of the window is what was expected
-    window     first row of the window
+    times_ns   int64   (samples,)            of the window
+    values     float32 (samples, channels)   of the window; not finite where missing
+    spoke      (channels,)                   the signal that says most of the channel at the end
+    judged     (samples, channels)           what that signal judges: the value, or a mean of the last values
+    bands      (2, samples, channels)        where that is no surprise; NaN before there are verdicts, or where the signal has no band
+    surprises  (channels, signals)           -log10 p of each at the end; NaN where a channel does not have it
+    weights    (channels, signals)           of each surprise in the score
+    occluded   (channels, parts)             by how much the score falls where that part of the window is what was expected
     gates      {layer: (4, samples, units)}  i, f, g, o of every LSTM layer over the window, for the network's first stream
-    cells      {layer: (samples, units)}   its cell
+    cells      {layer: (samples, units)}     its cell
     """
 
-    row: int
     verdict: Verdict
+    times_ns: NDArray[np.int64]
+    values: NDArray[np.float32]
+    spoke: list[str]
+    judged: Floats
+    bands: Floats
     surprises: Floats
+    weights: Floats
     occluded: Floats
-    window: int
     gates: dict[str, Floats]
     cells: dict[str, Floats]
 
 
 def explain(
     loaded: LoadedModel,
+    detector: Detector,
     times_ns: NDArray[np.int64],
     values: NDArray[np.float32],
-    row: int,
-    *,
-    length: int = 60,
 ) -> Explanation:
-    """Explain the verdict on sample `row` of a recording, from its beginning on.
+    """Explain the verdict on the last sample of a window.
 
+    detector  has taken in all that was before the window, and is left as it is after it
     times_ns  int64   (samples,)
     values    float32 (samples, channels)
-    length    samples of the window that is looked into, the last of them `row`
 
     Raises UsageError where there is no verdict on that sample.
     """
-    detector = loaded.detector()
-    window = max(row - length + 1, 0)
-    detector.push_block(times_ns[:window], values[:window])
     before = detector.snapshot()
-    gates, cells = _look_inside(loaded, detector, times_ns[window : row + 1], values[window : row + 1])
+    gates, cells = _look_inside(loaded, detector, times_ns, values)
     detector.restore(before)
-    score, verdict = _last(detector, times_ns[window : row + 1], values[window : row + 1])
+    score, verdict = _last(detector, times_ns, values)
     if verdict is None:
         raise UsageError(
-            f"there is no verdict on sample {row}: it was in the warm-up of {detector.settings.warm_up} samples, "
+            f"there is no verdict on that sample: it was in the warm-up of {detector.settings.warm_up} samples, "
             "late, or left out by policy"
         )
-    surprises = _surprises(detector)
-    occluded = _occlude(detector, before, times_ns[window : row + 1], values[window : row + 1], score)
-    return Explanation(row, verdict, surprises, occluded, window, gates, cells)
+    surprises, weights = _surprises(detector)
+    spoke = [SIGNALS[n] for n in np.nan_to_num(weights * surprises, nan=-1.0).argmax(axis=1)]
+    occluded = _occlude(detector, before, times_ns, values, score)
+    detector.restore(before)
+    judged, bands = explanation_bands.over(detector, times_ns, values, spoke)
+    return Explanation(
+        verdict, times_ns, values, spoke, judged, bands, surprises, weights, occluded, gates, cells
+    )
 
 
 def _last(
@@ -92,19 +102,20 @@ def _last(
     return (0.0 if verdict is None else verdict.score), verdict
 
 
-def _surprises(detector: Detector) -> Floats:
-    """Return what every signal of every channel said of the last sample, by the tails as they are after it."""
+def _surprises(detector: Detector) -> tuple[Floats, Floats]:
+    """Return what every signal of every channel said of the last sample, by the tails as they are after it, and its weight."""
     found = np.full((len(detector.channel_names), len(SIGNALS)), np.nan)
+    weights = np.zeros(found.shape)
     for c in range(len(found)):
         constants = detector._constants[at.FIRST_CHANNEL_CONSTANT + c * at.CHANNEL_CONSTANTS :]
         state = detector._floats[at.FIRST_CHANNEL_WORD + c * at.CHANNEL_WORDS :]
         shown = int(detector._ints[at.FIRST_CHANNEL_INT + c * at.CHANNEL_INTS + at.SHOWN])
         for n in range(len(SIGNALS)):
-            weight = constants[at.FIRST_WEIGHT + n]
-            if weight > 0.0 and shown >> n & 1:
+            weights[c, n] = constants[at.FIRST_WEIGHT + n]
+            if weights[c, n] > 0.0 and shown >> n & 1:
                 tail = at.FIRST_TAIL + n * at.TAIL_WORDS
-                found[c, n] = weight * surprise(state[at.FIRST_SIGNAL + n], detector._constants, state, tail)
-    return found
+                found[c, n] = surprise(state[at.FIRST_SIGNAL + n], detector._constants, state, tail)
+    return found, weights
 
 
 def _occlude(

@@ -9,22 +9,10 @@ from typing import TYPE_CHECKING
 from edgelstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgelstm.explanation import Explanation
-    from edgelstm.sources.recording import Recording
+    from edgelstm.detector import Detector
+    from edgelstm.sources.recording import Parts, Recording
 
 SUMMARY = "say why the detector said what it said at one time: signals, past samples, gates"
-WORDS = {
-    "error": "the value is far from its forecast",
-    "error_mean": "forecasts have been bad for some samples",
-    "level": "the level has moved",
-    "season": "it is not what it is at this time of its season",
-    "novelty": "the value is outside all that was seen",
-    "repeat": "the sensor repeats one value",
-    "logit": "the network itself takes it for a fault",
-}
-"""Every signal as a plant engineer would say it."""
-
-SMALLEST_SHOWN = 1.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +24,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--window", type=int, default=60, metavar="N", help="samples to look back (60)")
     parser.add_argument(
-        "-o", "--output", metavar="HTML", help="a page with pictures of gates, cells and past samples"
+        "-o",
+        "--output",
+        metavar="HTML",
+        help="a page with pictures of channels, past samples, gates and cells",
     )
     parser.add_argument("--period", type=float, metavar="S", help="time between rows of a file without times")
     parser.add_argument("--time-column", metavar="NAME", help="column of times (found by name)")
@@ -44,90 +35,97 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain one sample: the text to stdout, the pictures to a page."""
+    from edgelstm.cli.explain_text import lines
     from edgelstm.explanation import explain
-    from edgelstm.sources.recording import read
+    from edgelstm.sources.recording import parts
     from edgelstm.stream import load
 
     if not 1 <= args.window <= 100_000:
         raise UsageError(f"--window is {args.window}, expected 1 to 100000")
+    place = Place(args.at, args.recording)
     loaded = load(args.model)
-    loaded.detector()
-    recording = read(args.recording, loaded.channel_names, period_s=args.period, time_column=args.time_column)
-    row = _row(recording, args.at, args.recording)
-    found = explain(loaded, recording.times_ns, recording.values, row, length=args.window)
-    print("\n".join(_text(found, recording)))
+    detector = loaded.detector()
+    with parts(
+        args.recording, detector.channel_names, period_s=args.period, time_column=args.time_column
+    ) as opened:
+        window, row = walk(opened, place, detector, args.window)
+    found = explain(loaded, detector, window.times_ns, window.values)
+    print("\n".join(lines(found, window.names, row, detector.settings)))
     if args.output:
         from edgelstm.cli.explain_page import render
 
         try:
-            Path(args.output).write_text(render(found, recording, loaded.model.name), encoding="utf-8")
+            page = render(found, window.names, row, detector.settings, loaded.model.name)
+            Path(args.output).write_text(page, encoding="utf-8")
         except OSError as exc:
             raise UsageError(f"{args.output}: cannot be written: {exc.strerror}") from None
         print(f"written: {args.output}")
     return 0
 
 
-def _row(recording: Recording, text: str, path: str) -> int:
-    """Return the row that a time or row:N names: the first at that time or after it."""
-    from edgelstm.sources.time_text import to_ns
+class Place:
+    """Which sample is asked for: row N, or the first at a time or after it."""
 
-    count = len(recording.times_ns)
-    if text.startswith("row:"):
-        if not text[4:].isdigit() or int(text[4:]) >= count:
-            raise UsageError(f'--at is "{text}", expected row:0 to row:{count - 1}, the samples of {path}')
-        return int(text[4:])
-    try:
-        time_ns = to_ns(text)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f'--at is "{text}", which is no time; write 2026-01-31T12:00:00Z, seconds since 1970, or row:N'
-        ) from None
-    later = (recording.times_ns >= time_ns).nonzero()[0]
-    if not later.size or time_ns < recording.times_ns[0]:
-        raise UsageError(f"--at {text} is not within {path}")
-    return int(later[0])
+    def __init__(self, text: str, path: str) -> None:
+        from edgelstm.sources.time_text import to_ns
 
+        self._text, self._path = text, path
+        self._row = int(text[4:]) if text.startswith("row:") and text[4:].isdigit() else None
+        self._time_ns = 0
+        if self._row is None:
+            try:
+                self._time_ns = to_ns(text)
+            except (ValueError, OverflowError):
+                raise UsageError(
+                    f'--at is "{text}", which is no time; write 2026-01-31T12:00:00Z, seconds since 1970, or row:N'
+                ) from None
 
-def _text(found: Explanation, recording: Recording) -> list[str]:
-    from edgelstm.alert_payload import timestamp
-    from edgelstm.detector_settings import SIGNALS
+    def within(self, part: Recording, first_row: int) -> int | None:
+        """Return where in a part, which begins at `first_row`, the sample is; None where it is not in it."""
+        if self._row is not None:
+            at = self._row - first_row
+            return at if at < len(part.values) else None
+        if first_row == 0 and self._time_ns < part.times_ns[0]:
+            raise self.missing(0)
+        later = (part.times_ns >= self._time_ns).nonzero()[0]
+        return int(later[0]) if later.size else None
 
-    verdict = found.verdict
-    lines = [
-        f"{timestamp(verdict.time_ns)}  sample {found.row}: score {verdict.score:.2f}, threshold {verdict.threshold:.2f}, "
-        f"{verdict.state}"
-    ]
-    reasons = {reason.name: reason for reason in verdict.channels}
-    order = sorted(range(len(recording.names)), key=lambda c: -_most(found, c))
-    for c in order:
-        if _most(found, c) < SMALLEST_SHOWN and c != order[0]:
-            continue
-        name = recording.names[c]
-        reason = reasons.get(name)
-        band = (
-            f", expected {reason.expected:.4g} ({reason.low:.4g} to {reason.high:.4g}), share {100 * reason.share:.0f} %"
-            if reason is not None
-            and reason.expected is not None
-            and reason.low is not None
-            and reason.high is not None
-            else ""
-        )
-        lines.append(f"{name}: {recording.values[found.row, c]:.4g}{band}")
-        for n, signal in enumerate(SIGNALS):
-            if found.surprises[c, n] >= SMALLEST_SHOWN:
-                lines.append(
-                    f"  {signal:10s} {found.surprises[c, n]:4.1f}  {WORDS[signal]} (1 in {10 ** found.surprises[c, n]:,.0f})"
-                )
-        peak = int(found.occluded[c].argmax())
-        if found.occluded[c, peak] > 0.1:
-            length = found.row - found.window + 1
-            ago = length - (peak + 1) * length // found.occluded.shape[1]
-            lines.append(
-                f"  without its samples around {ago} ago the score would be {found.occluded[c, peak]:.1f} lower"
+    def missing(self, rows: int) -> UsageError:
+        """Return the error of a sample that is not there."""
+        if self._row is not None:
+            return UsageError(
+                f'--at is "{self._text}", expected row:0 to row:{rows - 1}, the samples of {self._path}'
             )
-    return lines
+        return UsageError(f"--at {self._text} is not within {self._path}")
 
 
-def _most(found: Explanation, channel: int) -> float:
-    known = found.surprises[channel][found.surprises[channel] == found.surprises[channel]]
-    return float(known.max()) if known.size else 0.0
+def walk(opened: Parts, place: Place, detector: Detector, length: int) -> tuple[Recording, int]:
+    """Give the detector all that is before the window; return the window, at most `length` samples, and its last row's number.
+
+    What is held is a part and a window: the file may be larger than memory.
+    """
+    import dataclasses
+
+    import numpy as np
+
+    held: Recording | None = None
+    rows = 0
+    for part in opened:
+        if held is not None:
+            joined = (
+                np.concatenate([a, b])
+                for a, b in ((held.times_ns, part.times_ns), (held.values, part.values))
+            )
+            times_ns, values = joined
+        else:
+            times_ns, values = part.times_ns, part.values
+        before = len(values) - len(part.values)
+        at = place.within(part, rows)
+        end = len(values) if at is None else before + at + 1
+        start = max(end - length, 0)
+        detector.push_block(times_ns[:start], values[:start])
+        held = dataclasses.replace(part, times_ns=times_ns[start:end], values=values[start:end])
+        if at is not None:
+            return held, rows + at
+        rows += len(part.values)
+    raise place.missing(rows)

@@ -1,4 +1,4 @@
-"""The page of `edgelstm explain`: heat maps of signals, past samples, gates and cells, as SVG."""
+"""The page of `edgelstm explain`: first for who runs the plant, then, folded away, what went on inside."""
 
 from __future__ import annotations
 
@@ -9,77 +9,100 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelstm.alert_payload import timestamp
+from edgelstm.cli.explain_picture import channel_picture, heat_map, score_bar
+from edgelstm.cli.explain_text import clock, headline, stretch, tell
 from edgelstm.detector_settings import SIGNALS
 
 if TYPE_CHECKING:
+    from edgelstm.cli.explain_text import Told
+    from edgelstm.detector_settings import DetectorSettings
     from edgelstm.explanation import Explanation
-    from edgelstm.sources.recording import Recording
 
-WIDTH, LABELS, MOST_ROWS = 720, 130, 64
 GATES = ("input gate", "forget gate", "new cell value", "output gate")
+MOST_CHANNELS = 6
+_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1d2730}
+h1{font-size:1.6rem;line-height:1.25;margin-bottom:.2rem}h2{margin:2rem 0 .3rem;font-size:1.15rem}h3{margin:1rem 0 .2rem;font-size:1rem}
+svg{max-width:100%;height:auto;display:block}p{margin:.3rem 0}ul{margin:.3rem 0;padding-left:1.2rem}
+.small{color:#5b6670;font-size:.87rem}.share{color:#5b6670;font-weight:normal}
+details{margin-top:2.5rem;border-top:1px solid #d5dbe0;padding-top:.8rem}summary{cursor:pointer;font-weight:600}
+@media print{details{display:none}}"""
 
 
-def render(found: Explanation, recording: Recording, model: str) -> str:
+def render(found: Explanation, names: Sequence[str], row: int, settings: DetectorSettings, model: str) -> str:
     """Return the page, with nothing outside it."""
-    names = recording.names
-    parts = [
-        f"<h1>{escape(model)}, sample {found.row}</h1>",
-        f"<p>score {found.verdict.score:.2f}, threshold {found.verdict.threshold:.2f}, {found.verdict.state}</p>",
-        "<h2>What spoke</h2><p>surprise of every signal, −log₁₀ p, weighted</p>",
-        _heat_map(found.surprises, names, SIGNALS, 0.0, 8.0),
-        "<h2>Which samples</h2><p>by how much the score would fall without them; the newest are on the right</p>",
-        _heat_map(found.occluded, names, (), 0.0, max(float(found.occluded.max()), 1e-9)),
+    told = tell(found, names, settings)
+    verdict = found.verdict
+    moment = timestamp(verdict.time_ns).replace("T", " ").removesuffix("Z").removesuffix(".000")
+    body = [
+        f"<h1>{escape(headline(found, told))}</h1>",
+        f'<p class="small">{moment} UTC, row {row} of the recording, model {escape(model)}</p>',
+        score_bar(verdict.score, verdict.threshold),
+        f'<p class="small">How unusual this moment is: {verdict.score:.1f}, where an alert begins at {verdict.threshold:.1f}; '
+        f"each 1 more is ten times rarer. That threshold allows {escape(settings.budget)} false alerts.</p>",
     ]
-    for layer, gates in found.gates.items():
-        parts.append(
-            f"<h2>Layer {escape(layer)}</h2><p>a row for each unit, the newest sample on the right</p>"
-        )
-        for name, gate in zip(GATES, gates, strict=True):
-            low = -1.0 if name == "new cell value" else 0.0
-            parts.append(f"<h3>{name}</h3>" + _heat_map(gate.T, (), (), low, 1.0))
-        cell = found.cells[layer].T
-        edge = max(float(np.abs(cell).max()), 1e-9)
-        parts.append(f"<h3>cell, −{edge:.2g} to {edge:.2g}</h3>" + _heat_map(cell, (), (), -edge, edge))
-    style = "body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}svg{max-width:100%}"
+    for one in told[:MOST_CHANNELS]:
+        body += _channel(found, one)
+    others = [name for name in names if name not in {one.name for one in told[:MOST_CHANNELS]}]
+    if others:
+        body.append(f'<p class="small">Next to no part in it: {escape(", ".join(others))}.</p>')
+    body += _past(found, told[:MOST_CHANNELS])
+    body += _inside(found, names)
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(model)}</title>'
-        f"<style>{style}</style><body>{''.join(parts)}</body></html>\n"
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(model)}, {moment}</title>'
+        f"<style>{_STYLE}</style><body>{''.join(body)}</body></html>\n"
     )
 
 
-def _heat_map(
-    values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], low: float, high: float
-) -> str:
-    """Draw (rows, columns): white at `low`, or blue below and red above 0 where `low` is negative; grey where NaN."""
-    values = values[:MOST_ROWS]
-    height = 18 if rows else max(4, 240 // max(len(values), 1))
-    left, top = (LABELS if rows else 0), (16 if columns else 0)
-    width = (WIDTH - left) / max(values.shape[1], 1)
-    drawn = []
-    for r, row in enumerate(values):
-        for c, value in enumerate(row.tolist()):
-            title = "not used" if value != value else f"{value:.3g}"
-            drawn.append(
-                f'<rect x="{left + c * width:.1f}" y="{top + r * height}" width="{width + 0.3:.1f}" height="{height}" '
-                f'fill="{_colour(value, low, high)}"><title>{title}</title></rect>'
-            )
-    drawn += [
-        f'<text x="0" y="{top + r * height + 13}" font-size="12">{escape(name[:20])}</text>'
-        for r, name in enumerate(rows[:MOST_ROWS])
-    ]
-    drawn += [
-        f'<text x="{left + c * width + 2:.1f}" y="12" font-size="11">{escape(name)}</text>'
-        for c, name in enumerate(columns)
-    ]
-    total = top + height * len(values)
-    return f'<svg viewBox="0 0 {WIDTH} {total}" width="{WIDTH}" height="{total}">{"".join(drawn)}</svg>'
+def _channel(found: Explanation, one: Told) -> list[str]:
+    reasons = "".join(
+        f'<li>{escape(says)} <span class="small">({escape(rare)})</span></li>'
+        for says, rare in zip(one.says, one.rare, strict=True)
+    )
+    return [
+        f'<h2>{escape(one.name)} <span class="share">{100 * one.share:.0f} % of the score</span></h2>',
+        f"<p>It is <b>{escape(one.value)}</b>.</p>",
+        f"<ul>{reasons}</ul>" if reasons else "",
+        channel_picture(
+            found.times_ns,
+            found.values[:, one.channel],
+            found.judged[:, one.channel],
+            found.bands[:, :, one.channel],
+            (clock(int(found.times_ns[0]), int(found.times_ns[-1])), clock(int(found.times_ns[-1]), int(found.times_ns[-1]))),
+        ),
+    ]  # fmt: skip
 
 
-def _colour(value: float, low: float, high: float) -> str:
-    if value != value:
-        return "#dddddd"
-    if low < 0.0 and value < 0.0:
-        depth = min(value / low, 1.0)
-        return f"rgb({255 - 219 * depth:.0f},{255 - 169 * depth:.0f},{255 - 128 * depth:.0f})"
-    depth = min(max(value / high, 0.0), 1.0)
-    return f"rgb({255 - 27 * depth:.0f},{255 - 168 * depth:.0f},{255 - 209 * depth:.0f})"
+def _past(found: Explanation, told: Sequence[Told]) -> list[str]:
+    falls = found.occluded[[one.channel for one in told]]
+    largest = float(falls.max(initial=0.0))
+    if largest <= 0.0:
+        return []
+    last = int(found.times_ns[-1])
+    starts = [clock(int(found.times_ns[stretch(found, p)[0]]), last) for p in range(falls.shape[1])]
+    sentences = "".join(f"<li>{escape(one.name)}: {escape(one.past)}</li>" for one in told if one.past)
+    return [
+        "<h2>Which moments did it</h2>",
+        f"<p>By how much the score would be lower, had the channel been as usual then: dark is {largest:.1f}.</p>",
+        heat_map(falls, [one.name for one in told], starts, 0.0, largest),
+        f"<ul>{sentences}</ul>" if sentences else "",
+    ]
+
+
+def _inside(found: Explanation, names: Sequence[str]) -> list[str]:
+    parts = [
+        "<details><summary>What went on inside: signals, gates, cells</summary>",
+        "<h2>Signals</h2><p>Surprise of every signal, −log₁₀ p times its weight; grey: not used.</p>",
+        heat_map(found.weights * found.surprises, names, SIGNALS, 0.0, 8.0),
+    ]
+    for layer, gates in found.gates.items():
+        parts.append(
+            f"<h2>Layer {escape(layer)}</h2><p>A row for each unit, the newest sample on the right.</p>"
+        )
+        for name, gate in zip(GATES, gates, strict=True):
+            low = -1.0 if name == "new cell value" else 0.0
+            parts.append(f"<h3>{name}, {low:g} to 1</h3>" + heat_map(gate.T, (), (), low, 1.0))
+        cell: NDArray[np.float64] = found.cells[layer].T
+        edge = max(float(np.abs(cell).max()), 1e-9)
+        parts.append(f"<h3>cell, −{edge:.2g} to {edge:.2g}</h3>" + heat_map(cell, (), (), -edge, edge))
+    return [*parts, "</details>"]

@@ -1,6 +1,7 @@
 """`edgelstm explain`: the channel and the samples that did it, the gates as the twin computes them."""
 
 import argparse
+import dataclasses
 import importlib
 
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 from detector_cases import START_NS, noise, times
 from edgelstm import model_file
 from edgelstm.calibration import examine
+from edgelstm.cli.explain import Place, walk
 from edgelstm.errors import UsageError
 from edgelstm.explanation import explain
+from edgelstm.pretrained import general_detector
+from edgelstm.sources.recording import parts, read
 from edgelstm.stream import LoadedModel, load
 from factories import random_model
 
@@ -25,8 +29,6 @@ def call(*arguments: object) -> int:
 @pytest.fixture
 def files(tmp_path):
     """A small LSTM with a detector, and a recording whose second channel jumps at sample 400."""
-    import dataclasses
-
     model = random_model(5, inputs=3, layers=(("lstm", 7), ("linear", 3)))
     names = tuple(channel.name for channel in model.channels)
     loaded = LoadedModel(model)
@@ -47,21 +49,30 @@ def test_it_names_the_channel_and_draws_the_page(files, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "sample 405: score" in lines[0]
     assert lines[1].startswith(f"{names[1]}:")
-    assert any("1 in " in line for line in lines)
+    assert any("the level has moved" in line for line in lines)
+    assert any("without its values" in line for line in lines)
     text = page.read_text()
-    for words in ("What spoke", "Which samples", "forget gate", "cell"):
+    assert f"<h1>Alert: {names[1]} does not behave as usual.</h1>" in text
+    for words in ("Which moments did it", "forget gate", "cell", "green: expected"):
         assert words in text
 
 
-def test_what_is_occluded_lowers_the_score_where_the_fault_is(files):
-    model, data, _ = files
-    from edgelstm.sources.recording import read
+def explained(model, data, row, length=60):
+    loaded = load(model)
+    detector = loaded.detector()
+    with parts(data, detector.channel_names) as opened:
+        window, found = walk(opened, Place(f"row:{row}", str(data)), detector, length)
+    assert found == row
+    return explain(loaded, detector, window.times_ns, window.values)
 
-    recording = read(data, load(model).channel_names)
-    found = explain(load(model), recording.times_ns, recording.values, 405)
+
+def test_what_is_occluded_lowers_the_score_where_the_fault_is(files):
+    model, data, names = files
+    found = explained(model, data, 405)
     channel, part = np.unravel_index(found.occluded.argmax(), found.occluded.shape)
     assert channel == 1
     assert part >= found.occluded.shape[1] - 2
+    recording = read(data, names)
     whole = load(model).detector().push_block(recording.times_ns[:406], recording.values[:406])
     assert found.verdict.score == whole.scores[-1]
     (gates,) = found.gates.values()
@@ -72,6 +83,53 @@ def test_what_is_occluded_lowers_the_score_where_the_fault_is(files):
     assert (gates[[0, 1, 3]] <= 1.0).all()
     i, f, g, _ = gates
     np.testing.assert_allclose(cells[1:], f[1:] * cells[:-1] + i[1:] * g[1:], atol=1e-4)
+
+
+def test_the_file_is_read_in_parts_up_to_the_sample(files):
+    """Parts of seven rows, and one of three, give what one part gives; what comes after the sample is not read."""
+    model, data, names = files
+    whole, recording = explained(model, data, 405), read(data, names)
+    for rows in (7, 3):
+        blocks = [
+            (recording.times_ns[n : n + rows], recording.values[n : n + rows]) for n in range(0, 500, rows)
+        ]
+        taken = []
+        opened = [
+            dataclasses.replace(recording, times_ns=times_ns, values=values) for times_ns, values in blocks
+        ]
+        detector = load(model).detector()
+        window, row = walk(
+            (taken.append(n) or one for n, one in enumerate(opened)), Place("row:405", "d.csv"), detector, 60
+        )
+        assert row == 405
+        assert len(taken) == 405 // rows + 1
+        found = explain(load(model), detector, window.times_ns, window.values)
+        assert found.verdict == whole.verdict
+        np.testing.assert_array_equal(found.occluded, whole.occluded)
+        np.testing.assert_array_equal(found.bands, whole.bands)
+
+
+def test_the_band_is_of_what_the_loudest_signal_judges(files):
+    """A level is judged by a short mean, which moves a sixteenth of the jump a sample; the other channels stay within."""
+    found = explained(*files[:2], 405)
+    assert found.spoke[1] == "level"
+    assert (found.judged[-6:, 1] != found.values[-6:, 1]).all()
+    outside = (found.judged < found.bands[0]) | (found.judged > found.bands[1])
+    assert outside[-3:, 1].all()
+    assert outside[:-6].mean() < 0.1
+    assert np.isfinite(found.bands[:, :, [0, 2]]).all()
+
+
+def test_a_network_that_sees_channels_apart_is_explained_by_its_channels(tmp_path, capsys):
+    values = noise(3, 1600)
+    values[1200:, 2] += 12.0
+    rows = [f"{START_NS // 10**9 + n}," + ",".join(f"{x:.6g}" for x in row) for n, row in enumerate(values)]
+    data, model = tmp_path / "d.csv", tmp_path / "m.elstm"
+    data.write_text("\n".join(["ts,a,b,c", *rows]) + "\n")
+    loaded, found = general_detector(("a", "b", "c"), times(1000), values[:1000], "1 per day")
+    model_file.save(dataclasses.replace(loaded.model, detector_settings=found.settings), model)
+    assert call(model, data, "--at", "row:1210") == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("c: ")
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,24 @@ class ChannelReason(msgspec.Struct, frozen=True, kw_only=True):
     low: float | None  # the expected band
     high: float | None
     share: float  # 0 to 1; shares add up to 1
+    signal: str | None = (
+        None  # which of the channel's signals says most; None: none spoke, or a device does not say
+    )
+    signal_share: float | None = None  # its part of the share
 
 
 def reasons_of(
-    names: Sequence[str], values: Sequence[float], found: Sequence[Sequence[float]]
+    names: Sequence[str],
+    values: Sequence[float],
+    found: Sequence[Sequence[float]],
+    signals: Sequence[tuple[str | None, float | None]] | None = None,
 ) -> tuple[ChannelReason, ...]:
-    """Return the reasons of all channels, the largest share first; `found` is expected, half the band, share of each."""
+    """Return the reasons of all channels, the largest share first.
+
+    found    expected, half the band, share of each
+    signals  the signal of each that says most, and its share, where they are known
+    """
+    spoke = [(None, None)] * len(names) if signals is None else signals
     reasons = [
         ChannelReason(
             name=name,
@@ -34,8 +46,12 @@ def reasons_of(
             low=expected - band,
             high=expected + band,
             share=share,
+            signal=signal,
+            signal_share=signal_share,
         )
-        for name, value, (expected, band, share) in zip(names, values, found, strict=True)
+        for name, value, (expected, band, share), (signal, signal_share) in zip(
+            names, values, found, spoke, strict=True
+        )
     ]
     return tuple(sorted(reasons, key=lambda reason: -reason.share))
 

@@ -69,13 +69,17 @@ def event_line(payload: Mapping[str, Any]) -> str:
         covered += reason["share"]
         value = "missing" if reason["value"] is None else f"{reason['value']:.4g}"
         parts.append(
-            f"{reason['name']} {reason['share']:.0%} ({value}, expected {reason['low']:.4g}..{reason['high']:.4g})"
+            f"{reason['name']} {reason['share']:.0%} ({_signal(reason)}{value}, expected {reason['low']:.4g}..{reason['high']:.4g})"
         )
     note = f"  [{payload['note']}]" if payload["note"] else ""
     return (
         f"{payload['ts']}  {payload['event_type']:<7}  {payload['id']}  {payload['severity']:<8}  "
         f"score {payload['score']:.2f} / {payload['threshold']:.2f}  {', '.join(parts)}{note}"
     )
+
+
+def _signal(reason: Mapping[str, Any]) -> str:
+    return f"{reason['signal']}: " if reason.get("signal") else ""  # nodes before it was said do not say it
 
 
 def _reason(reason: ChannelReason) -> dict[str, Any]:
@@ -86,4 +90,6 @@ def _reason(reason: ChannelReason) -> dict[str, Any]:
         "low": reason.low,
         "high": reason.high,
         "share": reason.share,
+        "signal": reason.signal,
+        "signal_share": reason.signal_share,
     }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgelstm.alert import Alert, ChannelReason, OpenAlert, reasons_of
 from edgelstm.backend import engine
 from edgelstm.detector_arrays import constants_of, initial_floats, initial_ints, policies_of
-from edgelstm.detector_settings import DetectorSettings
+from edgelstm.detector_settings import SIGNALS, DetectorSettings
 from edgelstm.errors import SampleError, SnapshotError, UsageError
 from edgelstm.kernels.compiled import COMPILES
 from edgelstm.kernels.detection import chain, many
@@ -325,7 +325,9 @@ class Detector:
 
     def _explain(self) -> tuple[ChannelReason, ...]:
         values, found = self._reasons[:, 0], self._reasons[:, 1:4]  # value, expected, band, share
-        return reasons_of(self.channel_names, values.tolist(), found.tolist())
+        spoke = self._reasons[:, [at.STRONGEST, at.STRONGEST_SHARE]]
+        signals = [(SIGNALS[int(n)], share) if share > 0.0 else (None, None) for n, share in spoke.tolist()]
+        return reasons_of(self.channel_names, values.tolist(), found.tolist(), signals)
 
     def _alert(self, time_ns: int, threshold: float, reasons: tuple[ChannelReason, ...]) -> Alert:
         return Alert(

@@ -23,7 +23,8 @@ def _object(**properties: Any) -> dict[str, Any]:
 
 _REASON = _object(
     name=_TEXT, value=_or_null(_NUMBER), expected=_or_null(_NUMBER), low=_or_null(_NUMBER), high=_or_null(_NUMBER),
-    share={"type": "number", "minimum": 0, "maximum": 1},
+    share={"type": "number", "minimum": 0, "maximum": 1}, signal=_or_null(_TEXT),
+    signal_share=_or_null({"type": "number", "minimum": 0, "maximum": 1}),
 )  # fmt: skip
 _V = {"const": 1}
 _SEVERITY = {"enum": ["warning", "critical"]}

@@ -78,7 +78,7 @@ if CACHE.directory is not None:
     with compiled.importing():
         # every kernel file is imported here, but for those of seldom operations
         importlib.import_module("edgelstm.kernels.step")
-        importlib.import_module("edgelstm.kernels.detection.chain")
+        importlib.import_module("edgelstm.kernels.detection.many")
 
 
 def variant() -> str:

@@ -83,7 +83,7 @@ def run(
     beginning   int32   (1 or channels, words)  what they are after a reset
     constants   float64 and policies int64: layout.py
     floats      float64 and ints int64: layout.py; the state, read, then written
-    reasons     float64 (channels, 5)       overwritten by every sample above the threshold or in an alert
+    reasons     float64 (channels, 6)       overwritten by every sample above the threshold or in an alert
     values      float32 (channels,)         scratch: the sample, NaN where policy says that a value is missing
     repeated    int8    (channels,)         scratch: whether a value is the same as the last one
     feed        float32 (1, channels) or (channels, 2): feed.py; scratch

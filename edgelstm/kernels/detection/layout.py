@@ -181,8 +181,8 @@ WARNING, CRITICAL = range(2)
 STATE_NONE, STATE_OK, STATE_ANOMALY = -1, 0, 1
 
 # reasons, float64 (channels, REASON_WORDS): overwritten by every sample above the threshold or in an alert
-VALUE, EXPECTED, BAND, SHARE, STRONGEST = range(5)
-REASON_WORDS = 5
+VALUE, EXPECTED, BAND, SHARE, STRONGEST, STRONGEST_SHARE = range(6)
+REASON_WORDS = 6
 SIGMAS_OF_BAND = 3.0
 MEAN_OF_SCALED_ERROR = 0.8
 """Mean of |x| over the standard deviation, for normal errors; what the mean error starts from."""

@@ -19,6 +19,7 @@ from edgelstm.kernels.detection.layout import (
     SIGMAS_OF_BAND,
     SIGNAL_COUNT,
     STRONGEST,
+    STRONGEST_SHARE,
     TAIL_WORDS,
     VALUE,
 )
@@ -52,7 +53,7 @@ def judge(constants, channel, state, own, reason):
             total = total + part
             if part > most:
                 most, strongest = part, signal
-    reason[SHARE], reason[STRONGEST] = total, strongest
+    reason[SHARE], reason[STRONGEST], reason[STRONGEST_SHARE] = total, strongest, max(most, 0.0)
     return total
 
 
@@ -61,6 +62,7 @@ def explain(channel, state, own, seasonal, total, x, reason):
     """Write a channel's value, its share of `total`, and what its strongest signal expected, and how widely."""
     strongest = reason[STRONGEST]
     reason[VALUE], reason[SHARE] = x, reason[SHARE] / total
+    reason[STRONGEST_SHARE] = reason[STRONGEST_SHARE] / total
     if strongest in (ERROR, MEAN_ERROR) and own[SHOWN] >> ERROR & 1:
         reason[EXPECTED] = state[FORECAST]
         reason[BAND] = SIGMAS_OF_BAND * error_scale(channel, state)

@@ -9,6 +9,8 @@ import pytest
 
 from detector_cases import START_NS, noise, persistence_model
 from edgelstm import model_file
+from edgelstm.alert_payload import event_line
+from edgelstm.detector_settings import SIGNALS
 from edgelstm.errors import EdgeLstmError, RecordingError, UsageError
 from edgelstm.sources.time_text import to_ns
 from edgelstm.stream import load
@@ -93,6 +95,10 @@ def test_score_as_json_has_the_fields_of_the_daemon(files, detector, capsys):
     assert first["ts"].endswith("Z")
     assert sum(first["channels"].values()) == pytest.approx(1.0)
     assert first["reasons"][0]["name"] == "flow"
+    assert first["reasons"][0]["signal"] in SIGNALS
+    assert f"({first['reasons'][0]['signal']}: " in event_line(first)
+    older = first | {"reasons": [{k: v for k, v in first["reasons"][0].items() if "signal" not in k}]}
+    assert "% (" in event_line(older), "of a node that does not name signals yet"
     opened = to_ns(first["ts"])
     assert events[-1]["duration_s"] == (to_ns(events[-1]["ts"]) - opened) / 1e9
     call("score", detector, files[3], "--json", "--node", "gw1")

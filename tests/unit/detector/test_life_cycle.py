@@ -4,10 +4,13 @@ import itertools
 
 import msgspec
 import numpy as np
+import pytest
 
 from detector_cases import SECOND, START_NS, noise, plain_model, settings_for, times
+from edgelstm import explanation
 from edgelstm.alert import alert_id
 from edgelstm.detector import Detector
+from edgelstm.detector_settings import SIGNALS
 from edgelstm.kernels.detection import layout as at
 from edgelstm.sample import Sample
 
@@ -27,6 +30,26 @@ def faulty(count: int = 700, by: float = 15.0, fault: slice = FAULT):
 
 def kinds(alerts) -> list[str]:
     return [alert.event_type for alert in alerts]
+
+
+def test_reasons_name_the_signal_that_says_most_and_its_share():
+    """The share of one signal is its surprise to the fourth power over the score's; what is missing says nothing."""
+    values = faulty()
+    values[FAULT, 2] = np.nan
+    detector = detector_of()
+    raised = detector.push_block(times(700), values).alerts[0]
+    row = (raised.time_ns - START_NS) // SECOND
+    again = detector_of()
+    again.push_block(times(700)[: row + 1], values[: row + 1])
+    surprises, weights = explanation._surprises(again)
+    powers = (weights * surprises) ** 4 / raised.score**4
+    first, *others = raised.channels
+    assert first.name == MODEL.channel_names[0]
+    assert first.signal == SIGNALS[int(np.nanargmax(powers[0]))]
+    assert first.signal_share == pytest.approx(np.nanmax(powers[0]))
+    assert 0.0 < first.signal_share <= first.share
+    silent = next(one for one in others if one.name == MODEL.channel_names[2])
+    assert (silent.signal, silent.signal_share, silent.share) == (None, None, 0.0)
 
 
 def test_a_fault_is_raised_and_cleared_under_one_id_with_its_reason():

@@ -1,4 +1,7 @@
-"""Train a small LSTM in PyTorch to forecast the next sample of a recording, and save it for `edgelstm convert`.
+"""A network of your own, in plain PyTorch: an LSTM that forecasts the next sample, saved for `edgelstm convert`.
+
+`edgelstm train` does all this and the steps after it in one command. This is for who trains otherwise: what a forecaster has to be,
+what has to be saved of it, and a loop to change.
 
     python examples/train_forecaster.py history.csv -o pump
     edgelstm convert pump.pt --scaling pump.scaling.json --calibrate history.csv -o pump.elstm
@@ -18,6 +21,9 @@ from torch import nn
 
 from edgelstm.errors import EdgeLstmError
 from edgelstm.sources import recording
+
+NOISE = 0.02
+"""Standard deviation of the noise added to inputs, in deviations of a channel."""
 
 ROWS_PER_STRIP = 20
 """The fewest rows of each strip that are worth training on."""
@@ -108,17 +114,12 @@ def main() -> None:
     )
     parser.add_argument("--channels", help="columns to use, a,b,c; default: all")
     parser.add_argument("--hidden", type=int, default=32)
-    parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument(
         "--batch", type=int, default=16, help="strips of the recording that are trained side by side"
     )
     parser.add_argument("--bptt", type=int, default=64, help="samples between two updates")
-    parser.add_argument(
-        "--noise", type=float, default=0.02, help="standard deviation of the noise added to inputs"
-    )
     parser.add_argument("--rows", type=int, help="use only the first ROWS rows")
-    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     try:
         data = recording.read(args.recording, args.channels.split(",") if args.channels else None)
@@ -135,12 +136,12 @@ def main() -> None:
     model = train(
         (values - mean) / std,
         hidden=args.hidden,
-        layers=args.layers,
+        layers=1,
         epochs=args.epochs,
         batch=args.batch,
         bptt=args.bptt,
-        noise=args.noise,
-        seed=args.seed,
+        noise=NOISE,
+        seed=0,
         say=lambda line: print(line, file=sys.stderr),
     )
     torch.save(model.state_dict(), args.output.with_suffix(".pt"))

@@ -222,6 +222,13 @@ def _summary(trained: Trained) -> list[str]:
             f"detector: threshold {trained.found.settings.threshold:.2f} for {trained.found.settings.budget}; the test "
             f"stretch raises {trained.alerts}, the budget allows {trained.test_budget:.2g}"
         )
+    if trained.checks:
+        lines.append("faults put into the test stretch, one at a time:")
+        lines += [
+            f"  {one.kind}: {one.found} of {one.count} found"
+            + (f", half of them within {one.delay + 1:.0f} samples" if one.found else "")
+            for one in trained.checks
+        ]
     if trained.agreement is not None:
         lines.append(f"against the labels of the test stretch: {agreement_line(trained.agreement)}")
     return lines

@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelstm_converters.training.self_check import DEVIATIONS
 from edgelstm_converters.training.workflow import Trained
 
 WIDTH, HEIGHT, MARGIN = 640, 180, 36
@@ -58,6 +59,8 @@ def render(trained: Trained, title: str) -> str:
             f"{trained.test_budget:.2g} there. Threshold {trained.found.settings.threshold:.2f}.</p>",
             _lines([("score", trained.scores)], "sample", level=trained.found.settings.threshold),
         ]
+    if trained.checks:
+        parts += ["<h2>What it finds</h2>", _checks(trained)]
     snr = model.provenance.output_snr_db
     parts += [
         "<h2>int8 against float</h2>",
@@ -104,6 +107,18 @@ def _classes(trained: Trained) -> str:
     confusion = [(f"is {classes[n]}", *map(str, row.tolist())) for n, row in enumerate(found.confusion)]
     return _table(("", "float32", "int8"), rows) + _table(
         ("", *(f"said {name}" for name in classes)), confusion
+    )
+
+
+def _checks(trained: Trained) -> str:
+    rows = [
+        (one.kind, f"{one.found} of {one.count}", f"{one.delay + 1:.0f}" if one.found else "")
+        for one in trained.checks
+    ]
+    return (
+        f"<p>Faults put into the test stretch, one at a time, each in one channel: a level shift of {DEVIATIONS:g} deviations, a value "
+        "that repeats, noise, and values of the channel's own from another time, which no longer go with the other channels.</p>"
+        + _table(("fault", "found", "samples until half of those"), rows)
     )
 
 

@@ -18,7 +18,7 @@ from edgelstm.output_roles import FAULT_OUTPUT, REBUILT_SUFFIX
 from edgelstm.stream import LoadedModel
 from edgelstm.verdict import Verdicts
 from edgelstm_converters.conversion import Conversion, convert_with_report
-from edgelstm_converters.training import checkpoint, loop
+from edgelstm_converters.training import checkpoint, loop, self_check
 from edgelstm_converters.training.dataset import Dataset
 from edgelstm_converters.training.metrics import ClassMetrics, class_metrics
 from edgelstm_converters.training.settings import TrainingSettings
@@ -37,6 +37,7 @@ class Trained:
     alerts       raised on the test stretch
     test_budget  how many the budget allows there
     scores       float64 (samples,) on the test stretch
+    checks       what the detector finds of faults put into the test stretch
     agreement    of the detector with the labels of the test stretch, where it has labelled events
     """
 
@@ -55,6 +56,7 @@ class Trained:
     test_budget: float
     scores: NDArray[np.float64]
     agreement: LabelScore | None
+    checks: list[self_check.Checked]
     seconds: float
 
 
@@ -209,11 +211,14 @@ def _judge(
             np.float32
         )
     alerts, allowed, scores, agreement = 0, 0.0, np.zeros(0), None
+    checks: list[self_check.Checked] = []
     if found is not None:
         verdicts, agreement = watch(loaded, data, start, data.split.rows)
         alerts = sum(alert.event_type == "raised" for alert in verdicts.alerts)
         allowed = len(data.values[start:]) / found.settings.budget_samples
         scores = verdicts.scores
+        if settings.task != "classify":  # which faults it is to find, its labels say
+            checks = self_check.check(loaded, data, settings.seed)
     return Trained(
         model=model,
         data=data,
@@ -230,6 +235,7 @@ def _judge(
         test_budget=allowed,
         scores=scores,
         agreement=agreement,
+        checks=checks,
         seconds=seconds,
     )
 

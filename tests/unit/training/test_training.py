@@ -73,6 +73,36 @@ def test_labels_that_only_judge_do_not_reach_the_network():
     assert judged.agreement.events == judged.agreement.found == 1
 
 
+def coupled(count: int = 6000) -> np.ndarray:
+    """A walk that no one can foretell, and a second channel that follows it at once."""
+    rng = np.random.default_rng(4)
+    walk = np.zeros(count)
+    for t in range(1, count):
+        walk[t] = 0.97 * walk[t - 1] + rng.normal()
+    return np.stack([walk, 2.0 * walk + 0.1 * rng.normal(size=count)], axis=1).astype(np.float32)
+
+
+def test_breaks_between_channels_are_found_where_channels_go_together():
+    """A forecast of two channels that move as one is wrong then; of two that are strangers, there is nothing to notice."""
+    values = coupled()
+    settings = TrainingSettings(hidden=12, epochs=30)
+    together = {one.kind: one for one in train(data_of(values), settings, budget="1 per h").checks}
+    values[:, 1] = np.roll(values[:, 1], 2500)
+    apart = {one.kind: one for one in train(data_of(values), settings, budget="1 per h").checks}
+    share = {
+        name: checks["break between channels"].found / checks["break between channels"].count
+        for name, checks in (("together", together), ("apart", apart))
+    }
+    assert share["together"] > 0.8
+    assert share["apart"] < 0.3
+    assert together["level shift"].found > 0.8 * together["level shift"].count
+    assert together["level shift"].delay < 20
+
+
+def test_faults_are_put_nowhere_in_a_test_stretch_that_is_too_short():
+    assert train(data_of(waves(700)), TrainingSettings(**SMALL)).checks == []
+
+
 def test_what_was_interrupted_goes_on_to_the_same_bits(tmp_path):
     data, settings, path = data_of(waves()), TrainingSettings(**SMALL, dropout=0.1), tmp_path / "kept"
     whole = train(data, settings)

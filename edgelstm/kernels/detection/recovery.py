@@ -41,7 +41,7 @@ SPEAKS = 0.5
 def follow(constants, floats, ints, reasons, score):
     """Take in a sample of an open alert; return the score of the channels that raised it and are not back.
 
-    reasons  float64 (channels, 5)  SHARE: the channels' parts of the fourth power of `score`
+    reasons  float64 (channels, 6)  SHARE: the channels' parts of the fourth power of `score`
     """
     channels = reasons.shape[0]
     first = FIRST_CHANNEL_WORD + channels * CHANNEL_WORDS

@@ -50,12 +50,34 @@ class Vector:
 
     def seeing(self, samples: NDArray[np.float32]) -> Vector:
         """Return it with what calibration saw, (..., columns), as many rows of it as say enough."""
-        rows = samples.reshape(-1, samples.shape[-1])
-        return replace(self, samples=rows[:: -(-len(rows) // MOST_SAMPLES)] if len(rows) else None)
+        rows = some_rows(samples.reshape(-1, samples.shape[-1]), MOST_SAMPLES)
+        return replace(self, samples=rows if len(rows) else None)
 
     def integers(self) -> Doubles | None:
         """Return the samples as the integers that a layer reads."""
         return None if self.samples is None else (self.samples.astype(np.float64) - self.offset) / self.step
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowsSeeing:
+    """Rows of a product that saw samples (..., columns) of their own, and that read nothing before column `first`."""
+
+    rows: slice
+    samples: NDArray[np.float32]
+    first: int = 0
+
+
+def some_rows(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+    """Return `most` of the rows in order, one at random of each of as many parts: no regular step, which could be a period."""
+    if len(rows) <= most:
+        return rows
+    within = np.random.default_rng(0).random(most)
+    return rows[((np.arange(most) + within) * (len(rows) / most)).astype(np.int64)]
+
+
+def reach_of(given: NDArray[np.float32]) -> float:
+    """Return the largest magnitude."""
+    return float(np.abs(given).max())
 
 
 def quantize_channels(
@@ -176,17 +198,26 @@ def output_form(reach: float, worst: float, *, read: bool) -> Form:
 
 
 def row_product(
-    name: str, weights: NDArray[np.float32], bias: NDArray[np.float32], source: Vector, result_scale: float
+    name: str,
+    weights: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    source: Vector,
+    result_scale: float,
+    groups: Sequence[RowsSeeing] = (),
 ) -> RowProduct:
-    """Quantise `(weights @ x + bias) * result_scale` for x as `source` reads it."""
+    """Quantise `(weights @ x + bias) * result_scale` for x as `source` reads it.
+
+    groups  rows that saw other samples than `source` says
+    """
     exact = weights.astype(np.float64)
-    columns, samples = exact * source.step, source.integers()  # per unit of the int16 input
+    columns = exact * source.step  # per unit of the int16 input
     starts = [0] if not _needs_blocks(columns) else list(range(0, columns.shape[1], COLUMN_BLOCK))
     blocks = [slice(first, first + COLUMN_BLOCK if len(starts) > 1 else None) for first in starts]
     scales = [_row_scales(columns[:, block]) for block in blocks]
+    apart = ((group.rows, group.first, source.seeing(group.samples).integers()) for group in groups)
+    seen = [(slice(None), 0, source.integers()), *apart]
     rounded = [
-        _rounded(columns[:, block], scale, None if samples is None else samples[:, block])
-        for block, scale in zip(blocks, scales, strict=True)
+        _rounded(columns[:, block], scale, seen, block) for block, scale in zip(blocks, scales, strict=True)
     ]
     factors = [
         multipliers(name, np.where(part.weights.any(axis=1), scale * result_scale, 0.0), result_scale / 127)
@@ -230,9 +261,21 @@ def _needs_blocks(columns: Doubles) -> bool:
     return bool(np.abs(quantised).sum(axis=1).max() + 0.5 * columns.shape[1] > MAX_WEIGHT_SUM)
 
 
-def _rounded(columns: Doubles, scale: Doubles, samples: Doubles | None) -> Rounded:
-    """Round as calibration says, unless that needs more room in the accumulator than there is."""
-    found = round_rows(columns, scale, samples)
+def _rounded(
+    columns: Doubles, scale: Doubles, seen: Sequence[tuple[slice, int, Doubles | None]], block: slice
+) -> Rounded:
+    """Round as calibration says, unless that needs more room in the accumulator than there is.
+
+    seen  which rows saw, from which column on, which samples (samples, all columns); the last that names a row counts
+    """
+    found = Rounded(np.zeros(columns.shape, np.int8), np.zeros(len(columns)))
+    for rows, first, samples in seen:
+        part = slice(max(first - (block.start or 0), 0), None)
+        some = None if samples is None else samples[:, block][:, part]
+        found.weights[rows], found.correction[rows] = 0, 0.0
+        if columns[rows, part].size:
+            rounded = round_rows(columns[rows, part], scale[rows], some)
+            found.weights[rows, part], found.correction[rows] = rounded.weights, rounded.correction
     if np.abs(found.weights.astype(np.int64)).sum(axis=1).max(initial=0) > MAX_WEIGHT_SUM:
         return round_rows(columns, scale, None)
     return found

@@ -11,7 +11,7 @@ import numpy as np
 from edgelstm.layers import Affine
 from edgelstm.layers.activation import UNBOUNDED
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised
-from edgelstm_converters.quantize import BOUNDED_FORM, Vector, element_product, output_form
+from edgelstm_converters.quantize import BOUNDED_FORM, Vector, element_product, output_form, reach_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class FloatAffine(FloatLayer):
         )
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         (source,) = sources
         form = BOUNDED_FORM
@@ -56,6 +56,6 @@ class FloatAffine(FloatLayer):
             worst = np.abs(self.factor * source.step) * 32768.0 + np.abs(
                 self.shift + self.factor * source.offset
             )
-            form = output_form(reach, float(worst.max()), read=read)
+            form = output_form(reach_of(given), float(worst.max()), read=read)
         product = element_product(self.name, self.factor, self.shift, source, form.scale)
         return Quantised.of(Affine(self.name, product, self.activation, form.exponent), form)

@@ -102,7 +102,7 @@ class FloatAttention(FloatLayer):
         return np.zeros(len(getattr(self, f"{name}_weights")), np.float32) if bias is None else bias
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         query, key, value = self._parts(seen)
         queries: RowProduct | None

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgelstm.layers import ConvLstm
 from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, sigmoid
-from edgelstm_converters.quantize import GATE_SCALE, HIDDEN_STEP, Vector, row_product
+from edgelstm_converters.quantize import GATE_SCALE, HIDDEN_STEP, MOST_SAMPLES, Vector, row_product, some_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,12 +73,19 @@ class FloatConvLstm(FloatLayer):
         last = np.moveaxis(around, -3, -1)  # (..., rows, columns, kernel, kernel, values)
         return last.reshape(*batch, self.rows * self.columns, -1)
 
+    def _some_patches(self, grids: Floats) -> Floats:
+        """Return what lies around every pixel of as many grids as say enough."""
+        return self._patches(some_rows(grids, MOST_SAMPLES // (self.rows * self.columns) + 1))
+
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         around = self.kernel * self.kernel
         source = Vector.uniform(around * int(self.input_weights.shape[3]), float(sources[0].step[0]))
         seen_past = Vector.uniform(around * self.filters, HIDDEN_STEP)
+        if sources[0].samples is not None:
+            source = source.seeing(self._some_patches(seen[0]))
+            seen_past = seen_past.seeing(self._some_patches(given[:-1]))
         none = np.zeros_like(self.bias)
         layer = ConvLstm(
             self.name,

@@ -14,7 +14,14 @@ from edgelstm.layers import Conv1d, Pool
 from edgelstm.layers.activation import UNBOUNDED
 from edgelstm.layers.layer import COMPUTED
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, held
-from edgelstm_converters.quantize import BOUNDED_FORM, Vector, element_product, output_form, row_product
+from edgelstm_converters.quantize import (
+    BOUNDED_FORM,
+    Vector,
+    element_product,
+    output_form,
+    reach_of,
+    row_product,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,11 +66,14 @@ class FloatConv1d(FloatLayer):
         return padded_channels(sources[0], self.before)
 
     def run(self, *sources: Floats) -> Floats:
-        reach = (self.taps - 1) * self.dilation
-        padded = with_history(sources[0], reach, self.before)
-        parts = [padded[tap * self.dilation :][: len(sources[0])] for tap in range(self.taps)]
-        y = ACTIVATIONS[self.activation](np.concatenate(parts, axis=-1) @ self.matrix.T + self.bias)
-        return held(y[self.due :: self.stride], self.stride, self.due, len(y))
+        y = ACTIVATIONS[self.activation](self._rows(sources[0]) @ self.matrix.T + self.bias)
+        return held(y, self.stride, self.due, len(sources[0]))
+
+    def _rows(self, x: Floats) -> Floats:
+        """Return the samples that each output is made of, one after another."""
+        padded = with_history(x, (self.taps - 1) * self.dilation, self.before)
+        parts = [padded[tap * self.dilation :][self.due : len(x) : self.stride] for tap in range(self.taps)]
+        return np.concatenate(parts, axis=-1)
 
     def with_scaled_input(self, mean: Floats, std: Floats) -> FloatConv1d:
         with np.errstate(over="ignore", invalid="ignore"):  # refused when the layers are run
@@ -84,14 +94,16 @@ class FloatConv1d(FloatLayer):
         return replace(self, weights=weights, bias=bias, activation=activation)
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         source = Vector(np.tile(sources[0].step, self.taps), np.tile(sources[0].offset, self.taps))
+        if sources[0].samples is not None:
+            source = source.seeing(self._rows(seen[0]))
         form = BOUNDED_FORM
         if self.activation in UNBOUNDED:
             worst = np.abs(self.matrix.astype(np.float64) * source.step).sum(axis=1) * 32768.0
             worst += np.abs(self.bias + self.matrix @ source.offset)
-            form = output_form(reach, float(worst.max()), read=read)
+            form = output_form(reach_of(given), float(worst.max()), read=read)
         product = row_product(self.name, self.matrix, self.bias, source, form.scale)
         layer = Conv1d(
             self.name,
@@ -147,11 +159,11 @@ class FloatPool(FloatLayer):
         return held(y[self.due :: self.stride], self.stride, self.due, len(x))
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         (source,) = sources
         worst = float((source.step * 32768.0 + np.abs(source.offset)).max())
-        form = output_form(reach, worst, read=read)
+        form = output_form(reach_of(given), worst, read=read)
         none, of_pool = np.zeros(self.width, np.float32), source
         initial: NDArray[np.int16] | None = np.full(self.width, -32768, np.int16)
         if self.mode == "average":

@@ -14,7 +14,7 @@ from edgelstm.layers.decoder import SYMBOL_STEPS, widths_of
 from edgelstm_converters.layers.float_layer import FloatLayer, FloatRecurrent, Floats, Quantised
 from edgelstm_converters.layers.graph import quantize_layers, sources_of, with_plain_sources
 from edgelstm_converters.layers.lstm import FloatLstm
-from edgelstm_converters.quantize import Vector, element_product, finest_exponent, form_of
+from edgelstm_converters.quantize import Vector, element_product, finest_exponent, form_of, reach_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,8 @@ class FloatDecoder(FloatLayer):
 
     def _run_inside(self, source: Floats, layers: Sequence[FloatLayer]) -> dict[str, Floats]:
         """Return what `input` and every inner layer gives at every step: (steps, samples, values)."""
-        begun = [self._beginning(layer, source) for layer in layers]
+        beginnings = self._beginnings(source)
+        begun = [replace(layer, **beginnings.get(layer.name, {})) for layer in layers]
         given = np.broadcast_to(self.start.astype(np.float32), (1, *source.shape[:-1], self.width))
         for _ in range(self.steps):
             values = {INPUT: given}
@@ -90,25 +91,26 @@ class FloatDecoder(FloatLayer):
                 )
         return [layer for layer in found if isinstance(layer, FloatRecurrent)]
 
-    def _beginning(self, layer: FloatLayer, source: Floats) -> FloatLayer:
-        """Return a layer that begins with its part of the source, (samples, values)."""
-        first = 0
-        for begun in self._begun():
-            widths = _widths(begun)
-            if begun.name == layer.name:
-                parts = np.split(source[..., first : first + sum(widths)], np.cumsum(widths)[:-1], axis=-1)
-                changes: dict[str, Any] = dict(zip(("initial_hidden", "initial_cell"), parts, strict=False))
-                return replace(layer, **changes)
+    def _beginnings(self, source: Floats) -> dict[str, dict[str, Any]]:
+        """Return the states, parts of the source (samples, values), that layers begin with, by the names of layers and fields."""
+        found, first = {}, 0
+        for layer in self._begun():
+            widths = _widths(layer)
+            parts = np.split(source[..., first : first + sum(widths)], np.cumsum(widths)[:-1], axis=-1)
+            found[layer.name] = dict(zip(("initial_hidden", "initial_cell"), parts, strict=False))
             first += sum(widths)
-        return layer
+        return found
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
-        given, start = self._form_of_given(reach)
+        fed, start = self._form_of_given(reach_of(given))
         layers = with_plain_sources(self.layers, self.width)
         values = self._run_inside(seen[0], layers)
-        inner = quantize_layers(layers, given, values, frozenset({self.feedback}))
+        begun = {name: parts["initial_hidden"] for name, parts in self._beginnings(seen[0]).items()}
+        if sources[0].samples is not None:
+            fed = fed.seeing(values[INPUT])
+        inner = quantize_layers(layers, fed, values, frozenset({self.feedback}), begun=begun)
         by_name = {quantised.layer.name: quantised for quantised in inner}
         scales = [self._begin_scales(by_name[name].layer, by_name[name].vector) for name in self.begins]
         factors = np.concatenate(scales).astype(np.float32)
@@ -117,7 +119,7 @@ class FloatDecoder(FloatLayer):
         if not self.symbols:
             one, none = np.ones(self.width, np.float32), np.zeros(self.width, np.float32)
             source = by_name[self.feedback].vector
-            feed = element_product(self.name, one, none, source, 2.0**8 / float(given.step[0]))
+            feed = element_product(self.name, one, none, source, 2.0**8 / float(fed.step[0]))
         layer = Decoder(
             self.name,
             tuple(quantised.layer for quantised in inner),
@@ -129,7 +131,7 @@ class FloatDecoder(FloatLayer):
             self.end,
             feed=feed,
         )
-        vector = Vector.uniform(self.units, float(given.step[0]))
+        vector = Vector.uniform(self.units, float(fed.step[0]))
         return Quantised(layer, vector, vector.step)
 
     def _form_of_given(self, reach: float) -> tuple[Vector, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from edgelstm.layers import Dense
 from edgelstm.layers.activation import UNBOUNDED
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, scaled
-from edgelstm_converters.quantize import BOUNDED_FORM, Vector, output_form, row_product
+from edgelstm_converters.quantize import BOUNDED_FORM, Vector, output_form, reach_of, row_product
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,13 +45,13 @@ class FloatDense(FloatLayer):
         return replace(self, weights=weights, bias=bias, activation=activation)
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         (source,) = sources
         form = BOUNDED_FORM
         if self.activation in UNBOUNDED:
             worst = np.abs(self.weights.astype(np.float64) * source.step).sum(axis=1) * 32768.0
             worst += np.abs(self.bias + self.weights @ source.offset)
-            form = output_form(reach, float(worst.max()), read=read)
+            form = output_form(reach_of(given), float(worst.max()), read=read)
         product = row_product(self.name, self.weights, self.bias, source, form.scale)
         return Quantised.of(Dense(self.name, product, self.activation, form.exponent), form)

@@ -52,7 +52,7 @@ class FloatEmbedding(FloatLayer):
         return None if np.any(mean) or np.any(std != 1.0) else self
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         step = float(sources[0].step[0])
         if step > 0.25:

@@ -91,13 +91,13 @@ class FloatLayer(ABC):
 
     @abstractmethod
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         """Return the int8 layer.
 
         sources  how what it reads is to be read
         seen     what calibration gave it to read, (samples, values) for each source
-        reach    the largest |output| that calibration saw
+        given    what it gave for that, (samples, units)
         read     whether a layer reads its int16 output; if not, 32 bits leave as an output of the model
 
         Raises ConversionError where a value does not fit the arithmetic.
@@ -136,6 +136,12 @@ class FloatRecurrent(FloatLayer):
     @property
     def units(self) -> int:
         return self.hidden_units
+
+    def seeing_past(self, hidden: Vector, given: Floats) -> Vector:
+        """Return how it reads its own past, with what that was where calibration saw it give (samples, ..., values)."""
+        past = given[:-1, ..., : self.hidden_units]
+        mask: Floats | None = getattr(self, "hidden_mask", None)
+        return hidden.seeing(past if mask is None else past * mask)
 
 
 def run_now_and_then(layer: FloatLayer, sources: Sequence[Floats], when: Floats | None) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -63,23 +63,34 @@ def quantize_layers(
     source: Vector,
     values: Mapping[str, Floats],
     kept: frozenset[str] = frozenset(),
+    backward: Collection[str] = (),
+    masks: Mapping[str, Floats] | None = None,
+    begun: Mapping[str, Floats] | None = None,
 ) -> list[Quantised]:
     """Quantise layers in order.
 
     source  how what `input` names is to be read; where it has samples, weights are rounded as calibration says
     values  what calibration gave at `input` and at every layer, by name: (samples, values)
     kept    names of layers whose int16 output is needed also where none of these reads it
+    backward  names of layers that run from the newest of the samples to the oldest
+    masks   what multiplies what layers read, by their names
+    begun   the hidden vectors that layers begin with, by their names
     """
     vectors, found = {INPUT: source}, []
     sources = [sources_of(layers, number) for number in range(len(layers))]
     read = kept.union(*sources)
     for layer, names in zip(layers, sources, strict=True):
-        reach = float(np.abs(values[layer.name]).max())
-        seen = [_seen(layer, values[name], values.get(layer.when)) for name in names]
+        turn = slice(None, None, -1) if layer.name in backward else slice(None)
+        when = values[layer.when][turn] if layer.when else None
+        *seen, given = (_seen(layer, values[name][turn], when) for name in (*names, layer.name))
+        if begun and layer.name in begun:
+            given = np.concatenate([begun[layer.name][None], given])
+        if masks:
+            seen = [part * masks[layer.name] for part in seen]
         read_as = [vectors[name] for name in names]
         if source.samples is not None:
             read_as = [vector.seeing(part) for vector, part in zip(read_as, seen, strict=True)]
-        quantised = layer.quantize(read_as, seen, reach, read=layer.name in read)
+        quantised = layer.quantize(read_as, seen, given, read=layer.name in read)
         timed = replace(
             quantised.layer, sources=layer.sources, period=layer.period, phase=layer.phase, when=layer.when
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgelstm.errors import ConversionError
 from edgelstm.layers import Gru
 from edgelstm_converters.layers.float_layer import FloatRecurrent, Floats, Quantised, scaled, sigmoid
-from edgelstm_converters.quantize import GATE_SCALE, HIDDEN_STEP, Vector, row_product
+from edgelstm_converters.quantize import GATE_SCALE, HIDDEN_STEP, RowsSeeing, Vector, row_product
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,19 +50,29 @@ class FloatGru(FloatRecurrent):
         return replace(self, input_weights=weights, input_bias=bias)
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         hidden = Vector.uniform(self.units, HIDDEN_STEP)
+        past, gated = hidden, []
         if sources[0].samples is not None:
-            hidden = hidden.seeing(self.run(*seen)[:-1])
+            past = self.seeing_past(hidden, given)
+            gated = [] if self.reset_after else [self._seen_behind_reset(seen[0], given)]
         layer = Gru(
             self.name,
             row_product(self.name, self.input_weights, self.input_bias, sources[0], GATE_SCALE),
-            row_product(self.name, self.hidden_weights, self.hidden_bias, hidden, GATE_SCALE),
+            row_product(self.name, self.hidden_weights, self.hidden_bias, past, GATE_SCALE, gated),
             self.reset_after,
             initial_state=_integer_state(self.name, self.initial_hidden),
         )
         return Quantised(layer, hidden, hidden.step)
+
+    def _seen_behind_reset(self, x: Floats, given: Floats) -> RowsSeeing:
+        """Return what the rows of n saw: the past times r."""
+        h = self.units
+        seen = given[:-1] if self.hidden_mask is None else given[:-1] * self.hidden_mask
+        z = x[len(x) - len(seen) :] @ self.input_weights[:h].T + self.input_bias[:h]
+        r = sigmoid(z + seen @ self.hidden_weights[:h].T + self.hidden_bias[:h])
+        return RowsSeeing(slice(2 * h, 3 * h), r * seen)
 
 
 def _integer_state(name: str, hidden: Floats | None) -> NDArray[np.int32] | None:

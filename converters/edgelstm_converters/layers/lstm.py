@@ -17,6 +17,7 @@ from edgelstm_converters.quantize import (
     GATE_SCALE,
     Vector,
     finest_exponent,
+    reach_of,
     row_product,
 )
 
@@ -104,13 +105,12 @@ class FloatLstm(FloatRecurrent):
         return replace(self, input_weights=weights, bias=bias)
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         output_exponent, exponent, projection = 15, 15, None
-        if self.with_cells:
-            reach = float(np.abs(self._run(seen[0])[0]).max())  # of the hidden vector alone
+        reach, calibrated = reach_of(given[..., : self.hidden_units]), sources[0].samples is not None
         if self.output_activation in UNBOUNDED:
-            largest = reach if self.projection_weights is None else float(np.abs(self._run(seen[0])[1]).max())
+            largest = reach if self.projection_weights is None else reach_of(self._run(seen[0])[1])
             output_exponent = min(max(finest_exponent(largest), 8), 22)  # a cell ends at 128
         step = 2.0**-output_exponent
         if self.projection_weights is not None:
@@ -119,16 +119,17 @@ class FloatLstm(FloatRecurrent):
                 _or_zeros(self.projection_bias, self.hidden_units),
                 Vector.uniform(self.cells, step),
             )
+            if calibrated:
+                output = output.seeing(self._run(seen[0])[1])
             projection = row_product(self.name, self.projection_weights, bias, output, 2.0 ** (exponent + 8))
             step = 2.0**-exponent
         hidden = Vector.uniform(self.hidden_units, step)
-        if sources[0].samples is not None:
-            hidden = hidden.seeing(self._run(seen[0])[0][:-1])
+        past = self.seeing_past(hidden, given) if calibrated else hidden
         none = np.zeros_like(self.bias)
         layer = Lstm(
             self.name,
             row_product(self.name, self.input_weights, self.bias, sources[0], GATE_SCALE),
-            row_product(self.name, self.hidden_weights, none, hidden, GATE_SCALE),
+            row_product(self.name, self.hidden_weights, none, past, GATE_SCALE),
             gate_activation=self.gate_activation,
             cell_activation=self.cell_activation,
             output_activation=self.output_activation,
@@ -143,7 +144,7 @@ class FloatLstm(FloatRecurrent):
         )
         if not self.with_cells:
             return Quantised(layer, hidden, hidden.step)
-        cell_exponent = min(max(finest_exponent(float(np.abs(self._run(seen[0])[2]).max())), 8), 22)
+        cell_exponent = min(max(finest_exponent(reach_of(given[..., self.hidden_units :])), 8), 22)
         steps = np.concatenate([hidden.step, np.full(self.cells, 2.0**-cell_exponent)])
         layer = replace(layer, cell_exponent=cell_exponent)
         return Quantised(layer, Vector(steps, np.zeros(len(steps))), steps)

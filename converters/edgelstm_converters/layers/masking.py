@@ -45,7 +45,7 @@ class FloatMasking(FloatLayer):
         return replace(self, values=tuple(float(np.float32(value)) for value in raw))
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         vector = Vector.uniform(1, 1.0)
         values = tuple(float(np.float32(value)) for value in self.values)

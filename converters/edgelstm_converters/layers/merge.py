@@ -19,6 +19,7 @@ from edgelstm_converters.quantize import (
     finest_exponent,
     form_of,
     output_form,
+    reach_of,
 )
 
 
@@ -44,7 +45,7 @@ class FloatConcat(FloatLayer):
         return np.concatenate(sources, axis=-1)
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         step = np.concatenate([source.step for source in sources])
         offset = np.concatenate([source.offset for source in sources])
@@ -52,7 +53,7 @@ class FloatConcat(FloatLayer):
             vector = Vector(step, offset)
             return Quantised(Concat(self.name, self.widths), vector, step)
         # one row of weights has one scale, so its columns had better come in the same steps
-        form = form_of(finest_exponent(reach))
+        form = form_of(finest_exponent(reach_of(given)))
         one, none = np.ones(self.units, np.float32), np.zeros(self.units, np.float32)
         product = element_product(self.name, one, none, Vector(step, offset), form.scale)
         vector = Vector.uniform(self.units, form.step)
@@ -91,7 +92,7 @@ class FloatSelect(FloatLayer):
         return None if np.any(mean[taken]) or np.any(std[taken] != 1.0) else self
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         taken = slice(self.first, self.first + self.count)
         vector = Vector(sources[0].step[taken], sources[0].offset[taken])
@@ -120,7 +121,7 @@ class FloatAdd(FloatLayer):
         return ACTIVATIONS[self.activation](reduce(np.add, parts))
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         pairs = list(zip(self.factors, sources, strict=True))
         form = BOUNDED_FORM
@@ -128,7 +129,7 @@ class FloatAdd(FloatLayer):
             worst = sum(
                 abs(factor) * (source.step * 32768.0 + np.abs(source.offset)) for factor, source in pairs
             )
-            form = output_form(reach, float(np.max(worst)), read=read)
+            form = output_form(reach_of(given), float(np.max(worst)), read=read)
         none = np.zeros(self.width, np.float32)
         parts = [
             element_product(self.name, np.full(self.width, factor, np.float32), none, source, form.scale)
@@ -159,11 +160,11 @@ class FloatMultiply(FloatLayer):
         return sources[0] * sources[1]
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         first, second = sources
         step = first.step * second.step
-        form = output_form(reach, float((step * 2.0**30).max()), read=read)
+        form = output_form(reach_of(given), float((step * 2.0**30).max()), read=read)
         product_of = Vector(step, np.zeros(self.width))
         one, none = np.ones(self.width, np.float32), np.zeros(self.width, np.float32)
         product = element_product(self.name, one, none, product_of, form.scale)

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgelstm.layers import Normalization
 from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised
-from edgelstm_converters.quantize import Vector, element_product, output_form
+from edgelstm_converters.quantize import Vector, element_product, output_form, reach_of
 
 MODES = ("layer", "rms", "l2")
 NORMAL_STEP = 2.0**-24
@@ -51,7 +51,7 @@ class FloatNormalization(FloatLayer):
         return result
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         n, step = self.units, float(sources[0].step[0])
         epsilon = {
@@ -61,7 +61,7 @@ class FloatNormalization(FloatLayer):
         }[self.mode]
         factor = self.factor * np.float32(np.sqrt(n)) if self.mode == "rms" else self.factor
         worst = np.abs(factor) * (np.sqrt(n) if self.mode == "layer" else 1.0) + np.abs(self.shift)
-        form = output_form(reach, float(worst.max()), read=read)
+        form = output_form(reach_of(given), float(worst.max()), read=read)
         source = Vector.uniform(n, NORMAL_STEP)
         product = element_product(self.name, factor, self.shift, source, form.scale)
         integer = min(round(epsilon), 2**61 - 1)

@@ -12,7 +12,14 @@ from edgelstm.layers import Rnn
 from edgelstm.layers.activation import UNBOUNDED
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatRecurrent, Floats, Quantised, scaled
 from edgelstm_converters.layers.lstm import integer_state
-from edgelstm_converters.quantize import BOUNDED_FORM, Vector, finest_exponent, form_of, row_product
+from edgelstm_converters.quantize import (
+    BOUNDED_FORM,
+    Vector,
+    finest_exponent,
+    form_of,
+    reach_of,
+    row_product,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,16 +46,15 @@ class FloatRnn(FloatRecurrent):
         return replace(self, input_weights=weights, bias=bias)
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
-        form = form_of(finest_exponent(reach)) if self.activation in UNBOUNDED else BOUNDED_FORM
+        form = form_of(finest_exponent(reach_of(given))) if self.activation in UNBOUNDED else BOUNDED_FORM
         hidden = Vector.uniform(self.units, form.step)
-        if sources[0].samples is not None:
-            hidden = hidden.seeing(self.run(*seen)[:-1])
+        past = hidden if sources[0].samples is None else self.seeing_past(hidden, given)
         layer = Rnn(
             self.name,
             row_product(self.name, self.input_weights, self.bias, sources[0], form.scale),
-            row_product(self.name, self.hidden_weights, np.zeros_like(self.bias), hidden, form.scale),
+            row_product(self.name, self.hidden_weights, np.zeros_like(self.bias), past, form.scale),
             self.activation,
             form.exponent,
             initial_hidden=integer_state(self.name, self.initial_hidden, form.step),

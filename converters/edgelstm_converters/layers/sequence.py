@@ -68,7 +68,7 @@ class FloatSequence(FloatLayer):
         return {name: np.concatenate([values[name] for values in found]) for name in found[0]}
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         layers = with_plain_sources(self.layers, self.width)
         inner = quantize_layers(layers, sources[0], self._run_inside(seen, layers), frozenset(self.heads))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -42,28 +42,40 @@ class FloatVariational(FloatLayer):
         return 2 * self.layers[-1].units
 
     def run(self, *sources: Floats) -> Floats:
-        y = self._run_inside(sources[0])[self.layers[-1].name]
+        layers, masks = self._masked()
+        y = self._run_inside(sources[0], layers, masks)[self.layers[-1].name]
         return np.concatenate([y.mean(axis=-2), y.std(axis=-2)], axis=-1)
 
-    def _run_inside(self, x: Floats) -> dict[str, Floats]:
-        """Return what `input` and every layer gives in every run: (samples, ..., runs, values)."""
+    def _masked(self) -> tuple[list[FloatLayer], dict[str, Floats]]:
+        """Return the layers with the masks of their past, and those of what they read by their names, (runs, values)."""
         ends = np.cumsum(mask_widths(self.layers, self.inputs))
         parts = iter(np.split(self.masks.astype(np.float32), ends[:-1], axis=1))
-        values = {INPUT: np.repeat(x[..., None, :], len(self.masks), axis=-2)}
-        found = values[INPUT]
+        layers, masks = [], {}
         for layer in self.layers:
-            found = found * next(parts)
+            masks[layer.name] = next(parts)
             if is_recurrent(layer):
                 changes: dict[str, Any] = {"hidden_mask": next(parts)}
                 layer = replace(layer, **changes)
-            values[layer.name] = found = layer.run(found)
+            layers.append(layer)
+        return layers, masks
+
+    def _run_inside(
+        self, x: Floats, layers: Sequence[FloatLayer], masks: Mapping[str, Floats]
+    ) -> dict[str, Floats]:
+        """Return what `input` and every layer gives in every run: (samples, ..., runs, values)."""
+        values = {INPUT: np.repeat(x[..., None, :], len(self.masks), axis=-2)}
+        found = values[INPUT]
+        for layer in layers:
+            values[layer.name] = found = layer.run(found * masks[layer.name])
         return values
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         last = frozenset({self.layers[-1].name})
-        inner = quantize_layers(self.layers, sources[0], self._run_inside(seen[0]), last)
+        layers, masks = self._masked()
+        values = self._run_inside(seen[0], layers, masks)
+        inner = quantize_layers(layers, sources[0], values, last, masks=masks)
         layer = Variational(self.name, tuple(quantised.layer for quantised in inner), self.masks)
         step = np.tile(inner[-1].vector.step, 2)
         return Quantised(layer, Vector(step, np.zeros_like(step)), step * 2.0**-8)

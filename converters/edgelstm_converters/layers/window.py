@@ -101,12 +101,12 @@ class FloatWindow(FloatLayer):
         return replace(self, layers=tuple(layers), before=before.astype(np.float32))
 
     def quantize(
-        self, sources: Sequence[Vector], seen: Sequence[Floats], reach: float, *, read: bool
+        self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         layers = with_plain_sources(self.layers, self.width)
         backward = set(self.backward)
         values = self._run_inside(seen, layers)
-        inner = quantize_layers(layers, sources[0], values, frozenset(self.heads))
+        inner = quantize_layers(layers, sources[0], values, frozenset(self.heads), self.backward)
         vectors = {quantised.layer.name: quantised.vector for quantised in inner}
         layer = Window(
             self.name,

@@ -142,7 +142,7 @@ def test_random_stacks_follow_their_float_originals_row_by_row(seed):
         else:
             biases = rows(rng, gates * units), rows(rng, gates * units)
             layer = FloatGru(f"l{number}", w, r, *biases)
-        found = layer.quantize((source,), (), 1.0, read=number < 2)
+        found = layer.quantize((source,), (), np.ones((2, units), np.float32), read=number < 2)
         quantised, after = found.layer, found.vector
         assert (found.scale == 2.0**-15).all()
         check_product(rng, quantised.inputs, w, biases[0], source, GATE_SCALE)
@@ -151,7 +151,7 @@ def test_random_stacks_follow_their_float_originals_row_by_row(seed):
     for last, activation in ((False, "relu"), (False, "sigmoid"), (True, "linear")):
         w, bias = rows(rng, 5, columns), rows(rng, 5)
         dense = FloatDense(f"d{activation}", w, bias, activation)
-        found = dense.quantize((source,), (), 3.0, read=not last)
+        found = dense.quantize((source,), (), np.full((2, 5), 3.0, np.float32), read=not last)
         quantised, after, scale = found.layer, found.vector, found.scale[0]
         result_scale = (
             GATE_SCALE
@@ -182,7 +182,9 @@ def test_the_arithmetic_of_this_test_is_that_of_the_kernels():
     weights, bias = rows(rng, 4, 3), rows(rng, 4)
     x = rng.normal(0, 1, (50, 3)).astype(np.float32)
     channels = quantize_channels(("a", "b", "c"), ("", "", ""), x)
-    quantised = FloatDense("d", weights, bias).quantize((vector_of(channels),), (), 1.0, read=False)
+    quantised = FloatDense("d", weights, bias).quantize(
+        (vector_of(channels),), (), np.ones((2, 4), np.float32), read=False
+    )
     layer, scale = quantised.layer, float(quantised.scale[0])
     model = Model(
         channels=channels, outputs=tuple(Output(name=n, scale=scale) for n in "pqrs"), layers=(layer,)

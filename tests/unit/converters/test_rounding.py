@@ -1,10 +1,16 @@
 """Rounding as calibration says: less is lost on samples that it did not see, and never more than by plain rounding."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 
 from edgelstm.model import Channel
-from edgelstm_converters.quantize import Vector, balance, row_product
+from edgelstm_converters.conversion import convert_with_report
+from edgelstm_converters.float_model import FloatModel
+from edgelstm_converters.layers import FloatDecoder, FloatRnn
+from edgelstm_converters.quantize import RowsSeeing, Vector, balance, row_product, some_rows
+from edgelstm_converters.readers import Reading
 from edgelstm_converters.rounding import round_rows
 
 
@@ -98,3 +104,56 @@ def test_a_channel_that_matters_little_gets_a_coarser_step():
 def test_channels_that_no_matrix_reads_keep_their_step():
     channels = (Channel(name="a", gain=4.0), Channel(name="b", gain=8.0))
     assert balance(channels, []) == channels
+
+
+def test_rows_that_saw_other_samples_are_rounded_by_those():
+    """And what they never read stays zero, although other columns are made up for by all that they do read."""
+    rng = np.random.default_rng(4)
+    weights = rng.choice([-1.0, 1.0], (20, 600)) * rng.uniform(0.8, 1.0, (20, 600))
+    weights = weights.astype(np.float32)
+    weights[10:, :550] = 0.0
+    samples = correlated(rng, 3000, 600).astype(np.float32)
+    source, none = Vector.uniform(600, 2.0**-10), np.zeros(20, np.float32)
+    own = RowsSeeing(slice(10, 20), samples, 550)
+    plain = row_product("layer", weights, none, source, 65536.0)
+    found = row_product("layer", weights, none, source, 65536.0, [own])
+    assert len(found.multipliers) == 2  # blocks
+    np.testing.assert_array_equal(found.weights[:10], plain.weights[:10])
+    assert not found.weights[10:, :550].any()
+    lost_by = [
+        np.square(
+            samples @ (weights - product.weights * steps_of(product, 2.0**-10))[10:].T
+            - product.bias[10:] / 65536.0
+        ).mean()
+        for product in (found, plain)
+    ]
+    assert lost_by[0] < 0.5 * lost_by[1]
+
+
+def steps_of(product, step):
+    """What one of the int8 stands for, (rows, columns)."""
+    factors = product.multipliers * 2.0 ** (product.shifts - 31.0) / 65536.0 / step
+    return np.repeat(factors.T, 512, axis=1)[:, : product.columns]
+
+
+def test_samples_of_a_period_are_not_picked_at_one_phase():
+    rows = np.tile(np.arange(4, dtype=np.float32), 10_000)[
+        :, None
+    ]  # of which every fourth would be a round step
+    found = some_rows(rows, 10_000)
+    assert found.shape == (10_000, 1)
+    assert np.abs(np.bincount(found[:, 0].astype(int)) - 2500).max() < 200
+
+
+def test_a_decoder_holds_a_state_that_begins_beyond_what_it_gives():
+    """Of a decoder of relu whose state dies away: what it begins with is ten times what it gives."""
+    one = np.ones((1, 1), np.float32)
+    none = np.zeros(1, np.float32)
+    encoder = FloatRnn("e", one, 0 * one, none, "relu")
+    inner = FloatRnn("r", 0 * one, 0.1 * one, none, "relu")
+    decoder = FloatDecoder("d", (inner,), 3, "r", ("r",), none, symbols=False)
+    x = np.random.default_rng(0).uniform(0, 20, (400, 1)).astype(np.float32)
+    model = FloatModel(1, (encoder, decoder))
+    with mock.patch("edgelstm_converters.readers.read", return_value=Reading(model, "")):
+        conversion = convert_with_report(object(), calibration=x)
+    np.testing.assert_allclose(conversion.found, model.run(x), atol=0.01)

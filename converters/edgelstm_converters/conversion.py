@@ -70,6 +70,7 @@ def convert_with_report(
     name: str | None = None,
     activations: Sequence[str] | None = None,
     order: Sequence[str] | None = None,
+    weights: str | None = None,
     fixed: Mapping[str, Any] | None = None,
     start: str | None = None,
     verify: bool = True,
@@ -85,7 +86,8 @@ def convert_with_report(
     outputs      names; an output named like a channel is its forecast for the next sample
     scaling      {channel: {"mean", "std"}} or the path of such a JSON file: the network saw (x - mean) / std
     activations  of the linear layers, where the source does not say (a state_dict)
-    order        of the modules, where the source does not say
+    order        of the modules, where the source does not say; modules that it does not name are left out
+    weights      where in a checkpoint the weights are, if it holds those of several networks
     fixed        values of inputs of a graph that are neither signal nor state, such as a sampling rate
     start        the value inside a graph that the model begins at; what is computed before it is left outside
     verify       run the source's own engine, where it is installed, and compare
@@ -100,6 +102,7 @@ def convert_with_report(
         source,
         activations=activations,
         order=order,
+        weights=weights,
         inputs=len(names),
         fixed=dict(fixed or {}),
         start=start,

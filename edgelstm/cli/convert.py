@@ -21,7 +21,7 @@ ROUNDINGS = {"nearest": "each to its nearest", "calibrated": "as calibration say
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
-        help="a state_dict (.pt, .pth, .safetensors), .onnx, .tflite, .keras, .h5, or .npz with --architecture",
+        help="a state_dict or checkpoint (.pt, .pth, .ckpt, .safetensors), .pt2, .onnx, .tflite, .keras, .h5, or .npz with --architecture",
     )
     parser.add_argument(
         "--calibrate", required=True, metavar="RECORDING", help="CSV, NPZ or Parquet of typical samples"
@@ -49,7 +49,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--activations", metavar="A,B", help="of the linear modules of a state_dict, if there are several"
     )
     parser.add_argument(
-        "--order", metavar="A,B", help="modules of a state_dict, first to last, if it does not say"
+        "--order", metavar="A,B", help="modules of a state_dict, first to last; others are left out"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="KEY",
+        help="of a checkpoint with several networks: where the weights are, such as ema.state_dict",
     )
     parser.add_argument(
         "--max-loss", type=float, default=30.0, metavar="DB",
@@ -110,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
         name=args.name,
         activations=_names(args.activations),
         order=_names(args.order),
+        weights=args.weights,
         fixed=_fixed(args.fix),
         start=args.start,
         verify=args.verify,

@@ -96,18 +96,6 @@ def test_a_trained_network_survives_int8():
     assert np.isfinite(LoadedModel(model).stream().run(x)).all()
 
 
-def test_a_checkpoint_with_a_state_dict_in_it(tmp_path):
-    network = Network(nn.GRU, 1, False, False)
-    torch.save({"epoch": 3, "state_dict": network.state_dict()}, tmp_path / "c.pt")
-    assert readers.read(tmp_path / "c.pt").model.layers[0].kind == "gru"
-
-
-def test_a_pickled_module_is_refused(tmp_path):
-    torch.save(Network(nn.GRU, 1, False, False), tmp_path / "m.pt")
-    with pytest.raises(ConversionError, match=r"m\.pt: holds a whole pickled module.*state_dict\(\)"):
-        readers.read(tmp_path / "m.pt")
-
-
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 nearly"])
 def test_a_damaged_file_is_refused(tmp_path, content):
     (tmp_path / "m.pt").write_bytes(content)
@@ -187,17 +175,12 @@ def test_one_sample_and_its_state_exported_for_a_caller_that_carries_it(tmp_path
         assert reading.proof.endswith("over 1000 samples")
 
 
-@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
-def test_every_kind_of_checkpoint(tmp_path, key):
-    state = Network(nn.LSTM, 1, False, False).state_dict()
-    torch.save({"epoch": 3, key: state, "optimizer": {"lr": 0.1}}, tmp_path / "c.pth")
-    assert readers.read(tmp_path / "c.pth").model.layers[0].kind == "lstm"
-
-
 @pytest.mark.parametrize("content", [{"epoch": 3}, [1, 2], torch.zeros(3)])
 def test_a_file_without_a_state_dict_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "c.pt")
-    with pytest.raises(ConversionError, match=r"c\.pt: holds no state_dict"):
+    with pytest.raises(
+        ConversionError, match=r"c\.pt: holds no weights: it (has epoch|is a list|is a tensor of shape)"
+    ):
         readers.read(tmp_path / "c.pt")
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 READERS = {
     ".pt": "torch_state_dict",
     ".pth": "torch_state_dict",
+    ".ckpt": "torch_state_dict",
+    ".bin": "torch_state_dict",
     ".pt2": "torch_export",
     ".safetensors": "torch_state_dict",
     ".npz": "plain_arrays",
@@ -57,7 +59,8 @@ class Asked:
     """What the caller says that the source does not.
 
     activations   of the linear layers
-    order         of the modules
+    order         of the modules; those that are not named are left out
+    weights       where in a checkpoint they are, if there are several networks in it
     inputs        how many channels the model will get
     fixed         values of inputs of a graph that are neither signal nor state
     start         the value of a graph that the signal is, where something else is computed in front of it
@@ -67,6 +70,7 @@ class Asked:
 
     activations: Sequence[str] | None = None
     order: Sequence[str] | None = None
+    weights: str | None = None
     inputs: int | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
     start: str | None = None
@@ -78,6 +82,7 @@ class Asked:
         words = {
             "activations": "says itself what follows its layers, without --activations",
             "order": "says itself in what order its layers come, without --order",
+            "weights": "holds one network, which needs no --weights",
             "fixed": "has no inputs to --fix",
             "start": "has no values to begin --from",
             "architecture": "says itself what its layers are, without --architecture",

@@ -32,6 +32,7 @@ _CELL = re.compile(_MODULE + r"(?P<part>weight_ih|weight_hh|bias_ih|bias_hh)")
 _LINEAR = re.compile(_MODULE + r"(?P<part>weight|bias)")
 _MOST_TO_ORDER = 7
 EXPORT_IT = "; more converts out of a graph: save it with torch.export (.pt2) or as ONNX"
+LEAVE_OUT = "; what is no part of the network, such as a loss, is left out by naming the modules that are with --order"
 _REVERSE = "_reverse"
 
 
@@ -72,13 +73,15 @@ def assemble(
     """Make a chain of layers of the weights of a state_dict.
 
     in_order     whether `weights` are in the order of the modules
-    order        names of the modules, first to last, where that has to be said
+    order        names of the modules, first to last, where that has to be said; others are left out
     activations  of the linear modules, in order; a single linear module at the end is linear unless said otherwise
     inputs       how many channels there are, which may decide the order
     squashing    tanh or relu, by the name of a plain recurrent module, which its weights do not tell
 
     Raises ConversionError naming the key, or asking for what cannot be known.
     """
+    if order is not None:
+        weights = _only(weights, order)
     chain = _order(_modules(weights), in_order, order, inputs)
     linear = [module for module in chain if module.is_linear]
     names = _activations([module.name for module in linear], activations, chain[-1:] == linear)
@@ -97,18 +100,31 @@ def assemble(
     return FloatModel(chain[0].sizes[0], tuple(layers), backward=tuple(dict.fromkeys(backward)))
 
 
+def owner(key: str) -> str:
+    """Return the name of the module that a weight belongs to."""
+    return key.rpartition(".")[0] or "layer"
+
+
+def _only(weights: Weights, order: Sequence[str]) -> Weights:
+    names = dict.fromkeys(map(owner, weights))
+    if len(set(order)) < len(order) or not set(order) <= set(names):
+        raise ConversionError(f"--order names {', '.join(order)}; the modules are {', '.join(names)}")
+    return {key: tensor for key, tensor in weights.items() if owner(key) in order}
+
+
 def _modules(weights: Weights) -> list[_Module]:
     modules: dict[str, _Module] = {}
     for key, tensor in weights.items():
         found = _RECURRENT.fullmatch(key) or _CELL.fullmatch(key) or _LINEAR.fullmatch(key)
         if found is None:
             raise ConversionError(
-                f'"{key}" of shape {tensor.shape} belongs to no LSTM, GRU or linear module{EXPORT_IT}'
+                f'"{key}" of shape {tensor.shape} belongs to no LSTM, GRU or linear module{LEAVE_OUT}{EXPORT_IT}'
             )
         groups = found.groupdict()
         if tensor.ndim != (1 if groups["part"].startswith("bias") else 2):
             raise ConversionError(
-                f'"{key}" has shape {tensor.shape}: only LSTM, GRU and linear modules can be converted{EXPORT_IT}'
+                f'"{key}" has shape {tensor.shape}: only LSTM, GRU and linear modules can be converted'
+                f"{LEAVE_OUT if tensor.ndim < 2 else ''}{EXPORT_IT}"
             )
         if not np.isfinite(tensor).all():
             raise ConversionError(f'"{key}" holds numbers that are not finite')
@@ -166,8 +182,6 @@ def _order(
 ) -> list[_Module]:
     names = [module.name for module in modules]
     if order is not None:
-        if sorted(order) != sorted(names):
-            raise ConversionError(f"--order names {', '.join(order)}; the modules are {', '.join(names)}")
         modules = [modules[names.index(name)] for name in order]
     elif not in_order:
         modules = _only_chain(modules, names, inputs)

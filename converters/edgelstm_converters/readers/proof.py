@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
 from edgelstm_converters.float_model import FloatDense, FloatGru, FloatLayer, FloatLstm, FloatModel
-from edgelstm_converters.layers import FloatConcat, FloatEmbedding, FloatSelect
+from edgelstm_converters.layers import FloatConcat, FloatEmbedding, FloatRnn, FloatSelect
 from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError
 from edgelstm_converters.trace.streams import Stream
 
@@ -217,6 +217,9 @@ def _torch_layer(torch: Any, layer: FloatLayer) -> Callable[[Any], Any]:
             module.weight_hr_l0.copy_(tensor(layer.projection_weights))
     elif isinstance(layer, FloatGru):
         module, biases = torch.nn.GRU(layer.inputs, layer.units), (layer.input_bias, layer.hidden_bias)
+    elif isinstance(layer, FloatRnn):
+        module = torch.nn.RNN(layer.inputs, layer.units, nonlinearity=layer.activation)
+        biases = layer.bias, np.zeros_like(layer.bias)
     else:
         raise ConversionError(f'layer "{layer.name}" ({layer.kind}) cannot be compared with a torch module')
     for name, array in zip(

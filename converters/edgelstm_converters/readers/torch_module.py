@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,8 @@ import numpy as np
 from edgelstm.errors import ConversionError
 from edgelstm_converters.readers import Asked, Reading, proof
 from edgelstm_converters.readers.modules import EXPORT_IT, assemble
-from edgelstm_converters.readers.torch_state_dict import as_numpy
 
-_ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
+ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 _NOTHING = ("Dropout", "Identity", "Flatten")
 
 
@@ -28,7 +28,13 @@ def read(module: Any, asked: Asked) -> Reading:
         torch = None
     if torch is None or not isinstance(module, torch.nn.Module):
         raise ConversionError(f"a {type(module).__name__} is neither a path nor a torch module")
-    found = _leaves(module)
+    found = leaves(
+        {
+            name: type(leaf).__name__
+            for name, leaf in module.named_modules()
+            if next(leaf.children(), None) is None
+        }
+    )
     weights = {name: as_numpy(tensor) for name, tensor in module.state_dict().items()}
     squashing = {
         name or "layer": leaf.nonlinearity
@@ -48,23 +54,22 @@ def read(module: Any, asked: Asked) -> Reading:
     return Reading(model, proof.compare("torch", model, x, y, hint))
 
 
-def _leaves(module: Any) -> list[str]:
-    """Return the activation that follows each linear module, after checking that every module is known."""
+def leaves(kinds: Mapping[str, str]) -> list[str]:
+    """Return the activation that follows each linear module, after checking that every module, by name, is of a known class."""
     activations: list[str] = []
     before = ""
-    for name, leaf in module.named_modules():
-        kind = type(leaf).__name__
-        if next(leaf.children(), None) is not None or kind in _NOTHING:
+    for name, kind in kinds.items():
+        if kind in _NOTHING:
             continue
-        if kind in _ACTIVATIONS:
+        if kind in ACTIVATIONS:
             if before != "Linear":
                 raise ConversionError(f'module "{name}" ({kind}) follows no linear module')
-            activations[-1] = _ACTIVATIONS[kind]
+            activations[-1] = ACTIVATIONS[kind]
         elif kind == "Linear":
             activations.append("linear")
         elif kind not in ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"):
             raise ConversionError(
-                f'module "{name}" is a {kind}; LSTM, GRU, RNN, Linear, {", ".join(_ACTIVATIONS)} can be converted{EXPORT_IT}'
+                f'module "{name}" is a {kind}; LSTM, GRU, RNN, Linear, {", ".join(ACTIVATIONS)} can be converted{EXPORT_IT}'
             )
         before = kind
     return activations
@@ -96,3 +101,9 @@ def _run(module: Any, x: Any) -> Any:
             f"its forward() gives a {type(y).__name__}, expected a tensor, or one in front of a tuple"
         )
     return np.ascontiguousarray(as_numpy(y).reshape(-1, y.shape[-1]))
+
+
+def as_numpy(tensor: Any) -> Any:
+    """Return a tensor as an array; one of another floating point type, such as bfloat16, as float32."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()

@@ -1,32 +1,102 @@
-"""A PyTorch state_dict, from `torch.save` (.pt, .pth; needs torch) or safetensors (needs nothing)."""
+"""The weights of a PyTorch module, from `torch.save` (.pt, .pth, .ckpt, .bin) or safetensors; neither needs PyTorch.
+
+A whole module that was pickled gives its weights and the classes of its modules; its code is not run, as nothing in a pickle is.
+"""
 
 from __future__ import annotations
 
-import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm.errors import ConversionError, UnavailableError
-from edgelstm_converters.readers import Asked, Reading, named_layers, proof
-from edgelstm_converters.readers.modules import Weights, assemble
+from edgelstm.errors import ConversionError
+from edgelstm_converters.readers import Asked, Reading, checkpoint, named_layers, proof
+from edgelstm_converters.readers.modules import Weights, assemble, owner
+from edgelstm_converters.readers.pickled import Made
+from edgelstm_converters.readers.torch_file import NO_FILE, TorchFile, load
+from edgelstm_converters.readers.torch_module import ACTIVATIONS, leaves
 
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+_SEQUENTIAL = "torch.nn.modules.container.Sequential"
+NOT_RUN = "a pickled module is read without running its code, so what its forward() does besides is not known"
 
 
 def read(path: Path, asked: Asked) -> Reading:
     """Read the weights and make a chain of layers of them."""
-    asked.only("activations", "order", "architecture")
-    in_order = path.suffix.lower() != ".safetensors"
-    weights = _from_torch(path) if in_order else _from_safetensors(path)
+    if path.suffix.lower() == ".safetensors":
+        asked.only("activations", "order", "architecture")
+        return _made(_from_safetensors(path), {}, asked, in_order=False)
+    file = load(path)
+    if "constants.pkl" in file.members:
+        raise ConversionError(
+            "is a TorchScript archive: save the weights of the module instead, torch.save(model.state_dict(), path)"
+        )
+    if file.content is None and "data.pkl" not in file.members and file.members:
+        raise ConversionError(_other_container(file))
+    asked.only("activations", "order", "architecture", "weights")
+    network = checkpoint.network(file.content, asked.weights)
+    return _made(checkpoint.arrays(file, network.tensors), network.modules, asked, in_order=True)
+
+
+def _other_container(file: TorchFile) -> str:
+    if "archive_format" in file.members:
+        return "is a program of torch.export.save(): give it a name that ends in .pt2"
+    return NO_FILE
+
+
+def _made(weights: Weights, modules: Mapping[str, Made], asked: Asked, *, in_order: bool) -> Reading:
     if asked.architecture is not None:
         return named_layers.read(weights, asked.architecture, named_layers.AS_SAID)
+    names = checkpoint.unwrapped(weights)
+    weights = {name: weights[key] for key, name in names.items()}
+    activations, squashing = asked.activations, dict[str, str]()
+    if modules:
+        activations, squashing = _of_classes(modules, asked)
     model = assemble(
-        weights, in_order=in_order, order=asked.order, activations=asked.activations, inputs=asked.inputs
-    )
-    return Reading(model, proof.against_torch_layers(model) if asked.verify else proof.NOT_ASKED)
+        weights, in_order=in_order, order=asked.order, activations=activations, inputs=asked.inputs,
+        squashing=squashing,
+    )  # fmt: skip
+    told = [proof.against_torch_layers(model) if asked.verify else proof.NOT_ASKED]
+    left_out = [name for name in weights if asked.order is not None and owner(name) not in asked.order]
+    told += [f"left out: {', '.join(left_out)}"] if left_out else []
+    told += [NOT_RUN] if modules else []
+    return Reading(model, "; ".join(told))
+
+
+def _of_classes(modules: Mapping[str, Made], asked: Asked) -> tuple[Sequence[str] | None, dict[str, str]]:
+    """Return what follows the linear modules of a pickled one, and tanh or relu by the name of a plain recurrent one.
+
+    Raises ConversionError for a module of a class that cannot be converted, and for one of which only code says where it is run.
+    """
+    around = {name.rpartition(".")[0] for name in modules if name}
+    inner = {name: made for name, made in modules.items() if name not in around}
+    if asked.order is not None:
+        inner = {name: made for name, made in inner.items() if (name or "layer") in asked.order}
+    kinds = {name: made.by.rpartition(".")[2] for name, made in inner.items()}
+    said = {name: kind for name, kind in kinds.items() if kind in ACTIVATIONS}
+    activations = asked.activations
+    if activations is not None:
+        leaves({name: kind for name, kind in kinds.items() if name not in said})
+    elif {modules[name].by for name in around} <= {_SEQUENTIAL}:
+        activations = leaves(kinds)
+    elif said:
+        name, kind = next(iter(said.items()))
+        raise ConversionError(
+            f'module "{name}" is a {kind}, and where it is run is code, which is not read: say what follows the '
+            "linear modules with --activations, or save it with torch.export (.pt2) or as ONNX"
+        )
+    else:
+        leaves(kinds)
+    modes = {
+        name: str(made.state.get("nonlinearity") or made.state.get("mode")) for name, made in inner.items()
+    }
+    return activations, {
+        name or "layer": mode.removeprefix("RNN_").lower() for name, mode in modes.items()
+        if mode in ("RNN_TANH", "RNN_RELU", "tanh", "relu")
+    }  # fmt: skip
 
 
 def _from_safetensors(path: Path) -> Weights:
@@ -48,64 +118,3 @@ def _decode(name: str, tensor: Any) -> NDArray[np.float32]:
     if kind not in FLOATS:
         raise ConversionError(f'"{name}" is {kind} of shape {tuple(shape)}, expected floating point')
     return np.frombuffer(tensor["data"], FLOATS[kind]).reshape(shape).astype(np.float32)
-
-
-def _from_torch(path: Path) -> Weights:
-    try:
-        import torch
-    except ImportError:
-        raise UnavailableError(
-            f"{path}: reading it needs torch: pip install 'edgelstm[torch]', or save the state_dict as .safetensors"
-        ) from None
-    import pickle
-    import warnings
-
-    _check_sums(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about formats of old; what cannot be read is an error below
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        if zipfile.is_zipfile(path):  # PyTorch's container is sound; what is in it is no tensor
-            raise ConversionError(
-                "holds a whole pickled module, which may run code when opened: "
-                "save its weights instead, torch.save(model.state_dict(), path)"
-            ) from None
-        raise ConversionError("is damaged or no PyTorch file") from None
-    except Exception as exc:  # torch raises whatever the bytes make of its unpickler
-        if "TorchScript" in str(exc):
-            raise ConversionError(
-                "is a TorchScript archive: save the weights of the module instead, torch.save(model.state_dict(), path)"
-            ) from None
-        raise ConversionError("is damaged or no PyTorch file") from None
-    return _weights(found)
-
-
-def _check_sums(path: Path) -> None:
-    """Raise ConversionError where a part of PyTorch's container is not what was written: torch does not look."""
-    try:
-        if not zipfile.is_zipfile(path):
-            return
-        with zipfile.ZipFile(path) as container:
-            wrong = container.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError, RuntimeError) as exc:
-        raise ConversionError(f"is damaged: {exc}") from None
-    if wrong is not None:
-        raise ConversionError(f'is damaged: the check sum of "{wrong}" is wrong')
-
-
-def _weights(found: Any) -> Weights:
-    for key in ("state_dict", "model_state_dict", "model"):  # a training checkpoint
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    if not isinstance(found, dict) or not all(hasattr(value, "detach") for value in found.values()):
-        raise ConversionError(
-            "holds no state_dict: expected names and tensors, from torch.save(model.state_dict(), path)"
-        )
-    return {str(name): as_numpy(tensor) for name, tensor in found.items()}
-
-
-def as_numpy(tensor: Any) -> Any:
-    """Return a tensor as an array; one of another floating point type, such as bfloat16, as float32."""
-    tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()

@@ -158,7 +158,7 @@ def test_inspect_as_json_has_every_fact(folder, capsys):
 MISTAKES = {
     "missing source": ({"source": "none.pt"}, [], 65, "none.pt: no such file"),
     "a folder for a source": ({"source": "folder.onnx"}, [], 65, "folder.onnx: no such file"),
-    "unknown suffix": ({"source": "data.csv"}, [], 65, "data.csv: unknown kind of model; expected .pt, .pth, .pt2, .safetensors, .npz, .onnx"),
+    "unknown suffix": ({"source": "data.csv"}, [], 65, "data.csv: unknown kind of model; expected .pt, .pth, .ckpt, .bin, .pt2, .safetensors"),
     "damaged source": ({"source": "text.safetensors"}, [], 65, "text.safetensors: is damaged or no safetensors file"),
     "missing recording": ({"data": "none.csv"}, [], 65, "none.csv: no such file"),
     "text in a number column": ({"data": "text.csv"}, [], 65, 'text.csv: row 5, column "pressure": "off" is not a number'),

@@ -14,6 +14,7 @@ from edgelstm_converters.trace.layout_ops import LAYOUT
 from edgelstm_converters.trace.limits import LIMITS
 from edgelstm_converters.trace.recurrent_ops import RECURRENT
 from edgelstm_converters.trace.run import Operator, Value, Walk
+from edgelstm_converters.trace.sizes import MOST, may_be_folded
 from edgelstm_converters.trace.vector_ops import VECTORS
 
 OPERATORS: dict[str, Operator] = {**LAYOUT, **ARITHMETIC, **LIMITS, **CONVOLUTION, **VECTORS, **RECURRENT}
@@ -28,7 +29,7 @@ def _divide(a: Any, b: Any) -> Any:
 
 def _full(node: Node, shape: Any) -> Any:
     size = int(np.prod(shape, dtype=np.float64))
-    if size > 1 << 26:
+    if size > MOST:
         raise node.refused(f"it makes a tensor of {size:,} numbers, more than is reasonable for a stream")
     value = np.asarray(node.attributes.get("value", np.zeros(1, np.float32))).reshape(-1)
     return np.full(np.asarray(shape).astype(np.int64), value[0], value.dtype)
@@ -60,7 +61,7 @@ def compute(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     if node.op in PLAIN:
         with np.errstate(all="ignore"):
             return [np.asarray(PLAIN[node.op](*[np.asarray(v) for v in inputs if v is not None]))]
-    folded = walk.fold(node, inputs, walk.opset)
+    folded = walk.fold(node, inputs, walk.opset) if may_be_folded(node.op) else None
     if folded is None:
         raise node.refused("it has no input from the signal and could not be computed beforehand")
     return [np.asarray(value) for value in folded]

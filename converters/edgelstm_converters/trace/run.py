@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from edgelstm.errors import ConversionError
-from edgelstm_converters.trace.expressions import MAX_ELEMENTS, Codes, Expressions, constants
+from edgelstm_converters.trace.expressions import Codes, Expressions, constants
 from edgelstm_converters.trace.graph import Graph, Node
+from edgelstm_converters.trace.sizes import MOST, refuse_too_much
 
 MAX_NODES_RUN = 400_000
 MAX_DEPTH = 16
@@ -89,6 +90,7 @@ class Walk:
         try:
             if node.op in control_ops.CONTROL:
                 return control_ops.CONTROL[node.op](self, node, inputs, around)
+            refuse_too_much(node, inputs)
             if not any(map(_is_traced, inputs)) and node.op not in ("LSTM", "GRU", "RNN"):
                 return _small(node, compute(self, node, inputs))
             if node.op not in OPERATORS:
@@ -123,7 +125,7 @@ def _is_traced(value: Value) -> bool:
 def _small(node: Node, values: Sequence[Value]) -> list[Value]:
     for value in values:
         size = value.codes.size if isinstance(value, Traced) else np.size(value) if value is not None else 0
-        if not isinstance(value, list) and size > 4 * MAX_ELEMENTS:
+        if not isinstance(value, list) and size > MOST:
             raise node.refused(f"it makes a tensor of {size:,} numbers, more than is reasonable for a stream")
     return list(values)
 

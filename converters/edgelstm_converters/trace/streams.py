@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice, permutations
@@ -16,6 +17,7 @@ from edgelstm_converters.layers.float_layer import FloatRecurrent
 from edgelstm_converters.trace.assembly import STATE, Assembled, assemble
 from edgelstm_converters.trace.expressions import (
     EXPRESSION,
+    MAX_ELEMENTS,
     TIME,
     Codes,
     Expression,
@@ -194,6 +196,10 @@ def _read(
     for value in inputs[1:]:
         if value.is_float:
             states[value.name] = tuple(1 if size is None else size for size in value.shape)
+            if math.prod(states[value.name]) > MAX_ELEMENTS:
+                raise ConversionError(
+                    f'input "{value.name}" has shape {states[value.name]}, more than any state'
+                )
             feeds[value.name] = Traced(_state(walk, value.name, states[value.name]))
     values, outputs, failed = _run(walk, graph, feeds, begun)
     if start and len(begun) != 1:
@@ -277,6 +283,10 @@ def _sizes(signal: Input, axes: Axes, channels: int | None) -> tuple[int, ...]:
     if axes.time is not None and sizes[axes.time] >= 1 << 15:
         raise ConversionError(
             f'input "{signal.name}" has {sizes[axes.time]} samples: export a shorter sequence'
+        )
+    if math.prod(sizes) > MAX_ELEMENTS:
+        raise ConversionError(
+            f'input "{signal.name}" has {math.prod(sizes):,} numbers: export a shorter sequence'
         )
     return tuple(sizes)
 

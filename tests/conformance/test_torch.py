@@ -223,14 +223,6 @@ def test_quantised_weights_are_refused(tmp_path):
         readers.read(tmp_path / "m.pt")
 
 
-def test_a_torchscript_archive_is_refused(tmp_path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.script(nn.Linear(3, 2)).save(tmp_path / "m.pt")
-    with pytest.raises(ConversionError, match=r"m\.pt: is a TorchScript archive.*state_dict\(\)"):
-        readers.read(tmp_path / "m.pt")
-
-
 def test_a_live_module_in_double_precision():
     assert "within" in readers.read(Network(nn.LSTM, 1, False, False).double()).proof
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
-from edgelstm_converters.readers import Asked, Reading, checkpoint, named_layers, proof
+from edgelstm_converters.readers import Asked, Reading, checkpoint, named_layers, proof, torch_script
 from edgelstm_converters.readers.modules import Weights, assemble, owner
 from edgelstm_converters.readers.pickled import Made
 from edgelstm_converters.readers.torch_file import NO_FILE, TorchFile, load
@@ -31,9 +31,7 @@ def read(path: Path, asked: Asked) -> Reading:
         return _made(_from_safetensors(path), {}, asked, in_order=False)
     file = load(path)
     if "constants.pkl" in file.members:
-        raise ConversionError(
-            "is a TorchScript archive: save the weights of the module instead, torch.save(model.state_dict(), path)"
-        )
+        return torch_script.read(path, asked)
     if file.content is None and "data.pkl" not in file.members and file.members:
         raise ConversionError(_other_container(file))
     asked.only("activations", "order", "architecture", "weights")

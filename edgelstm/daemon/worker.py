@@ -19,13 +19,13 @@ from edgelstm.alert import Alert
 from edgelstm.alert_payload import alert_payload
 from edgelstm.config import Config
 from edgelstm.daemon.counters import Counters
+from edgelstm.daemon.errands import Errands
 from edgelstm.daemon.home_assistant import discovery, discovery_topic
 from edgelstm.daemon.inbox import Inbox
 from edgelstm.daemon.intake import Intake
 from edgelstm.daemon.metrics import Histogram
 from edgelstm.daemon.positions import MappedPositions, lasting_folder
 from edgelstm.daemon.publisher import Publisher
-from edgelstm.daemon.requests import Errands
 from edgelstm.daemon.rollouts import Rollouts
 from edgelstm.daemon.saving import Saving
 from edgelstm.daemon.snapshots import Snapshots

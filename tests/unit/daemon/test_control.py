@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from edgelstm.daemon.control import ControlSocket, answer, ask
-from edgelstm.daemon.requests import Errands
+from edgelstm.daemon.errands import Errands
 from edgelstm.errors import UnavailableError, UsageError
 
 

@@ -1,6 +1,8 @@
 """Grids of pixels, in a loop over them; twins in `reference/grid.py`."""
 
-from edgelstm.kernels.places import at16
+import numpy as np
+
+from edgelstm.kernels.places import after, at16
 from edgelstm.kernels.seldom import seldom
 
 
@@ -11,15 +13,16 @@ def patch(of, program, state, scratch):
     of  place of the grid (rows, columns, values), rows, columns, values, rows and columns of the patch (odd),
         scratch word of the counter, which is the pixel, place of the result
     """
-    grid, rows, columns, values = at16(of[0], state, scratch), of[1], of[2], of[3]
+    grid, rows, columns, values = at16(of[0], state, scratch), of[1], of[2], np.int64(of[3])
     high, wide, pixel, to = of[4], of[5], scratch[of[6]], at16(of[7], state, scratch)
-    at = 0
+    left, run = pixel % columns - wide // 2, wide * values
+    before, behind = max(0, -left) * values, run - max(0, left + wide - columns) * values
     for row in range(pixel // columns - high // 2, pixel // columns + high // 2 + 1):
-        for column in range(pixel % columns - wide // 2, pixel % columns + wide // 2 + 1):
-            inside = 0 <= row < rows and 0 <= column < columns
-            for n in range(values):
-                to[at] = grid[(row * columns + column) * values + n] if inside else 0
-                at += 1
+        beyond = row < 0 or row >= rows
+        source = after(grid, (row * columns + left) * values)  # what is beyond the edge is not looked at
+        for n in range(run):
+            to[n] = 0 if beyond or n < before or n >= behind else source[n]
+        to = after(to, run)
 
 
 @seldom

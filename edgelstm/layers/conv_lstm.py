@@ -71,8 +71,8 @@ class ConvLstm(Layer):
         require_int32(inputs + hidden, where)
 
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
-        filters, stride, all_stride = self.filters, build.padded(self.filters), build.padded(self.units)
-        z, all_z = build.scratch(GATES * stride), build.scratch(GATES * all_stride)
+        filters, all_stride = self.filters, build.padded(self.units)
+        z, all_z = build.scratch(build.padded(GATES * filters)), build.scratch(GATES * all_stride)
         cell, hidden = build.cell_state(self.units), build.state_vector(self.units)
         with build.loop(self.pixels) as pixel:
             for product, grid, first in ((self.inputs, sources[0], True), (self.hidden, hidden, False)):
@@ -80,7 +80,9 @@ class ConvLstm(Layer):
                 values = grid.count // self.pixels
                 shape = self.rows, self.columns, values, self.kernel, self.kernel
                 build.operation(op.PATCH, grid.place, *shape, pixel, around.place)
-                build.product(product, GATES, around, z, accumulate=not first)
-            build.operation(op.SPLIT_GATES, z, GATES, filters, stride, pixel, all_z, all_stride)
+                build.product(
+                    product, 1, around, z, accumulate=not first
+                )  # few filters: no lanes for each gate
+            build.operation(op.SPLIT_GATES, z, GATES, filters, filters, pixel, all_z, all_stride)
         build.operation(op.LSTM_CELL, all_stride, all_z, cell, hidden.half)
         return hidden

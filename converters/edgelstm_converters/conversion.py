@@ -93,7 +93,8 @@ def convert_with_report(
     verify       run the source's own engine, where it is installed, and compare
     architecture of plain arrays: the path of a TOML or JSON file that says which is what
     max_loss     the least signal-to-noise ratio of the outputs, in decibel, at which the conversion does not fail
-    execution    how it is run on a stream, or what decides that once the source is read; default: with its state carried
+    execution    how it is run on a stream, or what decides that once the source is read (its `window` is known before, where
+                 that is asked for); default: with its state carried
 
     Raises ConversionError, RecordingError or ModelFileError: one line that names file, layer or column.
     """
@@ -108,6 +109,7 @@ def convert_with_report(
         start=start,
         verify=verify,
         architecture=architecture,
+        window=getattr(execution, "window", None) or None,
     )
     x = _complete(rows, names, where, found.model.inputs)
     if not isinstance(execution, Execution):

@@ -28,14 +28,17 @@ Answer = TypeVar("Answer")
 
 
 class ModeChoice:
-    """Decides how a network is run once its source is read; `reason` then says why."""
+    """Decides how a network is run once its source is read; `reason` then says why.
+
+    window  the samples that were asked for, known before: attention that has no end by itself is read with that one
+    """
 
     def __init__(self, args: argparse.Namespace) -> None:
         if args.mode == "windowed" and args.window is None:
             raise UsageError("--mode windowed: how many samples does a window have? Say --window N")
         if args.mode == "stateful" and args.window is not None:
             raise UsageError("--window: belongs to --mode windowed")
-        self._args = args
+        self._args, self.window = args, args.window
         self._length: int | None = None
         self.reason = ""
 

@@ -66,6 +66,7 @@ class Asked:
     start         the value of a graph that the signal is, where something else is computed in front of it
     verify        whether to run the source's own engine, where it is installed
     architecture  the path of a file that says which array is what
+    window        the samples that the model will be run over again and again; None where its state is carried
     """
 
     activations: Sequence[str] | None = None
@@ -76,6 +77,7 @@ class Asked:
     start: str | None = None
     verify: bool = True
     architecture: str | Path | None = None
+    window: int | None = None
 
     def only(self, *known: str) -> None:
         """Raise ConversionError for an option that the source has no use for."""

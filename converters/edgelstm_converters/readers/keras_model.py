@@ -29,7 +29,7 @@ def read(path: Path, asked: Asked) -> Reading:
         raise ConversionError(
             f"its configuration is none that Keras writes: {type(exc).__name__}: {first_line(exc)}"
         ) from None
-    stream = read_stream(graph, {}, lambda node, values, opset: None, asked.inputs)
+    stream = read_stream(graph, {}, lambda node, values, opset: None, asked.inputs, window=asked.window)
     stream = replace(stream, model=with_mask(stream.model, mask, zeroing(_layers(file.config))))
     reading = Reading.of(stream, _prove(path, stream, mask) if asked.verify else NOT_ASKED)
     return replace(reading, carried=_carried(_layers(file.config)))

@@ -16,6 +16,8 @@ def read(path: Path, asked: Asked) -> Reading:
     asked.only("fixed", "start")
     model = load(path)
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 17)
-    stream = read_stream(to_graph(model.graph, opset), asked.fixed, fold, asked.inputs, asked.start)
+    stream = read_stream(
+        to_graph(model.graph, opset), asked.fixed, fold, asked.inputs, asked.start, asked.window
+    )
     proof = prove(model, stream, asked.fixed) if asked.verify else NOT_ASKED
     return Reading.of(stream, proof)

@@ -99,6 +99,7 @@ def _outputs(
     """Return the samples that the model gets and what came out, (samples, outputs) or (1, outputs) for the last step only."""
     time = stream.axes.time
     samples = SAMPLES if stream.free else 1 if time is None else stream.shape[time]
+    samples = min(samples, stream.longest or samples)
     states = {name: np.zeros(shape, np.float32) for name, shape in stream.states.items()}
     others = {name: np.asarray(value) for name, value in fixed.items() if name != stream.signal}
     channels = int(

@@ -17,7 +17,9 @@ def read(path: Path, asked: Asked) -> Reading:
     """Read the layers of the first graph of a file; int8 weights are taken as the numbers that they stand for."""
     asked.only()
     graphs = load(path)
-    stream = read_stream(to_graph(graphs), {}, lambda node, values, opset: None, asked.inputs)
+    stream = read_stream(
+        to_graph(graphs), {}, lambda node, values, opset: None, asked.inputs, window=asked.window
+    )
     if not asked.verify:
         return Reading.of(stream, NOT_ASKED)
     return Reading.of(stream, _prove(path, stream, quantised(graphs), keeps_states(graphs)))

@@ -26,11 +26,15 @@ from edgelstm_converters.trace.layout_ops import listed
 from edgelstm_converters.trace.reversal import at_the_end
 from edgelstm_converters.trace.run import Traced, Value, Walk, codes_of, settled
 
-ZERO, ONE = constants(0.0)[()], constants(1.0)[()]
+ZERO, ONE, NEVER = (constants(number)[()] for number in (0.0, 1.0, -np.inf))
 
 
 def numeric(value: Value) -> Floats:
-    return np.asarray(value, np.float32)
+    """Return numbers to compute with; raises ValueError where one of them is not finite, as in a mask."""
+    found = np.asarray(value, np.float32)
+    if not np.isfinite(found).all():
+        raise ValueError("its weights hold numbers that are not finite")
+    return found
 
 
 def by_step(walk: Walk, kind: str, arguments: list[Codes], detail: Any, name: str) -> Codes:
@@ -75,6 +79,10 @@ def _pairs(walk: Walk, kind: str, a: Codes, b: Codes, name: str) -> Codes:
     result[known] = constants(x + y if kind == "sum" else x * y)
     open_ = ~known
     neutral = ZERO if kind == "sum" else ONE
+    if kind == "sum":  # a mask: what is added to it does not matter
+        masked = open_ & ((a == NEVER) | (b == NEVER))
+        result[masked] = NEVER
+        open_ &= ~masked
     for one, other in ((a, b), (b, a)):
         same = open_ & (one == neutral)
         result[same] = other[same]
@@ -163,8 +171,6 @@ def _function(function: str) -> Any:
 
 def _matmul(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     left, right = inputs[:2]
-    if isinstance(left, Traced) and isinstance(right, Traced):
-        raise node.refused("it multiplies two values that both depend on the signal, as attention does")
     if isinstance(right, Traced):
         codes, matrix = np.swapaxes(right.codes, -1, -2), numeric(left)
     else:

@@ -14,21 +14,24 @@ from edgelstm_converters.float_model import FloatDense, FloatLayer, FloatModel
 from edgelstm_converters.layers import (
     FloatAdd,
     FloatAffine,
+    FloatAttention,
     FloatConcat,
     FloatEmbedding,
     FloatMultiply,
     FloatSelect,
 )
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatRecurrent
+from edgelstm_converters.trace.attention import DOT, plainest, refused_product
 from edgelstm_converters.trace.cells import CellReader
 from edgelstm_converters.trace.expressions import (
     Codes,
     Expression,
     Expressions,
+    Newest,
     expression_of,
     is_constant,
+    newest,
     place_of,
-    relative,
     time_of,
     vector,
 )
@@ -50,37 +53,16 @@ class Assembled:
     left_out: dict[int, str]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Newest:
-    """The newest of an output: its relative codes, the step + 1, and whether that is all of the output."""
-
-    codes: Codes
-    step: int
-    one_row: bool
-
-
 def assemble(expressions: Expressions, outputs: Sequence[Codes], carried: dict[int, int]) -> Assembled:
     """Return the model whose newest outputs are among the codes `outputs`, each of any shape.
 
     carried  the code of a state's element, by that of the element it becomes, both relative to the last step
     Raises ConversionError, by name, where what the first of them computes is no graph of layers.
     """
-    first, *others = (_newest(codes) for codes in outputs)
+    first, *others = (newest(codes) for codes in outputs)
     if not first.step:
         raise ConversionError("the output does not depend on the input")
     return _Assembly(expressions, carried).model(first, others)
-
-
-def _newest(output: Codes) -> _Newest:
-    flat = output.reshape(-1)
-    times = time_of(flat)
-    last = int(times.max(initial=0))
-    newest = flat[times == last]
-    _, first = np.unique(newest, return_index=True)
-    newest = (
-        newest[np.sort(first)] if len(first) * 2 <= len(newest) else newest
-    )  # each of a batch is the same
-    return _Newest(relative(newest, last), last, bool((times[~is_constant(flat)] == last).all()))
 
 
 class _Assembly:
@@ -97,7 +79,7 @@ class _Assembly:
         self.ways = directions(expressions)
         self.way_of: dict[str, frozenset[int]] = {}
 
-    def model(self, first: _Newest, others: Sequence[_Newest]) -> Assembled:
+    def model(self, first: Newest, others: Sequence[Newest]) -> Assembled:
         """Return the layers that end in `first`, and in those of `others` that can be outputs beside it."""
         heads, codes = [self._made_by(first.codes)], [first.codes]
         if not self.layers:
@@ -121,7 +103,7 @@ class _Assembly:
         model = FloatModel(self.inputs, tuple(layers), named, backward, after)
         return Assembled(model, tuple(n for n in range(len(others) + 1) if n not in left_out), left_out)
 
-    def _beside(self, first: _Newest, other: _Newest, heads: Sequence[str]) -> str:
+    def _beside(self, first: Newest, other: Newest, heads: Sequence[str]) -> str:
         """Return the layer of another output. Raises ConversionError where it cannot be one beside the first."""
         if not other.step:
             raise ConversionError("it does not depend on the signal")
@@ -186,6 +168,10 @@ class _Assembly:
             return INPUT
         if found.kind == "reversed" and whole:
             return self._made_by(found.arguments[0])
+        if found.kind == DOT:
+            raise refused_product(found)
+        if found.kind == "attention" and whole:
+            return self._attention(found)
         if found.kind == "layer" and whole:
             return self._layer(found.detail, found.arguments[0])
         name = found.name
@@ -306,6 +292,9 @@ class _Assembly:
             raise ConversionError(
                 f'layer "{_plain(name)}" reads the state "{kinds["state"]}", and is no cell whose output that state becomes'
             )
+        for found in (self.table[int(n)] for n in np.unique(expression_of(atoms))):
+            if found.kind == DOT:
+                raise refused_product(found)
         if not kinds:
             raise ConversionError(f'layer "{_plain(name)}" reads nothing that depends on the input')
         if time_of(atoms).any():
@@ -359,6 +348,21 @@ class _Assembly:
         joined = np.concatenate(list(parts.values()), axis=1)
         sources = (self._joined(f"{layer.name}.inputs", parts),)
         return self._add(replace(_behind(layer, joined, np.zeros(len(atoms))), sources=sources))
+
+    def _attention(self, found: Expression) -> str:
+        """Add attention, whose queries, and whose keys and values, read one vector each, which is put together where needed."""
+        layer: FloatAttention = found.detail
+        columns: list[Doubles] = []
+        sources = []
+        for what, atoms in zip(("queries", "keys"), found.arguments, strict=True):
+            self._check(layer.name, atoms)
+            if columns and np.array_equal(atoms, found.arguments[0]):
+                columns.append(columns[0])
+                continue
+            parts = self._whole_vectors(Linear(np.eye(len(atoms)), atoms, np.zeros(len(atoms))))
+            columns.append(np.concatenate(list(parts.values()), axis=1))
+            sources.append(self._joined(f"{layer.name}.{what}", parts))
+        return self._add(replace(plainest(layer, *columns), sources=tuple(dict.fromkeys(sources))))
 
     def _add(self, layer: FloatLayer) -> str:
         if len(self.layers) >= MAX_LAYERS:

@@ -37,9 +37,10 @@ MAX_ELEMENTS = 1 << 24
 class Expression:
     """One vector. `arguments` are relative codes.
 
-    kind        input, state, matmul, sum, product, function, layer, cell state, reversed
-    arguments   matmul, layer, reversed: one vector; sum, product: two, element by element; function: one, element by element
-    detail      matmul: weights (outputs, inputs); function: its name; layer: the float layer; input, state: its name;
+    kind        input, state, matmul, sum, product, dot, function, layer, attention, cell state, reversed
+    arguments   matmul, layer, reversed: one vector; sum, product: two, element by element; function: one, element by element;
+                dot: two, as many values for each element; attention: what queries read, what keys and values read
+    detail      matmul: weights (outputs, inputs); function: its name; layer, attention: the float layer; dot: why it is no attention; input, state: its name;
                 reversed: how many rows
     """
 
@@ -124,3 +125,23 @@ def relative(codes: Codes, step: Codes | int) -> Codes:
     """Return codes as an expression of `step` names them; `step` as in `time_of`. It is its own inverse."""
     moved = codes + (step - 2 * time_of(codes)) * TIME
     return np.where(is_constant(codes), codes, moved)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Newest:
+    """The newest of an output: its relative codes, the step + 1, and whether that is all of the output."""
+
+    codes: Codes
+    step: int
+    one_row: bool
+
+
+def newest(output: Codes) -> Newest:
+    flat = output.reshape(-1)
+    times = time_of(flat)
+    last = int(times.max(initial=0))
+    found = flat[times == last]
+    _, first = np.unique(found, return_index=True)
+    if len(first) * 2 <= len(found):  # each of a batch is the same
+        found = found[np.sort(first)]
+    return Newest(relative(found, last), last, bool((times[~is_constant(flat)] == last).all()))

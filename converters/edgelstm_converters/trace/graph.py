@@ -83,7 +83,7 @@ def free_names(graph: Graph) -> set[str]:
 
 
 def finite(name: str, values: Array) -> Array:
-    """Return `values`; raises ConversionError where one of them is not finite."""
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
+    """Return `values`; raises ConversionError where one of them is not finite, but for minus infinity, as masks have it."""
+    if values.dtype.kind == "f" and not (np.isfinite(values) | np.isneginf(values)).all():
         raise ConversionError(f'weights "{name}" hold numbers that are not finite')
     return values

@@ -270,6 +270,13 @@ def _flip(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     return [flipped(walk, inputs[0], listed(node, inputs, 1, "axes"))]
 
 
+def _trilu(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    """https://onnx.ai/onnx/operators/onnx__Trilu.html; the code of zero is 0."""
+    k = int(np.asarray(inputs[1])) if len(inputs) > 1 and inputs[1] is not None else 0
+    part = np.triu if node.attributes.get("upper", 1) else np.tril
+    return [moved(inputs[0], lambda a: part(a, k))]
+
+
 def _zeros_like(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     value = inputs[0]
     return [np.zeros(value.codes.shape, np.float32) if isinstance(value, Traced) else np.zeros_like(value)]
@@ -280,5 +287,5 @@ LAYOUT = {
     "Identity": _identity, "Dropout": _identity, "Cast": _cast, "Gather": _gather, "Slice": _slice, "Split": _split,
     "Concat": _concat, "Expand": _expand, "Tile": _tile, "Pad": _pad, "Where": _where, "Shape": _shape, "Size": _size,
     "ReverseSequence": _reverse_sequence, "SliceSizes": _slice_sizes, "StridedSlice": _strided_slice, "Stack": _stack,
-    "Unstack": _unstack, "Flip": _flip, "ZerosLike": _zeros_like,
+    "Trilu": _trilu, "Unstack": _unstack, "Flip": _flip, "ZerosLike": _zeros_like,
 }  # fmt: skip

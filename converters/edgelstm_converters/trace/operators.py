@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgelstm_converters.trace.arithmetic_ops import ARITHMETIC, FUNCTIONS
+from edgelstm_converters.trace.attention_ops import ATTENTION
 from edgelstm_converters.trace.convolution_ops import CONVOLUTION
 from edgelstm_converters.trace.graph import Node
 from edgelstm_converters.trace.layout_ops import LAYOUT
@@ -17,7 +18,9 @@ from edgelstm_converters.trace.run import Operator, Value, Walk
 from edgelstm_converters.trace.sizes import MOST, may_be_folded
 from edgelstm_converters.trace.vector_ops import VECTORS
 
-OPERATORS: dict[str, Operator] = {**LAYOUT, **ARITHMETIC, **LIMITS, **CONVOLUTION, **VECTORS, **RECURRENT}
+OPERATORS: dict[str, Operator] = {
+    **LAYOUT, **ARITHMETIC, **LIMITS, **CONVOLUTION, **VECTORS, **ATTENTION, **RECURRENT,
+}  # fmt: skip
 
 
 def _divide(a: Any, b: Any) -> Any:
@@ -41,7 +44,7 @@ PLAIN: dict[str, Callable[..., Any]] = {
     "MatMul": np.matmul, "Equal": np.equal, "Less": np.less, "Greater": np.greater, "LessOrEqual": np.less_equal,
     "GreaterOrEqual": np.greater_equal, "And": np.logical_and, "Or": np.logical_or, "Not": np.logical_not,
     "Min": lambda *v: np.minimum.reduce(v), "Max": lambda *v: np.maximum.reduce(v),
-    "Sigmoid": FUNCTIONS["sigmoid"], "Tanh": np.tanh, "Relu": FUNCTIONS["relu"],
+    "IsNaN": np.isnan, "Sigmoid": FUNCTIONS["sigmoid"], "Tanh": np.tanh, "Relu": FUNCTIONS["relu"],
 }  # fmt: skip
 
 

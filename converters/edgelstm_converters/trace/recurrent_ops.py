@@ -9,7 +9,7 @@ import numpy as np
 from edgelstm_converters.float_model import FloatGru, FloatLayer, FloatLstm, Floats
 from edgelstm_converters.gate_order import GRU, LSTM, ONNX_GRU, ONNX_LSTM, reorder
 from edgelstm_converters.layers import FloatRnn
-from edgelstm_converters.trace.arithmetic_ops import hard_sigmoid
+from edgelstm_converters.trace.arithmetic_ops import hard_sigmoid, numeric
 from edgelstm_converters.trace.expressions import (
     Codes,
     Expression,
@@ -218,17 +218,13 @@ def _weights(node: Node, given: dict[str, Value]) -> tuple[Floats, Floats, Float
     matrices = given["W"], given["R"]
     if not all(isinstance(value, np.ndarray) and value.ndim == 3 and len(value) == 1 for value in matrices):
         raise node.refused("W and R are not constant matrices of one direction")
-    w, r = (value[0].astype(np.float32) for value in matrices)
+    w, r = (numeric(value[0]) for value in matrices)
     others = {key: given.get(key) for key in ("B", "P")}
     for key, value in others.items():
         if isinstance(value, Traced):
             raise node.refused(f"{key} is not constant")
-    b = (
-        np.zeros(2 * len(w), np.float32)
-        if others["B"] is None
-        else others["B"].reshape(-1).astype(np.float32)
-    )
-    p = None if others["P"] is None else others["P"].reshape(-1).astype(np.float32)
+    b = np.zeros(2 * len(w), np.float32) if others["B"] is None else numeric(others["B"]).reshape(-1)
+    p = None if others["P"] is None else numeric(others["P"]).reshape(-1)
     gates, projection = GATES[node.op], given.get("projection")
     units = len(w) // gates
     hidden = units if projection is None else len(projection[0])

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgelstm_converters.trace.expressions import (
     EXPRESSION,
+    TIME,
     Codes,
     Expression,
     Expressions,
@@ -70,6 +71,19 @@ def at_the_end(expressions: Expressions, codes: Codes) -> Codes:
             rows = int(expression.detail.split()[0])
             first = delayed & (expression_of(codes) == number) & (time_of(codes) == rows - 1)
             found[first] = expression.arguments[0][place_of(codes[first])]
+    return found
+
+
+def at_the_start(expressions: Expressions, codes: Codes, rows: int) -> Codes:
+    """Return relative codes of the first of `rows` rows as `at_the_end` found them: the last of a sequence is the first of its reverse."""
+    found = codes.copy()
+    for number, expression in enumerate(expressions.table):
+        if expression.kind == "reversed" and expression.detail == f"{rows} rows":
+            order = np.argsort(expression.arguments[0])
+            inner = expression.arguments[0][order]
+            place = np.minimum(np.searchsorted(inner, codes), len(inner) - 1)
+            chosen = inner[place] == codes
+            found[chosen] = number * EXPRESSION + (rows - 1) * TIME + order[place[chosen]]
     return found
 
 

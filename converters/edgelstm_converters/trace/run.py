@@ -32,11 +32,16 @@ class WrongAxis(ConversionError):
     """What was taken for the axis of time is not the one that recurrent nodes run along."""
 
 
+class NoStream(ConversionError):
+    """The axis of time is the right one, and what is computed along it needs samples without an end, or those to come."""
+
+
 @dataclass(slots=True, eq=False)
 class Walk:
     """What is known while a graph is run.
 
     fold   computes a node of constants that NumPy does not know, or returns None
+    known  layers by what they hold, of which each is made once
     taken  the branch of each node If that was run, by the node's first output
     start  the value that becomes the signal once it is computed, from zeros; `begin` makes it, given its shape
     """
@@ -50,6 +55,7 @@ class Walk:
     depth: int = 0
     taken: dict[str, str] = field(default_factory=dict)
     layers: dict[int, tuple[Node, Any]] = field(default_factory=dict)
+    known: dict[bytes, Any] = field(default_factory=dict)
 
     def layer_of(self, node: Node, make: Callable[[str], Any]) -> Any:
         """Return the layer that a node stands for, one and the same wherever in a loop it is met; `make` is given its name."""

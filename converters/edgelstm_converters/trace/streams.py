@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, permutations
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from edgelstm.errors import ConversionError
 from edgelstm_converters.float_model import FloatModel
-from edgelstm_converters.layers import FloatConv1d, FloatPool
+from edgelstm_converters.layers import FloatAttention, FloatConv1d, FloatPool
 from edgelstm_converters.layers.float_layer import FloatRecurrent
 from edgelstm_converters.trace.assembly import STATE, Assembled, assemble
 from edgelstm_converters.trace.expressions import (
@@ -26,12 +26,12 @@ from edgelstm_converters.trace.expressions import (
     time_of,
 )
 from edgelstm_converters.trace.graph import Graph, Input
-from edgelstm_converters.trace.run import Traced, Walk, WrongAxis, codes_of
+from edgelstm_converters.trace.run import NoStream, Traced, Walk, WrongAxis, codes_of
 
 MOST_INPUTS, MOST_ORDERS = 5, 48
 """Tried as the signal; orders of outputs tried as that of the states."""
-STEPS = 6
-"""Of a sequence whose length is free: enough for a loop to settle, few enough to be quick."""
+STEPS, LONGER = 6, (64, 256)
+"""Of a sequence whose length is free: enough for a loop to settle, few enough to be quick; and where attention reads all of it."""
 
 Fold = Callable[[Any, list[Any], int], list[Any] | None]
 
@@ -57,6 +57,7 @@ class Stream:
     outputs  which outputs of the graph are the model's, and how many values each has
     order   which outputs become the states, in their order
     left_out  what else the graph gives, by name, and why the model does not
+    longest  the most samples that graph and model give the same for; None where there is no end
     start   the value inside the graph that the model begins at, None for the signal itself; `start_time` is its axis of time
     """
 
@@ -72,6 +73,7 @@ class Stream:
     order: tuple[int, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     taken: Mapping[str, str] = field(default_factory=dict)
+    longest: int | None = None
 
     @property
     def carried(self) -> str:
@@ -97,13 +99,19 @@ class Stream:
 
 
 def read_stream(
-    graph: Graph, fixed: Mapping[str, Any], fold: Fold, channels: int | None, start: str | None = None
+    graph: Graph,
+    fixed: Mapping[str, Any],
+    fold: Fold,
+    channels: int | None,
+    start: str | None = None,
+    window: int | None = None,
 ) -> Stream:
     """Return the layers of a graph, its first input being the signal and other floats its states.
 
     fixed     values of inputs that are no signal and no state; of a signal, how many channels it has
     channels  how many there are, where the graph leaves it open
     start     the value that the model begins at; what computes it is left out
+    window    how many samples it will be run over, where that is known: all that attention without an end reads then
     Raises ConversionError, naming the node, for what no stream of samples can compute.
     """
     widths = {value.name: int(fixed[value.name]) for value in graph.inputs if _is_width(value, fixed)}
@@ -125,7 +133,9 @@ def read_stream(
                 break
             try:
                 width = widths.get(signal.name, channels)
-                stream = _read(graph, [signal, *others], fixed, fold, width, axes, start)
+                stream = _bounded(graph, [signal, *others], fixed, fold, width, axes, start, window)
+            except NoStream:
+                raise
             except ConversionError as exc:
                 errors.append(exc)
                 continue
@@ -168,6 +178,34 @@ def _ways(signal: Input) -> Iterator[Axes]:
     yield Axes(0, None)
 
 
+def _bounded(
+    graph: Graph,
+    inputs: list[Input],
+    fixed: Mapping[str, Any],
+    fold: Fold,
+    channels: int | None,
+    axes: Axes,
+    start: str | None,
+    window: int | None,
+) -> Stream:
+    """Read a graph whose memory ends somewhere: run on more samples where attention reads all of a few."""
+    for steps in (STEPS, *((window,) if window else LONGER)):
+        stream = _read(graph, inputs, fixed, fold, channels, axes, start, steps)
+        reaching = next((layer.name for layer in stream.model.layers if _reach(layer) >= steps), None)
+        if not stream.free or reaching is None:
+            return stream
+    if window:
+        return replace(stream, longest=window)
+    raise NoStream(
+        f'layer "{reaching}" is attention over all samples so far, and a stream has no end: say --window N, the samples that it is '
+        "run over, as in training; or export it with a sequence of that length, or with a mask to so many samples"
+    )
+
+
+def _reach(layer: Any) -> int:
+    return layer.window if isinstance(layer, FloatAttention) else 0
+
+
 def _read(
     graph: Graph,
     inputs: list[Input],
@@ -176,9 +214,10 @@ def _read(
     channels: int | None,
     axes: Axes,
     start: str | None,
+    steps: int,
 ) -> Stream:
     signal = inputs[0]
-    shape = _sizes(signal, axes, channels)
+    shape = _sizes(signal, axes, channels, steps)
     begun: list[int | None] = []
 
     def begin(inner: tuple[int, ...]) -> Traced:
@@ -272,11 +311,11 @@ def _orders(values: list[Any], states: list[Traced]) -> Iterator[tuple[tuple[int
     yield last
 
 
-def _sizes(signal: Input, axes: Axes, channels: int | None) -> tuple[int, ...]:
+def _sizes(signal: Input, axes: Axes, channels: int | None, steps: int) -> tuple[int, ...]:
     sizes = []
     for axis, size in enumerate(signal.shape):
         if size is None:
-            size = STEPS if axis == axes.time else 1 if axis == axes.batch else channels
+            size = steps if axis == axes.time else 1 if axis == axes.batch else channels
         if size is None:
             raise ConversionError(f'input "{signal.name}" does not say how many channels it has')
         sizes.append(size)

@@ -25,14 +25,19 @@ CASES = {
     "gru, reset before, bias": ("GRU", "", {"linear_before_reset": 0}),
     "gru, reset after, bias": ("GRU", "", {"linear_before_reset": 1}),
     "gru, no bias": ("GRU", "-B", {}),
+    "gru, initial h": ("GRU", "h", {"linear_before_reset": 1}),
+    "gru, reset before, initial h": ("GRU", "h", {}),
+    "lstm, a limit that is none": ("LSTM", "", {"clip": 20.0}),
+    "gru, a limit that is none": ("GRU", "", {"clip": 17.0}),
     "rnn, relu": ("RNN", "", {"activations": ["Relu"]}),
     "rnn, initial h": ("RNN", "h", {}),
     "whole lengths": ("LSTM", "n", {}),
 }  # fmt: skip
 REFUSED = {
-    "clip": ("LSTM", "", {"clip": 0.1}, "limits what its activations read"),
-    "no length": ("LSTM", "0", {}, "it has sequence_lens"),
-    "gru, initial h": ("GRU", "h", {}, "initial_h is not zero"),
+    "clip": ("LSTM", "", {"clip": 0.1}, "limits what its activations read to 0.1"),
+    "clip of relu": ("RNN", "", {"clip": 20.0, "activations": ["Relu"]}, "limits what its activations read to 20"),
+    "no length": ("LSTM", "0", {}, "its sequence_lens are 0 of 12 samples"),
+    "a state of another width": ("LSTM", "w", {}, "its initial_c has 7 values, expected 5. ONNX has no projection"),
     "gru, relu": ("GRU", "", {"activations": ["Sigmoid", "Relu"]}, "activations are sigmoid, relu"),
     "hard gates of no known slope": ("LSTM", "", {"activations": ["HardSigmoid", "Tanh", "Tanh"], "activation_alpha": [0.3]}, "slope 0.3"),
 }  # fmt: skip
@@ -54,6 +59,9 @@ def graph(path, kind, inputs, attributes):
         if key in inputs:
             values.append(constant(key, *shape))
             names[place] = key
+    if inputs == "w":
+        values += [constant("h", 1, 1, H), constant("c", 1, 1, H + 2)]
+        names[5:7] = "h", "c"
     while not names[-1]:
         names.pop()
     nodes = [

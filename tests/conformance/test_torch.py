@@ -401,6 +401,28 @@ def test_a_program_of_torch_export(name, tmp_path):
             readers.read(tmp_path / "m.pt2")
 
 
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}, {"bias": False}])
+def test_a_program_with_a_projection_has_its_weights(options, tmp_path):
+    pytest.importorskip("onnxscript")
+    rnn = nn.LSTM(INPUTS, 7, proj_size=3, batch_first=True, **options)
+
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = rnn
+
+        def forward(self, x):
+            return self.rnn(x)[0]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(torch.export.export(Last(), (torch.zeros(1, 9, INPUTS),)), tmp_path / "m.pt2")
+    reading = readers.read(tmp_path / "m.pt2")
+    assert reading.proof.startswith("torch: within") and reading.model.outputs == (
+        6 if "num_layers" in options else 3
+    )
+
+
 @pytest.mark.parametrize("dynamo", [False, True])
 @pytest.mark.parametrize("cell", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
 def test_cells_in_a_loop_of_python(cell, dynamo, tmp_path):

@@ -29,6 +29,8 @@ ACTIVATIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Identity":
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 INPUTS = ("X", "W", "R", "B", "lengths", "initial_h", "initial_c", "P", "projection", "projection_bias")
 """Of ONNX, and the projection that TFLite has."""
+NO_CLIP, SQUASHING = 17.0, {"sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_6"}
+"""From here on a sigmoid or tanh is 0 or 1 in float32, to half of its last digit."""
 WAYS = {"forward": ("forward",), "reverse": ("reverse",), "bidirectional": ("forward", "reverse")}
 
 
@@ -91,6 +93,13 @@ def _along(walk: Walk, node: Node, given: dict[str, Value], codes: Codes) -> tup
         what: _state(walk, node, what, given.get(what), batch_first) for what in ("initial_h", "initial_c")
     }
     layer = read_recurrent(node, given, states)
+    for what, units in (("initial_h", layer.units), ("initial_c", getattr(layer, "cells", 0))):
+        state = given.get(what)
+        if units and state is not None and codes_of(state).shape[-1] != units:
+            raise node.refused(
+                f"its {what} has {codes_of(state).shape[-1]} values, expected {units}. ONNX has no projection (proj_size of PyTorch): "
+                "convert the module, its state_dict or a program of torch.export (.pt2)"
+            )
     if layer.inputs != width:
         raise node.refused(f"its matrix takes {layer.inputs} values, but its sequence has {width}")
     if (codes != codes[:, :1]).any():
@@ -119,8 +128,16 @@ def _per_step(codes: Codes) -> tuple[Codes, Codes]:
 def _check_lengths(node: Node, lengths: Value, steps: int) -> None:
     if lengths is None:
         return
-    if isinstance(lengths, Traced) or (np.asarray(lengths) != steps).any():
-        raise node.refused("it has sequence_lens, and a stream has no end; export without packed sequences")
+    known = None if isinstance(lengths, Traced) else np.asarray(lengths).reshape(-1)
+    if known is None or (known != steps).any():
+        what = (
+            "depend on the signal"
+            if known is None
+            else f"are {', '.join(map(str, known))} of {steps} samples"
+        )
+        raise node.refused(
+            f"its sequence_lens {what}: behind its end a sequence is zeros, and a stream has no end; export without packed sequences"
+        )
 
 
 def _state(walk: Walk, node: Node, what: str, state: Value, batch_first: bool) -> Floats | None:
@@ -143,13 +160,10 @@ def _state(walk: Walk, node: Node, what: str, state: Value, batch_first: bool) -
 def read_recurrent(node: Node, given: dict[str, Value], states: dict[str, Floats | None]) -> FloatLayer:
     """Return the layer of an LSTM, GRU or RNN node. Raises ConversionError, naming it, for what no layer here computes."""
     attributes, kind = node.attributes, node.op
-    if attributes.get("clip"):
-        raise node.refused(
-            "it limits what its activations read (clip), which no layer here does; export it without"
-        )
     words = [
         _activation(node, n, word) for n, word in enumerate(attributes.get("activations") or DEFAULTS[kind])
     ]
+    _check_clip(node, words)
     w, r, b, p = _weights(node, given)
     name, gates = node.name or kind, GATES[kind]
     units = len(w) // gates
@@ -159,15 +173,11 @@ def read_recurrent(node: Node, given: dict[str, Value], states: dict[str, Floats
         if kind == "RNN":
             return FloatRnn(name, w, r, input_bias + hidden_bias, words[0], initial_hidden=hidden)
         if kind == "GRU":
-            if hidden is not None or words != ["sigmoid", "tanh"]:
-                what = (
-                    "initial_h is not zero" if hidden is not None else f"activations are {', '.join(words)}"
-                )
-                raise node.refused(f"{what}, which a GRU here cannot have")
+            if words != ["sigmoid", "tanh"]:
+                raise node.refused(f"activations are {', '.join(words)}, which a GRU here cannot have")
             four = [reorder(part, ONNX_GRU, GRU) for part in (w, r, input_bias, hidden_bias)]
-            return FloatGru(
-                name, four[0], four[1], four[2], four[3], bool(attributes.get("linear_before_reset", 0))
-            )
+            after = bool(attributes.get("linear_before_reset", 0))
+            return FloatGru(name, four[0], four[1], four[2], four[3], after, initial_hidden=hidden)
         parts = tuple(reorder(part, ONNX_LSTM, LSTM) for part in (w, r, input_bias + hidden_bias))
         coupled = bool(attributes.get("input_forget", 0))
         rows = np.r_[0:units, 2 * units : 4 * units] if coupled else np.r_[0 : gates * units]
@@ -180,6 +190,16 @@ def read_recurrent(node: Node, given: dict[str, Value], states: dict[str, Floats
         )  # fmt: skip
     except ValueError as exc:
         raise node.refused(str(exc)) from None
+
+
+def _check_clip(node: Node, words: list[str]) -> None:
+    """A limit of what activations read is none where they are at their end before it, in float32."""
+    clip = float(node.attributes.get("clip", 0.0) or 0.0)
+    if clip and (clip < NO_CLIP or not SQUASHING.issuperset(words)):
+        raise node.refused(
+            f"it limits what its activations read to {clip:g} (clip), which no layer here does; of sigmoid and tanh {NO_CLIP:g} or more "
+            "is no limit. Export it without"
+        )
 
 
 def _first(value: Value) -> Floats | None:

@@ -36,7 +36,9 @@ def read(kind: str, path: Path, asked: Asked, needs: tuple[str, ...], content: b
         raise ConversionError(str(exc)) from None
     model = onnx.load_from_string(engine.given)
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 18)
-    stream = read_stream(to_graph(model.graph, opset), asked.fixed, fold, asked.inputs, asked.start)
+    stream = read_stream(
+        to_graph(model.graph, opset), asked.fixed, fold, asked.inputs, asked.start, asked.window
+    )
     if not asked.verify:
         return Reading.of(stream, NOT_ASKED)
     if asked.start is not None:

@@ -15,6 +15,8 @@ from edgelstm.kernels.detection.layout import (
 from edgelstm.kernels.detection.spread import LARGEST_ERROR, clip, level_scale
 
 LARGEST_STEP = 20.0
+CLEARLY_WITHIN = LARGEST_ERROR * LARGEST_ERROR - 1.0
+"""A square below so many variances is that of a difference within LARGEST_ERROR scales, however it is rounded."""
 
 
 @njit(inlined=True)
@@ -43,10 +45,18 @@ def observe(constants, channel, state, own, x, frozen):
 
 
 @njit(inlined=True)
+def _within(away, channel, state):
+    """Return a difference brought to LARGEST_ERROR scales; where it clearly is less, without the square root."""
+    if away * away <= CLEARLY_WITHIN * state[VARIANCE]:
+        return away
+    return clip(away, LARGEST_ERROR * level_scale(channel, state))
+
+
+@njit(inlined=True)
 def learn_mean(constants, channel, state, own, x):
     """Move the long mean by one value: all that is learned while the network warms up."""
     own[LONG_COUNT] += 1
-    step = clip(x - state[LONG_MEAN], LARGEST_ERROR * level_scale(channel, state))
+    step = _within(x - state[LONG_MEAN], channel, state)
     state[LONG_MEAN] = state[LONG_MEAN] + gain_of(constants[LONG_GAIN], own[LONG_COUNT]) * step
 
 
@@ -54,6 +64,6 @@ def learn_mean(constants, channel, state, own, x):
 def learn(constants, channel, state, own, x):
     """Move the long mean and the variance about it by one value that is taken for normal."""
     own[LONG_COUNT] += 1
-    away = clip(x - state[LONG_MEAN], LARGEST_ERROR * level_scale(channel, state))
+    away = _within(x - state[LONG_MEAN], channel, state)
     state[LONG_MEAN] = state[LONG_MEAN] + gain_of(constants[LONG_GAIN], own[LONG_COUNT]) * away
     state[VARIANCE] = state[VARIANCE] + constants[LONG_GAIN] * (away * away - state[VARIANCE])

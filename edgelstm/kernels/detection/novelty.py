@@ -8,8 +8,10 @@ from edgelstm.kernels.detection.layout import FIRST_SIGNAL, HIGHEST_SEEN, LEVEL_
 def observe(channel, state, x):
     """Bring the novelty up to a value; 0 within the range."""
     low, high = state[LOWEST_SEEN], state[HIGHEST_SEEN]
-    width = max(high - low, channel[LEVEL_FLOOR])
-    state[FIRST_SIGNAL + NOVELTY] = max(max(x - high, low - x), 0.0) / width
+    outside = max(max(x - high, low - x), 0.0)
+    if outside > 0.0:
+        outside = outside / max(high - low, channel[LEVEL_FLOOR])
+    state[FIRST_SIGNAL + NOVELTY] = outside
 
 
 @njit(inlined=True)

@@ -10,7 +10,10 @@ def observe(channel, state, own, same):
 
     It is stuck from twice its longest time on.
     """
-    own[REPEATS] = own[REPEATS] + 1 if same else 0
+    if not same:
+        own[REPEATS], state[FIRST_SIGNAL + REPEAT] = 0, 0.0
+        return False
+    own[REPEATS] = own[REPEATS] + 1
     longest = channel[LONGEST_REPEAT]
     state[FIRST_SIGNAL + REPEAT] = own[REPEATS] / longest
     return own[REPEATS] - 1 < 2.0 * longest <= own[REPEATS]

@@ -45,6 +45,8 @@ def surprise(signal, constants, state, at):
 
     Below the tail it is only interpolated, 0 at 0 and rising as a square to the surprise where the tail begins.
     """
+    if signal == 0.0:  # most of the time a value is no novelty and no repetition: the division is saved
+        return 0.0
     if signal <= state[at + TAIL_THRESHOLD]:
         ratio = signal / state[at + TAIL_THRESHOLD]
         return constants[TAIL_SURPRISE] * (ratio * ratio)

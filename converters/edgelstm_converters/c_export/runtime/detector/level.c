@@ -1,5 +1,6 @@
 /* ---- Level: the short mean against the long mean, scaled by the running deviation --------------------------- */
 #define LARGEST_STEP 20.0
+#define CLEARLY_WITHIN (LARGEST_ERROR * LARGEST_ERROR - 1.0) /* a square below so many variances is within, however rounded */
 
 /* The first value is where the long mean begins; while an alert is open it begins at the calibrated mean. */
 static void level_observe(const baseline *of, channel *c, double x, int frozen)
@@ -16,11 +17,19 @@ static void level_observe(const baseline *of, channel *c, double x, int frozen)
     c->signals[LEVEL] = absolute(c->short_mean - c->long_mean) / scale;
 }
 
+/* A difference brought to LARGEST_ERROR scales; where it clearly is less, without the square root. */
+static double within_scales(const baseline *of, const channel *c, double away)
+{
+    if (away * away <= CLEARLY_WITHIN * c->variance)
+        return away;
+    return clip(away, LARGEST_ERROR * level_scale(of, c));
+}
+
 /* Move the long mean by one value: all that is learned while the network warms up. Returns how far it was away. */
 static double level_learn_mean(const baseline *of, channel *c, double x)
 {
     c->long_count++;
-    double away = clip(x - c->long_mean, LARGEST_ERROR * level_scale(of, c));
+    double away = within_scales(of, c, x - c->long_mean);
     c->long_mean = c->long_mean + gain_of(LONG_GAIN, c->long_count) * away;
     return away;
 }

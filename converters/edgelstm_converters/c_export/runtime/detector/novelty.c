@@ -2,8 +2,10 @@
 static void novelty_observe(const baseline *of, channel *c, double x)
 {
     double low = c->lowest_seen, high = c->highest_seen;
-    double width = larger(high - low, of->level_floor);
-    c->signals[NOVELTY] = larger(larger(x - high, low - x), 0.0) / width;
+    double outside = larger(larger(x - high, low - x), 0.0);
+    if (outside > 0.0)
+        outside = outside / larger(high - low, of->level_floor);
+    c->signals[NOVELTY] = outside;
 }
 
 /* Widen the range to a value that is taken for normal. */

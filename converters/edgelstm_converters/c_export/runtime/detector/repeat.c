@@ -3,7 +3,12 @@
 /* Returns whether it stuck now, at twice its longest time. */
 static int repeat_observe(const baseline *of, channel *c, int same)
 {
-    c->repeats = same ? c->repeats + 1 : 0;
+    if (!same) {
+        c->repeats = 0;
+        c->signals[REPEAT] = 0.0;
+        return 0;
+    }
+    c->repeats++;
     double repeats = (double)c->repeats;
     c->signals[REPEAT] = repeats / of->longest_repeat;
     return (double)(c->repeats - 1) < 2.0 * of->longest_repeat && 2.0 * of->longest_repeat <= repeats;

@@ -11,6 +11,8 @@
 /* -log10 of the probability of a signal >= 0 this large, at most CAP. Below the tail it is only interpolated. */
 static double surprise(double signal, const tail *t)
 {
+    if (signal == 0.0) /* most of the time a value is no novelty and no repetition: the division is saved */
+        return 0.0;
     if (signal <= t->threshold) {
         double ratio = signal / t->threshold;
         return TAIL_SURPRISE * (ratio * ratio);

@@ -43,6 +43,9 @@ LEVEL_FLOOR_STEPS = 4.0
 SEASON_BINS = 24
 SHORTEST_REPEAT = 20
 UNREACHABLE = 1e3
+THRESHOLD_STEP = 0.2
+"""Files of before have 0.1, with which a stream whose tails were guessed wrong came to its budget too slowly."""
+
 LARGEST_THRESHOLD = 0.95 * SURPRISE_CAP
 SMALLEST_THRESHOLD = 2.0
 _S = 10**9
@@ -188,6 +191,7 @@ def _first_guess(
         "update_interval_ns": max(10 * period, 10 * _S),
         "cooldown_ns": 30 * period,
         "freeze_timeout_ns": max(1000 * period, 3600 * _S),
+        "threshold_step": THRESHOLD_STEP,
     }
     found.update({name: choice for name, choice in choices.items() if choice is not None})
     if "season_ns" not in found:

@@ -6,7 +6,7 @@ from skab_scorer import changepoints, outliers
 
 from edgelstm.sources import recording
 
-BUDGET = "1 per 12 h"
+BUDGET = "1 per 8 h"
 SETTINGS = {"freeze_timeout_ns": 600 * 10**9, "recovery_ratio": 0.3}
 HEADLINE = "changepoint"
 HISTORY = 400

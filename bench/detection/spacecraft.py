@@ -17,6 +17,7 @@ SHARED = {
     "error_memory": 500,
     "warm_up": 250,
     "cooldown_ns": 300 * 10**9,
+    "threshold_step": 0.1,
 }
 """It warms up over 250 samples: the published method, which looks at the last 250, is silent in them too."""
 

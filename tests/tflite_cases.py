@@ -10,6 +10,7 @@ OP, TYPE = schema.BuiltinOperator, schema.TensorType
 TYPES = {
     np.dtype(np.float32): TYPE.FLOAT32,
     np.dtype(np.int32): TYPE.INT32,
+    np.dtype(np.int16): TYPE.INT16,
     np.dtype(np.int8): TYPE.INT8,
     np.dtype(np.bool_): TYPE.BOOL,
 }
@@ -79,6 +80,8 @@ class Graph:
 
 
 def new_model():
+    """Return a model without graphs; what is random in it does not depend on what was made before."""
+    RNG.bit_generator.state = np.random.default_rng(2).bit_generator.state
     model = schema.ModelT()
     model.version, model.description, model.operatorCodes, model.subgraphs = 3, "test", [], []
     model.buffers = [schema.BufferT()]
@@ -92,10 +95,10 @@ def write(model, path):
     return path
 
 
-def dense(graph, source, rows, columns, outputs, *, int8=False):
+def dense(graph, source, rows, columns, outputs, *, int8=False, sizes=None):
     weights = graph.constant("dense/weights", random(outputs, columns), int8=int8)
     return graph.value(
-        OP.FULLY_CONNECTED, [source, weights, graph.constant("dense/bias", random(outputs))], (1, rows, outputs),
+        OP.FULLY_CONNECTED, [source, weights, graph.constant("dense/bias", random(outputs))], (*(sizes or (1, rows)), outputs),
         "FullyConnectedOptions", keepNumDims=True,
     )  # fmt: skip
 
@@ -110,7 +113,8 @@ def cell_inputs(graph, prefix="", *, int8=False, peephole=False, coupled=False, 
             inputs.append(-1 if left_out else graph.constant(f"{prefix}{what}{gate}", values, int8=int8))
     left_out = ("i",) if coupled else ()
     inputs += [
-        graph.constant(f"{prefix}p{g}", random(H)) if peephole and g not in left_out else -1 for g in "ifo"
+        graph.constant(f"{prefix}p{g}", random(H), int8=int8) if peephole and g not in left_out else -1
+        for g in "ifo"
     ]
     inputs += [-1 if g in left_out else graph.constant(f"{prefix}b{g}", random(H)) for g in "ifco"]
     inputs.append(graph.constant(f"{prefix}projection", random(hidden, H)) if projection else -1)
@@ -125,21 +129,77 @@ def states(graph, prefix, hidden):
 
 
 def fused_lstm(
-    path, *, int8=False, clip=0.0, activation=4, norm=False, projection_clip=0.0, steps=T, **variant
-):
+    path, *, int8=False, clip=0.0, activation=4, norm=False, projection_clip=0.0, steps=T, time_major=False,
+    asymmetric=False, **variant,
+):  # fmt: skip
     """UNIDIRECTIONAL_SEQUENCE_LSTM and a dense layer, in float or with int8 weights."""
     model = new_model()
     graph = Graph(model, "main")
-    x = graph.tensor("x", (1, steps, I))
+    sizes = (steps, 1) if time_major else (1, steps)
+    x = graph.tensor("x", (*sizes, I))
     parts, hidden = cell_inputs(graph, int8=int8, **variant)
     norms = [graph.constant(f"norm{gate}", random(H)) if norm else -1 for gate in "ifco"]
     y = graph.value(
-        OP.UNIDIRECTIONAL_SEQUENCE_LSTM, [x, *parts, *states(graph, "", hidden), *norms], (1, steps, hidden),
+        OP.UNIDIRECTIONAL_SEQUENCE_LSTM, [x, *parts, *states(graph, "", hidden), *norms], (*sizes, hidden),
         "UnidirectionalSequenceLSTMOptions", fusedActivationFunction=activation, cellClip=clip, projClip=projection_clip,
-        timeMajor=False, asymmetricQuantizeInputs=False,
+        timeMajor=time_major, asymmetricQuantizeInputs=asymmetric,
     )  # fmt: skip
-    graph.graph.inputs, graph.graph.outputs = [x], [dense(graph, y, steps, hidden, 2, int8=int8)]
+    graph.graph.inputs = [x]
+    graph.graph.outputs = [dense(graph, y, steps, hidden, 2, int8=int8, sizes=sizes)]
     return write(model, path)
+
+
+IN_SCALE, OUT_SCALE, CELL_SCALE = 0.03, 1 / 128, 2.0**-11
+
+
+def whole_lstm(path, *, time_major=False, clip=0.0, projection=False, peephole=False):
+    """The fused LSTM of which everything is integers: signal, output int8, cell int16, biases int32; float at both ends."""
+    model = new_model()
+    graph = Graph(model, "main")
+    sizes, hidden = (T, 1) if time_major else (1, T), 2 if projection else H
+    x = graph.tensor("x", (*sizes, I))
+    signal = graph.tensor("x8", (*sizes, I), TYPE.INT8, scale=IN_SCALE, zero=5)
+    graph.add(OP.QUANTIZE, [x], [signal])
+    inputs, steps = [], {}
+    for what, width in (("w", I), ("u", hidden)):
+        for gate in "ifco":
+            values = random(H, width)
+            steps[what, gate] = np.abs(values).max() / 127
+            inputs.append(graph.constant(f"{what}{gate}", values, int8=True))
+    for gate in "ifo":
+        values = random(H)
+        step = np.abs(values).max() / 32767
+        whole = np.rint(values / step).astype(np.int16)
+        inputs.append(graph.tensor(f"p{gate}", (H,), TYPE.INT16, data=whole, scale=step) if peephole else -1)
+    for gate in "ifco":
+        inputs.append(_whole_bias(graph, f"b{gate}", H, IN_SCALE * steps["w", gate]))
+    inputs.append(graph.constant("projection", random(hidden, H), int8=True) if projection else -1)
+    inputs.append(-1)
+    inputs.append(graph.tensor("h", (1, hidden), TYPE.INT8, variable=True, scale=OUT_SCALE))
+    inputs.append(graph.tensor("c", (1, H), TYPE.INT16, variable=True, scale=CELL_SCALE))
+    y = graph.tensor("y8", (*sizes, hidden), TYPE.INT8, scale=OUT_SCALE)
+    graph.add(
+        OP.UNIDIRECTIONAL_SEQUENCE_LSTM, [signal, *inputs, *[-1] * 4], [y], "UnidirectionalSequenceLSTMOptions",
+        fusedActivationFunction=4, cellClip=clip, projClip=0.0, timeMajor=time_major, asymmetricQuantizeInputs=False,
+    )  # fmt: skip
+    between = [graph.tensor(f"gate{n}", (H,), TYPE.INT16, scale=2.0**-12) for n in range(4)]
+    between.append(graph.tensor("unprojected", (H,), TYPE.INT8, scale=OUT_SCALE))
+    graph.graph.operators[-1].intermediates = between
+    weights = random(2, hidden)
+    made = graph.tensor("made", (*sizes, 2), TYPE.INT8, scale=0.02)
+    graph.add(
+        OP.FULLY_CONNECTED,
+        [y, graph.constant("dense/weights", weights, int8=True), _whole_bias(graph, "dense/bias", 2, OUT_SCALE * np.abs(weights).max() / 127)],
+        [made], "FullyConnectedOptions", keepNumDims=True,
+    )  # fmt: skip
+    graph.graph.inputs = [x]
+    graph.graph.outputs = [graph.value(OP.DEQUANTIZE, [made], (*sizes, 2))]
+    return write(model, path)
+
+
+def _whole_bias(graph, name, count, step):
+    whole = np.rint(random(count) / step).astype(np.int32)
+    return graph.tensor(name, (count,), TYPE.INT32, data=whole, scale=step)
 
 
 def fused_bidirectional(path, *, merged=True, time_major=False, **variant):

@@ -236,3 +236,34 @@ def test_a_program_under_another_name_is_told(tmp_path):
     (tmp_path / "m.pt2").rename(tmp_path / "m.pt")
     with pytest.raises(ConversionError, match=r"is a program of torch\.export\.save\(\): .* ends in \.pt2"):
         readers.read(tmp_path / "m.pt")
+
+
+def test_a_package_is_code(tmp_path):
+    with torch.package.PackageExporter(tmp_path / "m.pt") as exporter:
+        exporter.save_pickle("weights", "weights.pkl", {"a": 1})
+    with pytest.raises(ConversionError, match=r"m\.pt: is a package of torch\.package, which is code"):
+        readers.read(tmp_path / "m.pt")
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.rnn = nn.Embedding(20, 6), nn.LSTM(6, 8, batch_first=True, bidirectional=True)
+        self.head, self.transitions = nn.Linear(16, 4), nn.Parameter(torch.zeros(4, 4))
+
+    def forward(self, x):
+        return self.head(self.rnn(self.table(x))[0])
+
+
+def test_a_table_in_front_is_known_by_its_shape(tmp_path):
+    """As a matrix it would not fit what comes after it; what scores sequences behind the network is left out by name."""
+    torch.manual_seed(0)
+    network = Words().eval()
+    torch.save({"model_state_dict": network.state_dict(), "char2id": {"a": 1}}, tmp_path / "m.pt")
+    reading = readers.read(tmp_path / "m.pt", order=["table", "rnn", "head"])
+    assert [layer.kind for layer in reading.model.layers] == ["embedding", "lstm", "lstm", "concat", "dense"]
+    assert reading.proof.startswith("torch: within") and reading.proof.endswith("left out: transitions")
+    words = np.random.default_rng(0).integers(0, 20, (30, 1))
+    with torch.no_grad():
+        exact = network(torch.from_numpy(words.T))[0].numpy()
+    np.testing.assert_allclose(reading.model.run(words.astype(np.float32)), exact, rtol=0, atol=1e-6)

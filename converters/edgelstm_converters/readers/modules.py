@@ -21,7 +21,7 @@ from edgelstm_converters.float_model import (
     FloatModel,
 )
 from edgelstm_converters.gate_order import GRU, LSTM, TORCH_GRU, TORCH_LSTM, reorder
-from edgelstm_converters.layers import FloatConcat, FloatRnn
+from edgelstm_converters.layers import FloatConcat, FloatEmbedding, FloatRnn
 
 Weights = Mapping[str, NDArray[np.float32]]
 _MODULE = r"(?:(?P<module>.+)\.)?"
@@ -43,13 +43,17 @@ class _Module:
     name: str
     parts: dict[tuple[str, int], NDArray[np.float32]] = field(default_factory=dict)
 
+    is_table: bool = False
+
     @property
     def is_linear(self) -> bool:
-        return ("weight", 0) in self.parts
+        return ("weight", 0) in self.parts and not self.is_table
 
     @property
     def sizes(self) -> tuple[int, int]:
         """Return how many values go in and how many come out."""
+        if self.is_table:
+            return 1, self.parts["weight", 0].shape[1]
         if self.is_linear:
             return self.parts["weight", 0].shape[1], self.parts["weight", 0].shape[0]
         last = max(layer for _, layer in self.parts)
@@ -88,7 +92,9 @@ def assemble(
     layers: list[FloatLayer] = []
     backward: list[str] = []
     for module in chain:
-        if module.is_linear:
+        if module.is_table:
+            layers.append(FloatEmbedding(module.name, module.parts["weight", 0]))
+        elif module.is_linear:
             matrix = module.parts["weight", 0]
             bias = module.parts.get(("bias", 0), np.zeros(len(matrix), np.float32))
             layers.append(FloatDense(module.name, matrix, bias, names.pop(0)))
@@ -185,6 +191,8 @@ def _order(
         modules = [modules[names.index(name)] for name in order]
     elif not in_order:
         modules = _only_chain(modules, names, inputs)
+    if order is not None or in_order:
+        _see_a_table(modules)
     for before, after in zip(modules[:-1], modules[1:], strict=True):
         if before.sizes[1] != after.sizes[0]:
             raise ConversionError(
@@ -192,6 +200,14 @@ def _order(
                 f"{after.sizes[0]}; if that is not their order, say --order"
             )
     return modules
+
+
+def _see_a_table(modules: list[_Module]) -> None:
+    """Take the first module as an embedding where its matrix has no bias and fits what comes after it as a table only."""
+    if len(modules) > 1 and set(modules[0].parts) == {("weight", 0)}:
+        rows, columns = modules[0].parts["weight", 0].shape
+        wanted = modules[1].sizes[0]
+        modules[0].is_table = columns == wanted != rows
 
 
 def _fits(modules: Sequence[_Module]) -> bool:

@@ -184,7 +184,7 @@ def against_torch_layers(model: FloatModel) -> str:
         import torch
     except ImportError:
         return "not proved: torch is not installed"
-    x = probe(model.inputs)
+    x = _choosing_rows(probe(model.inputs), model)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about kernels that torch does not use for it
         found = {INPUT: torch.from_numpy(x)}
@@ -204,6 +204,9 @@ def _torch_layer(torch: Any, layer: FloatLayer) -> Callable[[Any], Any]:
 
     if isinstance(layer, FloatConcat):
         return lambda *parts: torch.cat(parts, dim=-1)
+    if isinstance(layer, FloatEmbedding):
+        table = layer.table
+        return lambda v: torch.nn.functional.embedding(v[:, 0].long(), tensor(table))
     if isinstance(layer, FloatDense):
         dense = layer
         activate = {"linear": lambda v: v, "relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}

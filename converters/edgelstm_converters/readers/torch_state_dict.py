@@ -40,6 +40,8 @@ def read(path: Path, asked: Asked) -> Reading:
 
 
 def _other_container(file: TorchFile) -> str:
+    if ".data/extern_modules" in file.members:
+        return f"is a package of torch.package, which is code: load it where it is trusted, and save the weights, {checkpoint.SAVE_IT}, or a graph"
     if "archive_format" in file.members:
         return "is a program of torch.export.save(): give it a name that ends in .pt2"
     return NO_FILE

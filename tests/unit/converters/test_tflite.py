@@ -48,6 +48,7 @@ VARIANTS = {
     "peepholes": {"peephole": True},
     "peepholes, clipped": {"peephole": True, "clip": 10.0},
     "peepholes, coupled": {"peephole": True, "coupled": True},
+    "time first": {"time_major": True},
     "projected": {"projection": True},
     "projected with a bias": {"projection": "biased"},
     "projected, peepholes, coupled": {"projection": True, "peephole": True, "coupled": True},
@@ -58,6 +59,26 @@ VARIANTS = {
 def test_variants_of_the_fused_lstm(tmp_path, name):
     reading = readers.read(tflite_cases.fused_lstm(tmp_path / "m.tflite", **VARIANTS[name]))
     assert reading.proof.startswith("litert: within")
+
+
+@pytest.mark.parametrize(
+    "variant", [{}, {"time_major": True}, {"clip": 0.5}, {"peephole": True}, {"asymmetric": True}]
+)
+def test_variants_with_int8_weights(tmp_path, variant):
+    """The engine computes in float between them, but for the products."""
+    reading = readers.read(tflite_cases.fused_lstm(tmp_path / "m.tflite", int8=True, **variant))
+    assert "computes it in int8: within" in reading.proof
+    assert [layer.kind for layer in reading.model.layers] == ["lstm", "dense"]
+
+
+@pytest.mark.parametrize(
+    "variant", [{}, {"time_major": True}, {"clip": 0.5}, {"peephole": True}, {"projection": True}]
+)
+def test_an_lstm_of_whole_numbers_only(tmp_path, variant):
+    """As full integer quantisation writes it: int8 in and out, an int16 cell, int32 biases."""
+    reading = readers.read(tflite_cases.whole_lstm(tmp_path / "m.tflite", **variant))
+    assert "computes it in int8: within" in reading.proof
+    assert [layer.kind for layer in reading.model.layers] == ["lstm", "dense"]
 
 
 TWO_WAYS = {

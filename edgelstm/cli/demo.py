@@ -25,6 +25,9 @@ RAMP_S = 10.0
 NORMAL_S = 4.0
 AFTER_S = 2.5
 SAMPLE_S = 2.0
+START_S = 900.0
+"""So long may the daemon take to compile its kernels, which a machine does once; the time to give up begins after that."""
+PATIENCE_S = 10.0
 
 CONFIG = """\
 [node]
@@ -64,7 +67,10 @@ With a trained network (PyTorch, Keras, TFLite, ONNX) instead: edgelstm convert,
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--seconds", type=float, default=60.0, help="give up after so long (default: %(default)g)"
+        "--seconds",
+        type=float,
+        default=60.0,
+        help="give up so long after the daemon is up (default: %(default)g)",
     )
     parser.add_argument(
         "--plain", action="store_true", help="lines for a log instead of a table that is redrawn"
@@ -141,13 +147,23 @@ def _start(children: Children, broker: DemoBroker, folder: Path) -> None:
 
 def _watch(args: argparse.Namespace, children: Children, watcher: Watcher, screen: Screen) -> int:
     """Follow the nodes; break pump2 once both have been normal for a while; return 0 when its alert came."""
+    from edgelstm.demo.watcher import STARTING
+
     healthy, failing = watcher.nodes[HEALTHY], watcher.nodes[FAILING]
-    deadline = time.monotonic() + args.seconds
-    normal_since = injected = told = None
-    while time.monotonic() < deadline:
+    started = time.monotonic()
+    up = normal_since = injected = told = None
+    explained = False
+    while time.monotonic() < (started + START_S if up is None else up + args.seconds):
         watcher.changed.wait(0.2)
         watcher.changed.clear()
         now = time.monotonic()
+        if up is None and failing.state != STARTING:
+            up = now
+        if up is None and not explained and now - started > PATIENCE_S:
+            explained = True
+            screen.say(
+                "kernels are compiled once for a machine: half a minute, or some minutes on a small board"
+            )
         if (ended := children.ended()) is not None:
             raise EdgeLstmError(f"{ended} ended: {_last_line(children, ended)}")
         if injected is None and healthy.state == failing.state == "ok":
@@ -165,7 +181,7 @@ def _watch(args: argparse.Namespace, children: Children, watcher: Watcher, scree
             return _verdict(healthy, failing)
         time.sleep(0.05)
     screen.leave()
-    print(f"edgelstm: no alert for {FAILING} within {args.seconds:g} s "
+    print(f"edgelstm: no alert for {FAILING} within {args.seconds if up else START_S:g} s "
           f"(state {failing.state}); the daemon said: {_last_line(children, 'daemon')}", file=sys.stderr)  # fmt: skip
     return 1
 

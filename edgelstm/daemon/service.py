@@ -103,7 +103,10 @@ class Service:
         self.config = config
         self._load_again = load_again or (lambda: config)
         self._answering = threading.Semaphore(MOST_REQUESTS)
-        load_models(config)
+        _log.info(
+            "event=loading: the first start on a machine compiles kernels, some minutes on a small board"
+        )
+        load_models(config)  # a mistake in it is found before anything is touched
         self._stores = [ModelStore(config.state_dir, entry) for entry in config.model]
         self.counters = Counters()
         self._stop = threading.Event()

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable
 
-from edgelstm.demo.watcher import Seen
+from edgelstm.demo.watcher import STARTING, Seen
 
 BAR = 24
 PLAIN_EVERY_S = 2.0
@@ -27,8 +27,11 @@ class Screen:
         print(f"{stamp}{text}", flush=True)
 
     def show(self, nodes: Iterable[Seen]) -> None:
-        """Draw the table again, or, without a terminal, print a line now and then."""
+        """Draw the table again, or, without a terminal, print a line now and then once there is something to see."""
         if self._plain:
+            nodes = list(nodes)
+            if all(node.state == STARTING for node in nodes):
+                return
             if time.monotonic() - self._last_s >= PLAIN_EVERY_S:
                 self._last_s = time.monotonic()
                 self.say("   ".join(_short(node) for node in nodes))

@@ -15,6 +15,7 @@ from edgelstm.demo.broker import DemoBroker
 
 RATE_WINDOW_S = 3.0
 MOST_REMEMBERED = 300
+STARTING = "daemon starts"
 
 
 @dataclass(slots=True)
@@ -26,7 +27,7 @@ class Seen:
     sample_arrivals: dict[str, float] = field(default_factory=dict)
     score: float | None = None
     threshold: float | None = None
-    state: str = "daemon starts"
+    state: str = STARTING
     fault: str | None = None
     fault_s: float | None = None  # when it was started, by our clock
     alert: dict[str, Any] | None = None

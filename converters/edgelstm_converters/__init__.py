@@ -6,5 +6,6 @@ edgelstm.model_file.save(model, "pump.elstm")
 
 from edgelstm_converters.conversion import Conversion, convert, convert_with_report
 from edgelstm_converters.execution import Execution
+from edgelstm_converters.float_model import FloatModel
 
-__all__ = ["Conversion", "Execution", "convert", "convert_with_report"]
+__all__ = ["Conversion", "Execution", "FloatModel", "convert", "convert_with_report"]

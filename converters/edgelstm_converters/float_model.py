@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
 from edgelstm_converters.layers import FloatAffine, FloatDense, FloatGru, FloatLayer, FloatLstm
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, Floats, run_now_and_then
@@ -47,6 +48,28 @@ class FloatModel:
         """The samples of the shortest window over which the model gives what it gives with its state carried, once it has seen as
         many; None where there is no such window."""
         return None if self.backward or self.after is not None else span_of(self.layers, self.head_names)
+
+    def check(self) -> None:
+        """Raise ConversionError, naming the layer, where one reads what is not there, or of another size."""
+        units = {INPUT: self.inputs}
+        for number, layer in enumerate(self.layers):
+            where = f'layer "{layer.name}" ({layer.kind})'
+            if not layer.name or layer.name in units:
+                raise ConversionError(
+                    f"{where}: the name is empty, or taken by a layer before it or the channels"
+                )
+            for source in (*self.sources_of(number), *([layer.when] if layer.when else [])):
+                if source not in units:
+                    raise ConversionError(f'{where}: reads "{source}", which is no layer before it')
+            given = units[self.sources_of(number)[0]]
+            if given != layer.inputs:
+                raise ConversionError(
+                    f'{where}: reads {layer.inputs} values, but "{self.sources_of(number)[0]}" gives {given}'
+                )
+            units[layer.name] = layer.units
+        for head in self.heads if self.layers else ("",):
+            if head not in units or head == INPUT:
+                raise ConversionError(f'the output is to come from "{head}", which is no layer')
 
     def sources_of(self, number: int) -> tuple[str, ...]:
         """Return the names of what layer `number` reads."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -226,8 +227,26 @@ def load(path: Path) -> Architecture:
         found = decode(content, type=Architecture)
     except OSError as exc:
         raise ConversionError(f"--architecture {path}: cannot be read: {exc.strerror}") from None
+    except msgspec.ValidationError as exc:
+        raise ConversionError(f"--architecture {path}: {_named(str(exc), decode(content))}") from None
     except (msgspec.DecodeError, RecursionError) as exc:
         raise ConversionError(f"--architecture {path}: {exc}") from None
     if not found.layers or (found.decoder is not None and not found.decoder.layers):
         raise ConversionError(f"--architecture {path}: names no layer")
     return found
+
+
+def _named(error: str, content: Any) -> str:
+    """Return what is wrong with the layer's name and kind in front, and for the order of gates what it may be."""
+    found = re.search(r" - at `\$\.((?:decoder\.)?)layers\[(\d+)\]", error)
+    if found is None:
+        return error
+    entry = (content["decoder"] if found[1] else content)["layers"][int(found[2])]
+    if not isinstance(entry, dict):
+        return error
+    hint = (
+        "; PyTorch and Keras stack the rows of an LSTM ifgo, PyTorch those of a GRU run, Keras urn"
+        if "`gates`" in error
+        else ""
+    )
+    return f'layer "{entry.get("name", "")}" ({entry.get("kind", "")}): {error}{hint}'

@@ -32,6 +32,7 @@ _CELL = re.compile(_MODULE + r"(?P<part>weight_ih|weight_hh|bias_ih|bias_hh)")
 _LINEAR = re.compile(_MODULE + r"(?P<part>weight|bias)")
 _MOST_TO_ORDER = 7
 EXPORT_IT = "; more converts out of a graph: save it with torch.export (.pt2) or as ONNX"
+SAY_IT = "; of a file, --architecture says which layer it belongs to"
 LEAVE_OUT = "; what is no part of the network, such as a loss, is left out by naming the modules that are with --order"
 _REVERSE = "_reverse"
 
@@ -124,7 +125,7 @@ def _modules(weights: Weights) -> list[_Module]:
         found = _RECURRENT.fullmatch(key) or _CELL.fullmatch(key) or _LINEAR.fullmatch(key)
         if found is None:
             raise ConversionError(
-                f'"{key}" of shape {tensor.shape} belongs to no LSTM, GRU or linear module{LEAVE_OUT}{EXPORT_IT}'
+                f'"{key}" of shape {tensor.shape} belongs to no LSTM, GRU or linear module{LEAVE_OUT}{SAY_IT}{EXPORT_IT}'
             )
         groups = found.groupdict()
         if tensor.ndim != (1 if groups["part"].startswith("bias") else 2):

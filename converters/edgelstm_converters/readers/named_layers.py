@@ -44,7 +44,16 @@ def read(arrays: Arrays, path: str | Path, proof: str) -> Reading:
     layers = graph.made(said.layers)
     if said.decoder is not None:
         layers = _with_decoder(arrays, said, layers)
-    return Reading(FloatModel(graph.widths[INPUT], tuple(layers)), proof, said.dropout or 0.0)
+    told = "; left out: ".join([proof, *filter(None, map(_left_out, layers))])
+    return Reading(FloatModel(graph.widths[INPUT], tuple(layers)), told, said.dropout or 0.0)
+
+
+def _left_out(layer: FloatLayer) -> str:
+    """Say how many weights a clockwork layer has with which its groups would see faster ones, as a mask in training leaves out."""
+    if not isinstance(layer, FloatClockwork):
+        return ""
+    count = int(((layer.hidden_weights != 0.0) & (layer.seen_weights == 0.0)).sum())
+    return f'{count} weights with which groups of "{layer.name}" would see faster ones' if count else ""
 
 
 def _with_decoder(arrays: Arrays, said: of.Architecture, encoder: list[FloatLayer]) -> list[FloatLayer]:

@@ -27,7 +27,9 @@ def read(module: Any, asked: Asked) -> Reading:
     except ImportError:
         torch = None
     if torch is None or not isinstance(module, torch.nn.Module):
-        raise ConversionError(f"a {type(module).__name__} is neither a path nor a torch module")
+        raise ConversionError(
+            f"a {type(module).__name__} is neither a path nor a torch module nor a FloatModel"
+        )
     found = leaves(
         {
             name: type(leaf).__name__

@@ -9,7 +9,7 @@ from float_layer_cases import FLOAT_CASES, Floats
 import edgelstm
 from edgelstm.cli import main
 from edgelstm.errors import ConversionError
-from edgelstm_converters import Execution
+from edgelstm_converters import Execution, convert_with_report
 from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.layers import FloatConv1d, FloatDense, FloatGru, FloatLstm
 from edgelstm_converters.layers.float_layer import FloatRecurrent
@@ -206,3 +206,33 @@ def test_what_comes_late_is_no_forecast(folder, capsys):
     assert edgelstm.load(folder / "m.elstm").output_names == ("y0", "y1")
     assert main(["inspect", str(folder / "m.elstm")]) == 0
     assert "an output belongs to the sample 2 before the newest" in capsys.readouterr().out
+
+
+def test_layers_that_are_put_together_are_converted():
+    """As they are, and nothing proves them."""
+    found = convert_with_report(network(), calibration=X)
+    assert [layer.kind for layer in found.model.layers] == ["lstm", "dense"]
+    assert found.model.provenance.proof == "not proved: the layers are what their maker says"
+
+
+DENSE = FloatDense("d", np.ones((2, 2), np.float32), np.zeros(2, np.float32))
+WRONG = {
+    "no layer": ((), (), 'the output is to come from "", which is no layer'),
+    "two of a name": ((DENSE, DENSE), (), r'layer "d" \(dense\): the name is empty, or taken'),
+    "an unknown source": ((dataclasses.replace(DENSE, sources=("e",)),), (), r'layer "d" \(dense\): reads "e", which is no layer before it'),
+    "an unknown when": ((dataclasses.replace(DENSE, when="e"),), (), r'layer "d" \(dense\): reads "e", which is no layer before it'),
+    "another size": ((DENSE, FloatDense("e", np.ones((2, 3), np.float32), np.zeros(2, np.float32))), (), r'layer "e" \(dense\): reads 3 values, but "d" gives 2'),
+    "an unknown head": ((DENSE,), ("e",), 'the output is to come from "e", which is no layer'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_layers_that_do_not_fit_are_refused(case):
+    layers, heads, message = WRONG[case]
+    with pytest.raises(ConversionError, match=message):
+        convert_with_report(FloatModel(2, layers, heads), calibration=X)
+
+
+def test_options_of_files_are_refused_for_layers():
+    with pytest.raises(ConversionError, match="says itself in what order its layers come"):
+        convert_with_report(network(), calibration=X, order=["rnn", "head"])

@@ -74,13 +74,16 @@ def test_json_and_a_gru(tmp_path, after):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("gates", "order"), r"net\.toml: Object contains unknown field `order`"),
+        (("gates", "order"), r'net\.toml: layer "rnn" \(lstm\): Object contains unknown field `order`'),
         (('"igfo"', '"ifgo "'), r'layer "rnn" \(lstm\): gates is "ifgo ", expected the order'),
         (('"u"', '"v"'), r'hidden_weights is "v", but the arrays are w, u, b, m'),
-        (('weights = "m"', ""), r"net\.toml: Object missing required field `weights` - at `\$\.layers\[1\]`"),
+        (
+            ('weights = "m"', ""),
+            r'net\.toml: layer "head" \(dense\): Object missing required field `weights` - at `\$\.layers\[1\]`',
+        ),
         (
             ('kind = "dense"', 'kind = "dens"'),
-            r"net\.toml: Invalid value 'dens' - at `\$\.layers\[1\]\.kind`",
+            r"net\.toml: layer \"head\" \(dens\): Invalid value 'dens' - at `\$\.layers\[1\]\.kind`",
         ),
         (
             ('name = "head"', 'name = "head"\nsources = ["rn"]'),
@@ -234,7 +237,7 @@ def test_shapes_that_do_not_fit_are_named(tmp_path, case):
 
 def test_a_window_out_of_bounds_is_named_by_its_place(tmp_path):
     said = refusal(tmp_path, {}, kind="attention", window=0)
-    assert said.endswith("net.json: Expected `int` >= 1 - at `$.layers[0].window`")
+    assert said.endswith('net.json: layer "l" (attention): Expected `int` >= 1 - at `$.layers[0].window`')
 
 
 def test_channels_that_nothing_counts(tmp_path):
@@ -271,3 +274,33 @@ def test_a_decoder_stands_behind_a_chain_only(tmp_path):
         ConversionError, match=r'layer "a" \(attention\): a decoder, and what stands in front'
     ):
         readers.read(**places)
+
+
+def test_an_order_of_gates_that_is_missing_says_what_it_may_be(tmp_path):
+    """With the name of the layer, whose number alone says little."""
+    with pytest.raises(ConversionError) as refused:
+        readers.read(**written(tmp_path, arrays(), TOML.replace('gates = "igfo"', "")))
+    assert 'net.toml: layer "rnn" (lstm): Object missing required field `gates`' in str(refused.value)
+    assert "PyTorch and Keras stack the rows of an LSTM ifgo" in str(refused.value)
+
+
+CLOCK = """
+[[layers]]
+kind = "clockwork"
+name = "clock"
+input_weights = "w"
+hidden_weights = "r"
+sizes = [2, 4]
+periods = [1, 3]
+"""
+
+
+def test_weights_that_a_clockwork_layer_does_not_look_at_are_counted(tmp_path):
+    hidden = RNG.normal(size=(6, 6)).astype(np.float32)
+    proofs = []
+    for _ in range(2):
+        inputs = RNG.normal(size=(6, I)).astype(np.float32)
+        proofs.append(readers.read(**written(tmp_path, {"w": inputs, "r": hidden}, CLOCK)).proof)
+        hidden[2:, :2] = 0.0
+    assert proofs[0].endswith('; left out: 8 weights with which groups of "clock" would see faster ones')
+    assert "left out" not in proofs[1]

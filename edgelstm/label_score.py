@@ -44,6 +44,15 @@ class LabelScore:
         total = 2 * self.found + self.false_events + missed
         return 2 * self.found / total if total else 1.0
 
+    @property
+    def line(self) -> str:
+        """All of it for a reader."""
+        return (
+            f"precision {self.precision:.3f}, recall {self.recall:.3f}, F1 {self.f1:.3f}; "
+            f"{self.found} of {self.events} events found, median delay {self.delay_s:.3g} s; "
+            f"{self.false_events} false events, {self.false_per_day:.3g} per day of normal samples; event F1 {self.event_f1:.3f}"
+        )
+
 
 class Agreement:
     """Verdicts and labels, part by part; runs go on from one part to the next."""

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from edgelstm.alert import Alert
     from edgelstm.cli.score_plot import Curves
     from edgelstm.detector import Detector
-    from edgelstm.label_score import LabelScore
     from edgelstm.sources.recording import Recording
     from edgelstm.verdict import Verdicts
 
@@ -102,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"edgelstm: wrote {args.plot}", file=sys.stderr)
     print("\n".join(_summary(detector, extent.span_s)), file=sys.stderr)
     if agreement is not None:
-        print(f"edgelstm: against the labels: {agreement_line(agreement.result())}", file=sys.stderr)
+        print(f"edgelstm: against the labels: {agreement.result().line}", file=sys.stderr)
     return 0
 
 
@@ -212,15 +211,6 @@ def _without(recording: Recording, label: str | None) -> tuple[Recording, NDArra
     names = recording.names[:at] + recording.names[at + 1 :]
     values = numpy.ascontiguousarray(numpy.delete(recording.values, at, axis=1))
     return dataclasses.replace(recording, names=names, values=values), recording.values[:, at]
-
-
-def agreement_line(found: LabelScore) -> str:
-    """Return how well verdicts and labels agree, for a reader."""
-    return (
-        f"precision {found.precision:.3f}, recall {found.recall:.3f}, F1 {found.f1:.3f}; "
-        f"{found.found} of {found.events} events found, median delay {found.delay_s:.3g} s; "
-        f"{found.false_events} false events, {found.false_per_day:.3g} per day of normal samples; event F1 {found.event_f1:.3f}"
-    )
 
 
 def _curves(args: argparse.Namespace, detector: Detector) -> Curves | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgelstm.cli.calibrate import positive, span
-from edgelstm.cli.score import agreement_line
 from edgelstm.errors import RecordingError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -230,7 +229,7 @@ def _summary(trained: Trained) -> list[str]:
             for one in trained.checks
         ]
     if trained.agreement is not None:
-        lines.append(f"against the labels of the test stretch: {agreement_line(trained.agreement)}")
+        lines.append(f"against the labels of the test stretch: {trained.agreement.line}")
     return lines
 
 

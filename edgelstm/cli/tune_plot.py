@@ -24,8 +24,9 @@ def draw(path: str, tried: list[Tried], chosen: Tried, target: Target, error_nam
     ):
         places = [(getattr(one, field), one.error) for one in tried]
         panel.scatter(*zip(*places, strict=True), s=14, color="#24567f", label="tried")
-        panel.step(*zip(*lower_left(places), strict=True), where="post", color="#b3261e", linewidth=0.8,
-                   label="front")  # fmt: skip
+        best = lower_left(places)
+        best.append((max(x for x, _ in places), best[-1][1]))  # what is larger and no better ends there
+        panel.step(*zip(*best, strict=True), where="post", color="#b3261e", linewidth=0.8, label="front")
         panel.scatter([getattr(chosen, field)], [chosen.error], s=70, facecolors="none", edgecolors="#e4572e",
                       label="chosen")  # fmt: skip
         panel.set_xscale("log")

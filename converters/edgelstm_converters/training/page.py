@@ -59,6 +59,8 @@ def render(trained: Trained, title: str) -> str:
             f"{trained.test_budget:.2g} there. Threshold {trained.found.settings.threshold:.2f}.</p>",
             _lines([("score", trained.scores)], "sample", level=trained.found.settings.threshold),
         ]
+    if trained.agreement is not None:
+        parts.append(f"<p>Against the labels: {escape(trained.agreement.line)}.</p>")
     if trained.checks:
         parts += ["<h2>What it finds</h2>", _checks(trained)]
     snr = model.provenance.output_snr_db

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -106,9 +107,11 @@ def search(
 
     def objective(trial: Any) -> float:
         # by the trial's number: processes that share a study must not draw alike, and a search is repeatable
-        opened.sampler = optuna.samplers.TPESampler(
-            seed=base.seed + trial.number, multivariate=False, constant_liar=True
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            opened.sampler = optuna.samplers.TPESampler(
+                seed=base.seed + trial.number, multivariate=False, constant_liar=True
+            )
         return _objective(trial, data, base, target, budget)
 
     study.run_trials(opened, trials, objective, told, _line, grace_s=grace_s)

@@ -71,6 +71,8 @@ def test_labels_that_only_judge_do_not_reach_the_network():
     assert bits(plain) == bits(judged)
     assert plain.agreement is None
     assert judged.agreement.events == judged.agreement.found == 1
+    assert "Against the labels: precision" in render(judged, "judged")
+    assert "break between channels" in render(plain, "plain")
 
 
 def coupled(count: int = 6000) -> np.ndarray:

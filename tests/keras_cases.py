@@ -7,12 +7,12 @@ import zipfile
 import h5py
 import numpy as np
 
-RNG = np.random.default_rng(3)
 I, H = 3, 5  # noqa: E741
 
 
-def random(*shape):
-    return RNG.normal(0, 0.5, shape).astype(np.float32)
+def random(name, *shape):
+    """Return weights, random by their name and shape alone, so that no test depends on which ones ran before it."""
+    return np.random.default_rng([3, *name.encode(), *shape]).normal(0, 0.5, shape).astype(np.float32)
 
 
 def layer(kind, name, **settings):
@@ -28,12 +28,12 @@ LSTM = layer("LSTM", "rnn", units=H, activation="tanh", recurrent_activation="si
 DENSE = layer("Dense", "head", units=2, activation="linear")
 
 
-def lstm_weights():
-    return [random(I, 4 * H), random(H, 4 * H), random(4 * H)]
+def lstm_weights(name="rnn", inputs=I):
+    return [random(name, inputs, 4 * H), random(f"{name} past", H, 4 * H), random(f"{name} bias", 4 * H)]
 
 
-def dense_weights():
-    return [random(H, 2), random(2)]
+def dense_weights(name="head"):
+    return [random(name, H, 2), random(f"{name} bias", 2)]
 
 
 def write_keras(path, config, weights, *, version="3.15.1", leave_out=()):

@@ -17,11 +17,12 @@ from edgelstm.layers import INPUT
 from edgelstm.layers.graph import rows_by_channel
 from edgelstm.model import Model, Output, Provenance
 from edgelstm.model_check import check
+from edgelstm.output_roles import REBUILT_SUFFIX
 from edgelstm.sources import recording
 from edgelstm_converters import quantize, readers, report
 from edgelstm_converters.execution import Execution
 from edgelstm_converters.float_model import FloatModel, with_folded_affine
-from edgelstm_converters.layers import FloatMasking
+from edgelstm_converters.layers import FloatMasking, FloatRepeat
 from edgelstm_converters.layers.graph import padding, quantize_layers, with_plain_sources
 from edgelstm_converters.rounding import HELD_BACK
 from edgelstm_converters.scaling import Scaling, fold, read_scaling
@@ -115,13 +116,16 @@ def convert_with_report(
     if not isinstance(execution, Execution):
         execution = execution(found) if execution else Execution()
     late = bool(execution.lookahead)
-    output_names = _output_names(outputs, names, found.model.outputs, late=late)
+    rebuilds = any(isinstance(layer, FloatRepeat) for layer in found.model.layers)
+    output_names = _output_names(outputs, names, found.model.outputs, late=late, rebuilds=rebuilds)
     for unit in units or {}:
         if unit not in (*names, *output_names):
             raise ConversionError(f'a unit is given for "{unit}", which is no channel: {", ".join(names)}')
     float_model = found.model
     if scaling is not None:
         table = read_scaling(Path(scaling)) if isinstance(scaling, str | Path) else scaling
+        rebuilt = {f"{name}{REBUILT_SUFFIX}": table[name] for name in names if name in table}
+        table = {**{name: own for name, own in rebuilt.items() if name in output_names}, **table}
         float_model = fold(float_model, table, names, output_names)
     if execution.runs and not execution.dropout:
         execution = replace(execution, dropout=found.dropout)
@@ -197,8 +201,11 @@ def _complete(x: Floats, names: tuple[str, ...], where: str, inputs: int) -> Flo
 
 
 def _output_names(
-    outputs: Sequence[str] | None, channels: tuple[str, ...], count: int, *, late: bool
+    outputs: Sequence[str] | None, channels: tuple[str, ...], count: int, *, late: bool, rebuilds: bool
 ) -> tuple[str, ...]:
+    """Return the names of the outputs; by default those of the channels, which an encoder and its decoder rebuild."""
+    if outputs is None and rebuilds and len(channels) == count and not late:
+        return tuple(f"{name}{REBUILT_SUFFIX}" for name in channels)
     if outputs is None:
         return channels if len(channels) == count and not late else tuple(f"y{n}" for n in range(count))
     for name in outputs if late else ():

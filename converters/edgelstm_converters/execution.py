@@ -14,6 +14,7 @@ from edgelstm_converters.layers import (
     FloatConcat,
     FloatLayer,
     FloatMasking,
+    FloatRepeat,
     FloatSelect,
     FloatWindow,
     variational,
@@ -53,6 +54,12 @@ class Execution:
                 f'layer "{model.backward[0]}" is bidirectional, and a stream has no future: say --window N, the samples that it is '
                 "run over, and --lookahead N, how many of them are newer than the one an output belongs to"
             )
+        repeated = next((layer for layer in model.layers if isinstance(layer, FloatRepeat)), None)
+        if repeated is not None and self.window != repeated.count:
+            raise ConversionError(
+                f'layer "{repeated.name}" repeats what a window of {repeated.count} samples ends with: say --mode windowed '
+                f"--window {repeated.count}"
+            )
         if self.same_as_carried(model):
             return model
         if self.window:
@@ -90,7 +97,7 @@ class Execution:
         masks = tuple(
             layer for layer in model.layers if isinstance(layer, FloatMasking)
         )  # of the newest sample
-        inner = tuple(layer for layer in _inner(model) if layer not in masks)
+        inner = tuple(_in_window(layer) for layer in _inner(model) if layer not in masks)
         read = {name for number in range(len(model.layers)) for name in model.sources_of(number)}
         if not read.isdisjoint(mask.name for mask in masks):
             raise ConversionError(
@@ -107,7 +114,7 @@ class Execution:
             inner,
             heads,
             tuple(rows),
-            backward=model.backward,
+            backward=_backward(model),
             lookahead=lookahead,
             hop=self.hop,
             due=last % self.hop,
@@ -124,6 +131,18 @@ class Execution:
         if model.heads and model.heads != (before,):
             raise ConversionError("masked runs need a chain of layers with one output layer at its end")
         return FloatModel(model.inputs, (variational("runs", layers, self.runs, self.dropout),))
+
+
+def _in_window(layer: FloatLayer) -> FloatLayer:
+    return layer.from_the_end() if isinstance(layer, FloatRepeat) else layer
+
+
+def _backward(model: FloatModel) -> tuple[str, ...]:
+    """Return the layers that run backward in a window: also what repeats the end of one that runs forward."""
+    repeats = {layer.name for layer in model.layers if isinstance(layer, FloatRepeat)}
+    return tuple(
+        layer.name for layer in model.layers if (layer.name in model.backward) != (layer.name in repeats)
+    )
 
 
 def ends_of(model: FloatModel) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The float layers: each file holds what a family was trained as, its float path, and its quantisation.
 
-A family is one file here and one of the same name in `edgelstm.layers`.
+A family is one file here and one of the same name in `edgelstm.layers`, but for `repetition`, which becomes an affine layer.
 """
 
 from edgelstm_converters.layers.affine import FloatAffine
@@ -17,6 +17,7 @@ from edgelstm_converters.layers.lstm import FloatLstm
 from edgelstm_converters.layers.masking import FloatMasking
 from edgelstm_converters.layers.merge import FloatAdd, FloatConcat, FloatMultiply, FloatSelect
 from edgelstm_converters.layers.normalization import FloatNormalization
+from edgelstm_converters.layers.repetition import FloatRepeat
 from edgelstm_converters.layers.rnn import FloatRnn
 from edgelstm_converters.layers.sequence import FloatSequence
 from edgelstm_converters.layers.sequence_to_sequence import encoder_decoder
@@ -42,6 +43,7 @@ __all__ = [
     "FloatMultiply",
     "FloatNormalization",
     "FloatPool",
+    "FloatRepeat",
     "FloatRnn",
     "FloatSelect",
     "FloatSequence",

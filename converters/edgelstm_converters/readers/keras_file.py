@@ -24,6 +24,47 @@ Stored = dict[str, Array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """The weights of a model or of a layer, by their path below it.
+
+    names  of the layers in it by their path, where a .keras file says them
+    """
+
+    weights: Stored
+    names: dict[str, str]
+    top: bool = False
+
+    def inside(self, name: str, class_name: str, number: int) -> Scope:
+        """Return what belongs to the layer `name`; `number` counts the layers of its class."""
+        place = counted(class_name, number)
+        named = (path for path, each in self.names.items() if each == name and path.count("/") == 1)
+        counted_places = (f"layers/{place}", f"_layer_checkpoint_dependencies/{place}")
+        by_name = f"model_weights/{name}"
+        of_names = any(path.startswith("model_weights/") for path in self.weights)
+        for root in (by_name,) if of_names else (*named, *counted_places):
+            found = self._below(root)
+            if found.weights:
+                return found
+        if self.top or self.names:
+            return Scope({}, {})
+        within = {path: values for path, values in self.weights.items() if name in path.split("/")[:-1]}
+        return Scope(within, {})
+
+    def wrapped(self) -> Scope:
+        """Return what belongs to the layer that this one wraps."""
+        found = self._below("layer")
+        return found if found.weights else self
+
+    def _below(self, root: str) -> Scope:
+        start = f"{root}/"
+        weights = {path.removeprefix(start): v for path, v in self.weights.items() if path.startswith(start)}
+        names = {
+            path.removeprefix(start): name for path, name in self.names.items() if path.startswith(start)
+        }
+        return Scope(weights, names)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class KerasFile:
     """The configuration of a model, the version of Keras that wrote it, and its weights by path in the file."""
 
@@ -31,22 +72,11 @@ class KerasFile:
     version: str
     weights: Stored
     names: dict[str, str]
-    """Path of a layer in a .keras file, by the layer's name; empty for .h5."""
+    """Of the layers of a .keras file, by their path; empty for .h5."""
 
-    def of_layer(self, name: str, class_name: str, number: int) -> Stored:
-        """Return the weights of a layer by their path below it; `number` counts the layers of its class."""
-        if self.names or not any(path.startswith(f"model_weights/{name}/") for path in self.weights):
-            place = counted(class_name, number)
-            roots = [self.names.get(name, ""), f"layers/{place}", f"_layer_checkpoint_dependencies/{place}"]
-        else:
-            roots = [f"model_weights/{name}"]
-        for root in filter(None, roots):
-            found = {
-                path[len(root) + 1 :]: v for path, v in self.weights.items() if path.startswith(root + "/")
-            }
-            if found:
-                return found
-        return {}
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.weights, self.names, top=True)
 
 
 def counted(class_name: str, number: int) -> str:
@@ -154,7 +184,7 @@ def _weights(file: Any, h5py: Any, names: dict[str, str]) -> Stored:
         if depth > MAX_DEPTH:
             raise ConversionError(f'its groups are nested more than {MAX_DEPTH} deep, at "{path}"')
         if path.endswith("/vars") and "name" in group.attrs:
-            names.setdefault(str(group.attrs["name"]), path.removesuffix("/vars"))
+            names[path.removesuffix("/vars")] = str(group.attrs["name"])
         for key in group:
             inner = f"{path}/{key}" if path else key
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):

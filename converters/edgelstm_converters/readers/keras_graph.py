@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from edgelstm.errors import ConversionError
-from edgelstm_converters.gate_order import reorder
-from edgelstm_converters.readers.keras_file import KerasFile, Stored, counted
-from edgelstm_converters.readers.keras_layers import ACTIVATIONS, LAYERS, activate, parts, refused, word_of
+from edgelstm_converters.readers.keras_attention import ATTENTION
+from edgelstm_converters.readers.keras_calls import Call, Settings, Unknown, calls_of, read_call, tensors
+from edgelstm_converters.readers.keras_file import KerasFile, Scope
+from edgelstm_converters.readers.keras_grid import GRID
+from edgelstm_converters.readers.keras_layers import LAYERS, activate, parts, refused
+from edgelstm_converters.readers.keras_operations import is_operation, operation
+from edgelstm_converters.readers.keras_recurrent import CELLS, recurrent
+from edgelstm_converters.readers.keras_window import WINDOW
 from edgelstm_converters.trace.graph import Array, Graph, Input, Node
 
 NOTHING = (
     "Dropout",
     "SpatialDropout1D",
+    "SpatialDropout2D",
     "GaussianNoise",
     "GaussianDropout",
     "AlphaDropout",
     "ActivityRegularization",
     "Masking",  # keras_mask.py
 )
-IN_CELLS = {**ACTIVATIONS, "linear": "Identity", "hard_sigmoid": "HardSigmoid"}
-CELLS = {
-    "LSTM": "LSTM",
-    "CuDNNLSTM": "LSTM",
-    "LSTMCell": "LSTM",
-    "GRU": "GRU",
-    "CuDNNGRU": "GRU",
-    "GRUCell": "GRU",
-    "SimpleRNN": "RNN",
-    "SimpleRNNCell": "RNN",
-}
-ORDERS = {"LSTM": ("ifgo", "iofg"), "GRU": ("urn", "urn"), "RNN": ("h", "h")}  # of Keras, of ONNX
-MERGES = ("concat", "sum", "mul", "ave")  # of Bidirectional
-PARTS = ("kernel", "recurrent_kernel", "bias")
+MODELS = ("Sequential", "Functional", "Model")
+OF_ONE = {**LAYERS, **WINDOW, **GRID}
+RECURRENT = (*CELLS, "RNN", "Bidirectional", "ConvLSTM2D")
+LAMBDA = (
+    "it runs code that is not in the file as layers: put in its place what it does, as layers or keras.ops (x[:, -1], x * y, "
+    "keras.ops.mean), give it the same weights, and save the model again"
+)
 
 
-def to_graph(file: KerasFile) -> Graph:
+@dataclass(frozen=True, slots=True, eq=False)
+class KerasGraph:
+    """A graph of one signal, (batch, time, channels): the channels of all inputs of the model, in their order."""
+
+    graph: Graph
+    inputs: tuple[tuple[str, int], ...]
+    """Their names, and how many channels each has."""
+    outputs: tuple[str, ...]
+    """Names of the layers that give them."""
+
+
+def to_graph(file: KerasFile) -> KerasGraph:
     """Return the model as a graph of (batch, time, channels). Raises ConversionError, naming the layer."""
     return _Builder(file).build()
 
@@ -52,269 +63,231 @@ class _Builder:
         self.nodes: list[Node] = []
         self.constants: dict[str, Array] = {}
         self.inputs: list[Input] = []
-        self.shapes: dict[str, tuple[int | None, ...]] = {}
+        self.order: list[str] = []
 
-    def build(self) -> Graph:
+    def build(self) -> KerasGraph:
         kind, config = self.file.config.get("class_name"), self.file.config.get("config")
-        if kind not in ("Sequential", "Functional", "Model") or config is None:
+        if kind not in MODELS or config is None:
             raise ConversionError(
                 f"holds a {kind}, a class of its own; a Sequential or Functional model can be converted"
             )
-        layers = config if isinstance(config, list) else config["layers"]
-        counts: dict[str, int] = {}
-        before = ""
-        for entry in layers:
-            class_name, settings = entry["class_name"], entry["config"]
-            name = entry.get("name") or settings["name"]
-            number = counts.get(class_name, 0)
-            counts[class_name] = number + 1
-            sources = [before] if kind == "Sequential" else self._inbound(name, entry)
-            self._layer(class_name, name, settings, sources, self.file.of_layer(name, class_name, number))
-            before = name
-        outputs = [before] if kind == "Sequential" else _names(config["output_layers"])
-        return Graph(tuple(self.inputs), tuple(outputs), tuple(self.nodes), self.constants)
-
-    def _inbound(self, name: str, entry: dict[str, Any]) -> list[str]:
-        """Return the names of the layers that a layer of a functional model reads."""
-        calls = entry.get("inbound_nodes") or []
-        if len(calls) > 1:
-            raise refused(name, entry["class_name"], "it is used more than once")
-        if not calls:
-            return []
-        if isinstance(calls[0], dict):  # Keras 3
-            extra = [key for key, value in calls[0].get("kwargs", {}).items() if list(_histories(value))]
-            if extra:
-                raise refused(name, entry["class_name"], f"it is given {extra[0]} computed by a layer")
-            sources = list(_histories(calls[0]["args"]))
-            if len(sources) > 1 and entry["class_name"] in CELLS:
-                raise refused(name, entry["class_name"], "it is given an initial state computed by a layer")
-            return sources
-        if any(len(call) > 3 and call[3] for call in calls[0]):
-            raise refused(name, entry["class_name"], f"it is called with {', '.join(calls[0][0][3])}")
-        if len(calls[0]) > 1 and entry["class_name"] in CELLS:
-            raise refused(name, entry["class_name"], "it is given an initial state computed by a layer")
-        return [call[0] for call in calls[0]]
+        given = self._model(self.file.config, "", None, self.file.scope)
+        inputs = self.inputs
+        if self.order and all(each.name in self.order for each in inputs):
+            inputs = sorted(inputs, key=lambda each: self.order.index(each.name))
+        widths = tuple((each.name, each.shape[-1] or 0) for each in inputs)
+        signal, split = _one_signal(inputs)
+        graph = Graph((signal,), tuple(given), (*split, *self.nodes), self.constants)
+        for n, (name, _) in enumerate(widths if split else ()):
+            self.constants[f"{name}/columns"] = _columns(widths, n)
+        return KerasGraph(graph, widths, tuple(dict.fromkeys(name.split(":")[0] for name in given)))
 
     def add(self, op: str, inputs: Iterable[str], name: str, label: str, **attributes: Any) -> str:
-        self.nodes.append(Node(op, tuple(inputs), (name,), attributes, label))
+        self.node(op, inputs, (name,), label, **attributes)
         return name
+
+    def node(
+        self, op: str, inputs: Iterable[str], names: Iterable[str], label: str, **attributes: Any
+    ) -> None:
+        self.nodes.append(Node(op, tuple(inputs), tuple(names), attributes, label))
 
     def constant(self, name: str, values: Any) -> str:
         self.constants[name] = np.ascontiguousarray(values)
         return name
 
-    def _layer(
-        self, kind: str, name: str, settings: dict[str, Any], sources: list[str], stored: Stored
-    ) -> None:
-        """Add the nodes of one layer; the value it gives has the layer's name."""
-        if kind == "Sequential" and not sources:
-            raise refused(name, kind, "a model inside a model; flatten it")
-        shape = settings.get("batch_shape") or settings.get("batch_input_shape")
-        if kind == "InputLayer" or (sources == [""] and not self.inputs):
-            given = name if kind == "InputLayer" else f"{name}/input"
-            if not shape:
-                raise refused(
-                    name,
-                    kind,
-                    "the shape of the input is not in the file: build the model before it is saved",
+    def _model(self, entry: Settings, prefix: str, given: list[str] | None, scope: Scope) -> list[str]:
+        """Add the layers of a model that reads `given`, its inputs made where that is None; return what it gives.
+
+        prefix  of the names of its layers, where it is inside of another one
+        """
+        config = entry["config"]
+        if entry["class_name"] == "Sequential":
+            return self._chain(config, prefix, given, scope)
+        return self._functional(config, prefix, given, scope)
+
+    def _chain(self, config: Any, prefix: str, given: list[str] | None, scope: Scope) -> list[str]:
+        layers = config if isinstance(config, list) else config["layers"]
+        counts: dict[str, int] = {}
+        for entry in layers:
+            name, number = _name(entry), counts.get(entry["class_name"], 0)
+            counts[entry["class_name"]] = number + 1
+            own = scope.inside(name, entry["class_name"], number)
+            given = self._called(entry, prefix + name, given, own, Call())
+        if given is None:
+            raise ConversionError("holds a model without layers")
+        return given
+
+    def _functional(self, config: Settings, prefix: str, given: list[str] | None, scope: Scope) -> list[str]:
+        made: dict[tuple[str, int], list[str]] = {}
+        inputs = [each[0] for each in _ends(config.get("input_layers") or [])]
+        counts: dict[str, int] = {}
+        left: list[tuple[Settings, int, Any, Scope]] = []
+        for entry in config["layers"]:
+            name, kind = _name(entry), entry["class_name"]
+            own = scope.inside(name, kind, counts.get(kind, 0))
+            counts[kind] = counts.get(kind, 0) + 1
+            if kind == "InputLayer" or name in inputs:
+                source = None if given is None else [given[inputs.index(name)]]
+                made[name, 0] = self._called(
+                    {**entry, "class_name": "InputLayer"}, prefix + name, source, own, Call()
                 )
-            self.inputs.append(Input(given, tuple(shape)))
+            left += [(entry, number, call, own) for number, call in enumerate(calls_of(entry))]
+        if given is None:
+            self.order = inputs
+
+        def value(layer: str, call: int, number: int) -> str | None:
+            return made[layer, call][number] if (layer, call) in made else None
+
+        while left:
+            waiting = []
+            for entry, number, each, own in left:
+                try:
+                    call = read_call(each, value)
+                except Unknown:
+                    waiting.append((entry, number, each, own))
+                    continue
+                name = f"{prefix}{_name(entry)}" + (f":{number}" if number else "")
+                made[_name(entry), number] = self._called(entry, name, call.sources, own, call)
+            if len(waiting) == len(left):
+                raise refused(
+                    prefix + _name(left[0][0]), left[0][0]["class_name"], "what it reads is not in the model"
+                )
+            left = waiting
+        return [made[layer, call][number] for layer, call, number in _ends(config["output_layers"])]
+
+    def _called(
+        self, entry: Settings, name: str, sources: list[str] | None, scope: Scope, call: Call
+    ) -> list[str]:
+        """Add a layer; return the names of what it gives. Where it has no sources it is the first, and makes the input."""
+        kind, settings = entry["class_name"], entry["config"]
+        if kind == "InputLayer" and sources is not None:
+            return sources
+        if sources is None and kind in MODELS:
+            return self._model(entry, f"{name}/", None, scope)
+        if sources is None:
+            sources = [self._input(kind, name, settings)]
             if kind == "InputLayer":
-                return
-            sources = [given]
+                return sources
+        if kind in MODELS:
+            return self._model(entry, f"{name}/", sources, scope)
+        if is_operation(entry, call):
+            return operation(self, kind, name, settings, call)
+        if kind in ATTENTION:
+            return [ATTENTION[kind](self, name, settings, call, scope)]
+        for key, given in call.kwargs.items():
+            if list(tensors(given)):
+                raise refused(name, kind, f"it is given {key} computed by a layer")
+        return self._layer(kind, name, settings, sources, scope)
+
+    def _input(self, kind: str, name: str, settings: Settings) -> str:
+        shape = settings.get("batch_shape") or settings.get("batch_input_shape")
+        if not shape:
+            why = "the shape of the input is not in the file: build the model before it is saved"
+            raise refused(name, kind, why)
+        given = name if kind == "InputLayer" else f"{name}/input"
+        self.inputs.append(Input(given, tuple(shape)))
+        return given
+
+    def _layer(self, kind: str, name: str, settings: Settings, sources: list[str], scope: Scope) -> list[str]:
+        """Add the nodes of one layer; the value it gives has the layer's name."""
         if kind in NOTHING:
-            self.add("Identity", sources, name, name)
-        elif kind in CELLS:
-            last = self._cell(kind, name, settings, sources[0], stored)
-            self.add("Identity", [last], name, name)
-        elif kind == "RNN":
-            self._stacked_cells(name, settings, sources[0], stored)
-        elif kind in ("Dense", "TimeDistributed"):
-            self._dense(kind, name, settings, sources[0], stored)
-        elif kind == "Bidirectional":
-            self._bidirectional(name, settings, sources[0], stored)
-        elif kind in LAYERS:
-            LAYERS[kind](self, name, settings, sources, stored)
+            return [self.add("Identity", sources, name, name)]
+        if kind in (*CELLS, "RNN", "Bidirectional"):
+            if len(sources) > 1:
+                raise refused(name, kind, "it is given an initial state computed by a layer")
+            return recurrent(self, kind, name, settings, sources[0], scope)
+        if kind == "Dense":
+            self._dense(kind, name, settings, sources[0], scope)
+        elif kind == "TimeDistributed":
+            return self._distributed(name, settings, sources[0], scope)
+        elif kind in OF_ONE:
+            OF_ONE[kind](self, name, settings, sources, scope.weights)
+        elif kind == "Lambda":
+            raise refused(name, kind, f"cannot be converted: {LAMBDA}")
         else:
             can = ", ".join(
-                ("LSTM, GRU, SimpleRNN, RNN, Bidirectional, Dense, TimeDistributed", *LAYERS, "dropout")
+                (*CELLS, "RNN", "Bidirectional", "Dense", "TimeDistributed", *OF_ONE, *ATTENTION, "dropout")
             )
             raise refused(name, kind, f"cannot be converted; {can} can")
+        return [name]
 
-    def _cell(
-        self, kind: str, name: str, settings: dict[str, Any], source: str, stored: Stored, part: str = ""
-    ) -> str:
-        """Add a recurrent node; return the name of its sequence, (batch, time, units), or of its last step."""
-        for key, why in (
-            ("time_major", "it reads time before batch"),
-            ("return_state", "it gives its state as an output"),
-        ):
-            if settings.get(key):
-                raise refused(name, kind, why)
-        op = CELLS[kind]
-        weights = parts(name, kind, stored, bool(settings.get("use_bias", True)), PARTS)
-        if kind.startswith("CuDNN"):
-            weights = _from_cudnn(weights, op)
-        label = name + part
-        kernel, recurrent, bias = (weights.get(key) for key in PARTS)
-        assert kernel is not None and recurrent is not None
-        units, (ours, theirs) = recurrent.shape[0], ORDERS[op]
-        rows = len(ours) * units
-        if kernel.ndim != 2 or kernel.shape[1] != rows or recurrent.shape != (units, rows):
+    def _distributed(self, name: str, settings: Settings, source: str, scope: Scope) -> list[str]:
+        """Run a layer on every sample by itself: samples are taken for more of the batch, and back."""
+        inner = settings["layer"]
+        kind = inner["class_name"]
+        if kind in RECURRENT:
             raise refused(
-                name, kind, f"its weights have shapes {kernel.shape} and {recurrent.shape}, which do not fit"
+                name,
+                "TimeDistributed",
+                f"it runs a {kind} inside of every sample, which has no samples in it",
             )
-        after = op == "GRU" and (
-            bool(settings.get("reset_after", kind == "CuDNNGRU"))
-            if bias is None
-            else bias.ndim == 2 and len(bias) == 2
-        )
-        both = np.zeros((2, rows), np.float32)
-        if bias is not None:
-            if bias.size not in (rows, 2 * rows) or (bias.size == 2 * rows) != after:
-                raise refused(
-                    name, kind, f"its bias has shape {bias.shape}, which does not fit {units} units"
-                )
-            both[: 2 if after else 1] = bias.reshape(-1, rows)
-        w, r = (reorder(np.ascontiguousarray(m.T), ours, theirs)[None] for m in (kernel, recurrent))
-        b = np.concatenate([reorder(half, ours, theirs) for half in both])[None]
-        sequence, last = f"{label}/sequence", f"{label}/last"
-        if settings.get("go_backwards"):
-            source = self._turned(source, f"{label}/turned", label)
-        inputs = [
-            source,
-            *(self.constant(f"{label}/{key}", v) for key, v in zip("WRB", (w, r, b), strict=True)),
-        ]
-        words = _activations(name, kind, settings, op)
-        attributes = {
-            "activation_alpha": [self.slope] * len(words), "activation_beta": [0.5] * len(words),
-            "layout": 1, "hidden_size": units, "linear_before_reset": int(after),
-            "activations": words,
-        }  # fmt: skip
-        self.nodes.append(Node(op, tuple(inputs), (sequence, last), attributes, label))
-        axis = self.constant(
-            f"{label}/axis", np.array([2 if settings.get("return_sequences") else 1], np.int64)
-        )
-        return self.add(
-            "Squeeze", [sequence if settings.get("return_sequences") else last, axis], f"{label}/given", label
-        )
-
-    def _turned(self, source: str, name: str, label: str) -> str:
-        """Add a sequence with its samples in reverse order."""
-        return self.add("Flip", [source, self.constant(f"{name}/axis", np.array([1], np.int64))], name, label)
-
-    def _bidirectional(self, name: str, settings: dict[str, Any], source: str, stored: Stored) -> None:
-        """https://keras.io/api/layers/recurrent_layers/bidirectional: the second layer runs the other way, its rows are turned back."""
-        forward = settings["layer"]
-        backward = settings.get("backward_layer") or forward
-        merge = settings.get("merge_mode", "concat")
-        if merge not in MERGES:
-            raise refused(name, "Bidirectional", f"its merge_mode is {merge}; {', '.join(MERGES)} can be")
+        ends = {
+            key: self.constant(f"{name}/{key}", np.array([n], np.int64))
+            for key, n in (("0", 0), ("1", 1), ("2", 2), ("9", 9), ("-1", -1))
+        }
+        shape = self.add("Shape", [source], f"{name}/shape", name)
+        front = self.add("Slice", [shape, ends["0"], ends["2"]], f"{name}/front", name)
+        rest = self.add("Slice", [shape, ends["2"], ends["9"]], f"{name}/rest", name)
+        apart = self.add("Concat", [ends["-1"], rest], f"{name}/apart", name, axis=0)
+        folded = self.add("Reshape", [source, apart], f"{name}/samples", name, allowzero=1)
+        found = self._called(inner, f"{name}/{_name(inner)}", [folded], scope.wrapped(), Call())
         given = []
-        for way, entry in (("forward", forward), ("backward", backward)):
-            kind, own = entry["class_name"], dict(entry["config"])
-            if kind not in CELLS:
-                raise refused(name, "Bidirectional", f"it wraps a {kind}; {', '.join(CELLS)} can be")
-            if way == "backward" and not settings.get("backward_layer"):
-                own["go_backwards"] = not own.get("go_backwards")
-            arrays = {
-                path: array
-                for path, array in stored.items()
-                if any(
-                    part.startswith(f"{way}_") or part == own.get("name")
-                    for part in path.split("/")
-                    if part != name
+        for number, each in enumerate(found):
+            own = self.add("Shape", [each], f"{name}/shape {number}", name)
+            tail = self.add("Slice", [own, ends["1"], ends["9"]], f"{name}/tail {number}", name)
+            back = self.add("Concat", [front, tail], f"{name}/back {number}", name, axis=0)
+            given.append(
+                self.add(
+                    "Reshape", [each, back], name if not number else f"{name}/{number}", name, allowzero=1
                 )
-            }
-            last = self._cell(kind, name, own, source, arrays, f".{way}")
-            if way == "backward" and own.get("return_sequences"):
-                last = self._turned(last, f"{name}.{way}/aligned", name)
-            given.append(last)
-        if merge == "concat":
-            self.add("Concat", given, name, name, axis=-1)
-        elif merge == "mul":
-            self.add("Mul", given, name, name)
-        else:
-            total = self.add("Add", given, f"{name}/total", name)
-            share = self.constant(f"{name}/share", np.float32(0.5 if merge == "ave" else 1.0))
-            self.add("Mul", [total, share], name, name)
-
-    def _stacked_cells(self, name: str, settings: dict[str, Any], source: str, stored: Stored) -> None:
-        cell = settings["cell"]
-        cells = cell["config"]["cells"] if cell["class_name"] == "StackedRNNCells" else [cell]
-        counts: dict[str, int] = {}
-        for number, entry in enumerate(cells):
-            kind = entry["class_name"]
-            if kind not in CELLS:
-                raise refused(name, "RNN", f"its cell is a {kind}")
-            own = stored
-            if len(cells) > 1:
-                place = f"cell/cells/{counted(kind, counts.get(kind, 0))}/vars/"
-                counts[kind] = counts.get(kind, 0) + 1
-                own = {path: values for path, values in stored.items() if path.startswith(place)}
-                if not own:
-                    raise refused(
-                        name,
-                        "RNN",
-                        "the weights of its cells are not told apart in this file: save it as .keras",
-                    )
-            kept = {**entry["config"], "return_sequences": number < len(cells) - 1 or settings.get("return_sequences"),
-                    "go_backwards": settings.get("go_backwards")}  # fmt: skip
-            source = self._cell(kind, name, kept, source, own, f".{number}" if len(cells) > 1 else "")
-        self.add("Identity", [source], name, name)
-
-    def _dense(self, kind: str, name: str, settings: dict[str, Any], source: str, stored: Stored) -> None:
-        if kind == "TimeDistributed":
-            inner = settings["layer"]
-            if inner["class_name"] != "Dense":
-                raise refused(name, kind, f"it holds a {inner['class_name']}; a Dense layer can be converted")
-            settings = inner["config"]
-        weights = parts(name, kind, stored, bool(settings.get("use_bias", True)), ("kernel", "bias"))
-        found = self.add(
-            "MatMul", [source, self.constant(f"{name}/kernel", weights["kernel"])], f"{name}/product", name
-        )
-        if "bias" in weights:
-            found = self.add(
-                "Add", [found, self.constant(f"{name}/bias", weights["bias"])], f"{name}/sum", name
             )
+        return given
+
+    def _dense(self, kind: str, name: str, settings: Settings, source: str, scope: Scope) -> None:
+        weights = parts(name, kind, scope.weights, bool(settings.get("use_bias", True)), ("kernel", "bias"))
+        kernel = self.constant(f"{name}/kernel", weights["kernel"])
+        found = self.add("MatMul", [source, kernel], f"{name}/product", name)
+        if "bias" in weights:
+            bias = self.constant(f"{name}/bias", weights["bias"])
+            found = self.add("Add", [found, bias], f"{name}/sum", name)
         activate(self, name, settings.get("activation", "linear"), found, name)
 
 
-def _from_cudnn(weights: Stored, op: str) -> Stored:
-    """Undo the layout of cuDNN's layers of Keras 2.1: every gate's matrices transposed, the biases doubled."""
-    gates = len(ORDERS[op][0])
-    kernel, recurrent, bias = (weights[key] for key in PARTS)
-    inputs = [
-        part.reshape(part.shape[::-1]).T
-        for part in map(np.ascontiguousarray, np.split(kernel, gates, axis=1))
+def _one_signal(inputs: list[Input]) -> tuple[Input, list[Node]]:
+    """Return one input of all channels, and the nodes that take it apart, where there are several."""
+    if len(inputs) == 1:
+        return inputs[0], []
+    for each in inputs:
+        if len(each.shape) != 3 or each.shape[-1] is None:
+            raise ConversionError(
+                f'input "{each.name}" has shape {each.shape}: of several inputs, each has to be (batch, samples, channels)'
+            )
+    lengths = {each.shape[1] for each in inputs if each.shape[1] is not None}
+    if len(lengths) > 1:
+        raise ConversionError(
+            f"its inputs have {', '.join(map(str, sorted(lengths)))} samples, expected as many of each"
+        )
+    total = sum(each.shape[-1] or 0 for each in inputs)
+    signal = Input("signal", (inputs[0].shape[0], lengths.pop() if lengths else None, total))
+    axis = {"axis": 2}
+    return signal, [
+        Node("Gather", ("signal", f"{each.name}/columns"), (each.name,), axis, each.name) for each in inputs
     ]
-    hidden = [part.T for part in np.split(recurrent, gates, axis=1)]
-    halves = bias.reshape(2, -1)
-    return {
-        "kernel": np.concatenate(inputs, axis=1),
-        "recurrent_kernel": np.concatenate(hidden, axis=1),
-        "bias": halves.sum(axis=0) if op == "LSTM" else halves,
-    }
 
 
-def _activations(name: str, kind: str, settings: dict[str, Any], op: str) -> list[str]:
-    inner = word_of(settings.get("activation", "tanh"))
-    gate = word_of(settings.get("recurrent_activation", "sigmoid"))
-    words = {"LSTM": [gate, inner, inner], "GRU": [gate, inner], "RNN": [inner]}[op]
-    return [IN_CELLS.get(word, word) for word in words]
+def _columns(widths: tuple[tuple[str, int], ...], number: int) -> Array:
+    first = sum(width for _, width in widths[:number])
+    return np.arange(first, first + widths[number][1])
 
 
-def _histories(value: Any) -> Iterable[str]:
-    """Yield the layers that the arguments of a call name, in Keras 3."""
-    if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
-        yield value["config"]["keras_history"][0]
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _histories(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _histories(inner)
+def _name(entry: Settings) -> str:
+    return str(entry.get("name") or entry["config"]["name"])
 
 
-def _names(entries: Any) -> list[str]:
-    return [entries[0]] if entries and isinstance(entries[0], str) else [entry[0] for entry in entries]
+def _ends(entries: Any) -> list[tuple[str, int, int]]:
+    """Return what a configuration says of its inputs or outputs: one, a list, or some by name, in the order of names."""
+    if isinstance(entries, dict):
+        return [end for key in sorted(entries) for end in _ends(entries[key])]
+    if entries and isinstance(entries[0], str):
+        return [(entries[0], int(entries[1]), int(entries[2]))]
+    return [end for entry in entries for end in _ends(entry)]

@@ -12,16 +12,20 @@ from edgelstm_converters.readers.keras_file import Stored
 
 
 class Builder(Protocol):
-    """What puts a graph together: `add` an operator, keep a `constant`; `slope` is that of its hard sigmoid."""
+    """What puts a graph together: `add` an operator, or a `node` with several outputs, keep a `constant`; `slope` is that of its hard sigmoid."""
 
     slope: float
 
     def add(self, op: str, inputs: Iterable[str], name: str, label: str, **attributes: Any) -> str: ...
+    def node(
+        self, op: str, inputs: Iterable[str], names: Iterable[str], label: str, **attributes: Any
+    ) -> None: ...
     def constant(self, name: str, values: Any) -> str: ...
 
 
 Settings = dict[str, Any]
 ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
+GATED = {"swish": "Swish", "silu": "Swish", "hard_swish": "HardSwish", "hard_silu": "HardSwish"}
 
 
 def refused(name: str, kind: str, why: str) -> ConversionError:
@@ -60,12 +64,23 @@ def activate(build: Builder, layer: str, activation: Any, source: str, target: s
         build.add("Identity", [source], target, layer)
     elif word in ACTIVATIONS:
         build.add(ACTIVATIONS[word], [source], target, layer)
+    elif word in GATED:
+        build.add(GATED[word], [source], target, layer)
+    elif word in ("relu6", "leaky_relu"):
+        _limited(
+            build,
+            layer,
+            source,
+            target,
+            limit=6.0 if word == "relu6" else None,
+            slope=0.0 if word == "relu6" else 0.2,
+        )
     elif word == "softmax":
         build.add("Softmax", [source], target, layer, axis=-1)
     elif word == "hard_sigmoid":
         build.add("HardSigmoid", [source], target, layer, alpha=build.slope, beta=0.5)
     else:
-        known = ("linear", *ACTIVATIONS, "hard_sigmoid", "softmax")
+        known = ("linear", *ACTIVATIONS, *GATED, "relu6", "leaky_relu", "hard_sigmoid", "softmax")
         raise refused(layer, "activation", f"{word} cannot be converted; {', '.join(known)} can")
 
 
@@ -73,7 +88,7 @@ def _one(value: Any) -> int:
     return int(value[0] if isinstance(value, list | tuple) else value)
 
 
-def _channels_last(name: str, kind: str, settings: Settings) -> None:
+def channels_last(name: str, kind: str, settings: Settings) -> None:
     if settings.get("data_format", "channels_last") != "channels_last":
         raise refused(name, kind, "its channels come before time")
 
@@ -96,7 +111,7 @@ def _pads(name: str, kind: str, padding: str, reach: int) -> list[int]:
 
 
 def conv1d(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
-    _channels_last(name, "Conv1D", settings)
+    channels_last(name, "Conv1D", settings)
     weights = parts(name, "Conv1D", stored, bool(settings.get("use_bias", True)), ("kernel", "bias"))
     dilation, width = _one(settings.get("dilation_rate", 1)), weights["kernel"].shape[0]
     inputs = [sources[0], build.constant(f"{name}/kernel", weights["kernel"].transpose(2, 1, 0))]
@@ -111,7 +126,7 @@ def conv1d(build: Builder, name: str, settings: Settings, sources: list[str], st
 
 def _pooling(op: str) -> Callable[..., None]:
     def pool(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
-        _channels_last(name, op, settings)
+        channels_last(name, op, settings)
         window = _one(settings.get("pool_size", 2))
         pads = _pads(name, op, settings.get("padding", "valid"), window - 1)
         strides = [_one(settings["strides"] or window)]
@@ -122,7 +137,7 @@ def _pooling(op: str) -> Callable[..., None]:
 
 
 def zero_padding(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
-    _channels_last(name, "ZeroPadding1D", settings)
+    channels_last(name, "ZeroPadding1D", settings)
     given = settings.get("padding", 1)
     first, last = given if isinstance(given, list | tuple) else (given, given)
     pads = build.constant(f"{name}/pads", np.array([0, first, 0, 0, last, 0], np.int64))
@@ -182,10 +197,29 @@ def rescaling(build: Builder, name: str, settings: Settings, sources: list[str],
     _scale(build, name, sources[0], settings["scale"], settings["offset"])
 
 
+def _limited(
+    build: Builder, label: str, source: str, target: str, *, limit: float | None, slope: float
+) -> None:
+    """Add a relu that is limited to 0..limit, or has a slope below 0."""
+    if limit is None:
+        build.add("LeakyRelu", [source], target, label, alpha=slope)
+        return
+    build.add("Clip", [source], target, label, min=0.0, max=limit)
+
+
 def relu(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
-    if any(settings.get(key) for key in ("max_value", "negative_slope", "threshold")):
-        raise refused(name, "ReLU", "its limits, slope or threshold cannot be converted")
-    activate(build, name, "relu", sources[0], name)
+    limit, slope = settings.get("max_value"), float(settings.get("negative_slope") or 0.0)
+    if settings.get("threshold") or (slope and limit is not None):
+        raise refused(name, "ReLU", "its threshold, or its slope and limit together, cannot be converted")
+    if limit is None and not slope:
+        activate(build, name, "relu", sources[0], name)
+    else:
+        _limited(build, name, sources[0], name, limit=limit, slope=slope)
+
+
+def leaky_relu(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+    slope = float(settings["negative_slope" if "negative_slope" in settings else "alpha"])
+    _limited(build, name, sources[0], name, limit=None, slope=slope)
 
 
 def activation(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
@@ -230,7 +264,7 @@ LAYERS: dict[str, Callable[[Builder, str, Settings, list[str], Stored], None]] =
     "ZeroPadding1D": zero_padding, "Embedding": embedding,
     "LayerNormalization": _normalization("LayerNormalization", {"gamma": "scale", "beta": "center"}),
     "RMSNormalization": _normalization("RMSNormalization", {"scale": "scale"}),
-    "BatchNormalization": batch_normalization, "Rescaling": rescaling, "ReLU": relu, "Activation": activation,
-    "Add": plain("Sum"), "Concatenate": plain("Concat", axis=-1), "Flatten": plain("Flatten"),
+    "BatchNormalization": batch_normalization, "Rescaling": rescaling, "ReLU": relu, "LeakyReLU": leaky_relu, "Activation": activation,
+    "Add": plain("Sum"), "Concatenate": plain("Concat", axis=-1),
     "UnitNormalization": unit_normalization, "Softmax": softmax, "Subtract": _merging("Sub"), "Multiply": _merging("Mul"),
 }  # fmt: skip

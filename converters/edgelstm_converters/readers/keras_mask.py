@@ -14,6 +14,11 @@ from edgelstm_converters.layers import FloatDense, FloatMasking, FloatMultiply
 from edgelstm_converters.layers.float_layer import FloatLayer, FloatRecurrent
 
 NAME = "mask"
+UNMASKED = (
+    "GlobalAveragePooling1D", "GlobalMaxPooling1D", "RepeatVector", "Flatten", "Attention", "AdditiveAttention",
+    "MultiHeadAttention", "ConvLSTM2D", "Reshape", "Permute",
+)  # fmt: skip
+"""Layers over all samples of a window, which know no mask here."""
 
 
 def mask_value(layers: list[dict[str, Any]]) -> float | None:
@@ -25,6 +30,12 @@ def mask_value(layers: list[dict[str, Any]]) -> float | None:
     masks = [number for number, kind in enumerate(kinds) if kind == "Masking"]
     if not masks:
         return None
+    unmasked = [layer for layer in layers if layer["class_name"] in UNMASKED]
+    if unmasked:
+        name, kind = unmasked[0]["config"]["name"], unmasked[0]["class_name"]
+        raise ConversionError(
+            f'layer "{name}" ({kind}): behind Masking it would leave samples out, which cannot be converted: leave the mask out'
+        )
     number = masks[0]
     if len(masks) > 1 or any(kind != "InputLayer" for kind in kinds[:number]):
         name = layers[masks[-1]]["config"]["name"]

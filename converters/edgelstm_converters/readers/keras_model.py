@@ -7,14 +7,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgelstm.errors import ConversionError
 from edgelstm_converters.readers import Asked, Reading, named_layers
 from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError, keras
 from edgelstm_converters.readers.keras_file import load, weights_alone
-from edgelstm_converters.readers.keras_graph import to_graph
+from edgelstm_converters.readers.keras_graph import MODELS, KerasGraph, to_graph
 from edgelstm_converters.readers.keras_mask import mask_value, settings, with_mask, zeroing
 from edgelstm_converters.readers.proof import NOT_ASKED, first_line, judge_stream
-from edgelstm_converters.trace.streams import Stream, read_stream
+from edgelstm_converters.trace.graph import Graph
+from edgelstm_converters.trace.streams import Axes, Stream, read_stream
 
 
 def read(path: Path, asked: Asked) -> Reading:
@@ -24,14 +27,19 @@ def read(path: Path, asked: Asked) -> Reading:
         return named_layers.read(weights_alone(path), asked.architecture, named_layers.AS_SAID)
     file = load(path)
     try:
-        graph, mask = to_graph(file), mask_value(_layers(file.config))
+        read_as, mask = to_graph(file), mask_value(_layers(file.config))
     except (KeyError, IndexError, TypeError, AttributeError, RecursionError, ValueError) as exc:
         raise ConversionError(
             f"its configuration is none that Keras writes: {type(exc).__name__}: {first_line(exc)}"
         ) from None
-    stream = read_stream(graph, {}, lambda node, values, opset: None, asked.inputs, window=asked.window)
+    graph = _of_length(read_as.graph, file.config)
+    known = Axes(1, 0) if len(graph.inputs[0].shape) > 2 else None
+    stream = read_stream(
+        graph, {}, lambda node, values, opset: None, asked.inputs, window=asked.window, known=known
+    )
     stream = replace(stream, model=with_mask(stream.model, mask, zeroing(_layers(file.config))))
-    reading = Reading.of(stream, _prove(path, stream, mask) if asked.verify else NOT_ASKED)
+    proof = _prove(path, stream, mask, read_as) if asked.verify else NOT_ASKED
+    reading = Reading.of(stream, "; ".join([proof, *_said(read_as)]))
     return replace(reading, carried=_carried(_layers(file.config)))
 
 
@@ -45,13 +53,41 @@ def _carried(layers: list[dict[str, Any]]) -> str:
     return f"its layer {names} is stateful" if len(recurrent) == 1 else f"its layers {names} are stateful"
 
 
+def _said(read_as: KerasGraph) -> list[str]:
+    """Return what several inputs and outputs are, in their order."""
+    said = []
+    if len(read_as.inputs) > 1:
+        said.append(f"channels of {', '.join(f'{name} ({width})' for name, width in read_as.inputs)}")
+    if len(read_as.outputs) > 1:
+        said.append(f"outputs of {', '.join(read_as.outputs)}")
+    return said
+
+
+def _of_length(graph: Graph, config: dict[str, Any]) -> Graph:
+    """Return the graph with as many samples as a RepeatVector says, where the input leaves them open."""
+    (signal,) = graph.inputs
+    counts = {layer["config"]["n"] for layer in _layers(config) if layer["class_name"] == "RepeatVector"}
+    if len(counts) != 1 or len(signal.shape) < 3 or signal.shape[1] is not None:
+        return graph
+    shape = (signal.shape[0], int(counts.pop()), *signal.shape[2:])
+    return replace(graph, inputs=(replace(signal, shape=shape),))
+
+
 def _layers(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the layers of a model, those of the models in it in their places."""
     inner = config["config"]
-    found: list[dict[str, Any]] = inner if isinstance(inner, list) else inner["layers"]
+    found: list[dict[str, Any]] = []
+    for layer in inner if isinstance(inner, list) else inner["layers"]:
+        if layer["class_name"] not in MODELS:
+            found.append(layer)
+            continue
+        name = layer["config"]["name"] if isinstance(layer["config"], dict) else layer["name"]
+        for each in _layers(layer):
+            found.append({**each, "config": {**each["config"], "name": f"{name}/{each['config']['name']}"}})
     return found
 
 
-def _prove(path: Path, stream: Stream, mask: float | None) -> str:
+def _prove(path: Path, stream: Stream, mask: float | None, read_as: KerasGraph) -> str:
     if find_spec("keras") is None:
         return "not proved: keras is not installed"
     if keras.backend() is None:
@@ -62,4 +98,11 @@ def _prove(path: Path, stream: Stream, mask: float | None) -> str:
         return f"not proved: this keras cannot load it: {exc}"
     except EngineDied as exc:
         return f"not proved: {exc}"
-    return judge_stream(engine, stream, {}, "please report this", mask=mask)
+    ends = np.cumsum([width for _, width in read_as.inputs])[:-1]
+
+    def run(feeds: dict[str, Any]) -> list[Any]:
+        (signal,) = feeds.values()
+        parts = np.split(signal, ends, axis=-1) if len(ends) else [signal]
+        return engine.run({name: part for (name, _), part in zip(read_as.inputs, parts, strict=True)})
+
+    return judge_stream(engine, stream, {}, "please report this", run=run, mask=mask)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -18,9 +17,12 @@ from edgelstm_converters.layers import (
     FloatConcat,
     FloatEmbedding,
     FloatMultiply,
+    FloatRepeat,
     FloatSelect,
 )
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatRecurrent
+from edgelstm_converters.trace.absorbed import behind, over_window
+from edgelstm_converters.trace.ahead import check_ahead
 from edgelstm_converters.trace.attention import DOT, plainest, refused_product
 from edgelstm_converters.trace.cells import CellReader
 from edgelstm_converters.trace.expressions import (
@@ -31,11 +33,12 @@ from edgelstm_converters.trace.expressions import (
     expression_of,
     is_constant,
     newest,
+    numbers,
     place_of,
     time_of,
     vector,
 )
-from edgelstm_converters.trace.linear import Doubles, Linear, Linearizer
+from edgelstm_converters.trace.linear import Doubles, Linear, Linearizer, scalar_of
 from edgelstm_converters.trace.normalization import NormalizationReader, refusal_of
 from edgelstm_converters.trace.reversal import BACKWARD, directions
 
@@ -78,9 +81,12 @@ class _Assembly:
         self.inputs = 0
         self.ways = directions(expressions)
         self.way_of: dict[str, frozenset[int]] = {}
+        self.ahead: set[str] = set()
+        self.making, self.one_row = set[bytes](), False
 
     def model(self, first: Newest, others: Sequence[Newest]) -> Assembled:
         """Return the layers that end in `first`, and in those of `others` that can be outputs beside it."""
+        self.one_row = first.one_row
         heads, codes = [self._made_by(first.codes)], [first.codes]
         if not self.layers:
             raise ConversionError("the output is the input: there is no layer in between")
@@ -93,6 +99,7 @@ class _Assembly:
             except ConversionError as exc:
                 self.layers, self.made = layers, made
                 left_out[number] = str(exc)
+        check_ahead(self.layers, frozenset(self.ahead), heads, first.one_row)
         layers = []
         for number, layer in enumerate(self.layers):
             before = (self.layers[number - 1].name if number else INPUT,)
@@ -124,7 +131,7 @@ class _Assembly:
         """Return the layers behind the ends of both directions, None where there is an output for every sample."""
         both = [layer for layer in self.layers if len(self.way_of[layer.name]) > 1]
         if not both and self._ways(codes) != {BACKWARD}:
-            return None
+            return () if one_row and any(way == {BACKWARD} for way in self.way_of.values()) else None
         if not one_row:
             raise ConversionError(
                 "its output comes in the reverse order of the samples, in part at least: turn it around, as Bidirectional does"
@@ -144,7 +151,12 @@ class _Assembly:
         """Return the name of the layer that gives the vector `codes`, made now if it is not there yet."""
         key = codes.tobytes()
         if key not in self.made:
+            if key in self.making:
+                name = _plain(self.table[int(expression_of(codes).max())].name)
+                raise ConversionError(f'what "{name}" computes is no cell known here: it reads its own past')
+            self.making.add(key)
             self.made[key] = self._make(codes)
+            self.making.remove(key)
             for layer in self.layers:  # those that it was made of have theirs already
                 self.way_of.setdefault(layer.name, self._ways(codes))
         return self.made[key]
@@ -160,7 +172,7 @@ class _Assembly:
         alone = len(sources) == 1 and not is_constant(codes).any() and not time_of(codes).any()
         if not alone:
             name = self.table[int(sources[-1])].name if len(sources) else "constant"
-            return self._combined(self._dense_name(codes, name), codes, "linear")
+            return self._combined(self.linear.product_name(codes, name), codes, "linear")
         found, places = self.table[int(sources[0])], place_of(codes)
         whole = np.array_equal(places, np.arange(found.size))
         if found.kind == "input" and whole:
@@ -172,8 +184,12 @@ class _Assembly:
             raise refused_product(found)
         if found.kind == "attention" and whole:
             return self._attention(found)
-        if found.kind == "layer" and whole:
-            return self._layer(found.detail, found.arguments[0])
+        if found.kind in ("layer", "ahead") and whole:
+            name = self._layer(found.detail, *found.arguments)
+            self.ahead.update([name] if found.kind == "ahead" else [])
+            return name
+        if found.kind == "repeated" and whole:
+            return self._repeat(found)
         name = found.name
         if found.kind in ("sum", "product", "function"):
             cell = self.cells.read(vector(int(sources[0]), found.size, 0), _plain(name))
@@ -185,7 +201,7 @@ class _Assembly:
             if found.detail not in ACTIVATIONS:
                 raise ConversionError(refusal_of(found.name, str(found.detail)))
             argument = found.arguments[0][places]
-            return self._combined(self._dense_name(argument, name), argument, found.detail)
+            return self._combined(self.linear.product_name(argument, name), argument, found.detail)
         if self.linear.mixes(int(sources[0])):
             norm = self.norms.read(vector(int(sources[0]), found.size, 0), name)
             if norm is not None and not whole:
@@ -193,9 +209,15 @@ class _Assembly:
             if norm is not None:
                 return self._add(replace(norm[0], sources=(self._made_by(norm[1]),)))
             return self._mixed(found, places)
-        return self._combined(self._dense_name(codes, name), codes, "linear")
+        return self._combined(self.linear.product_name(codes, name), codes, "linear")
 
-    def _layer(self, layer: FloatLayer, read: Codes) -> str:
+    def _repeat(self, found: Expression) -> str:
+        source, count = self._made_by(found.arguments[0]), int(found.detail.split()[0])
+        name = self._add(FloatRepeat(found.name, found.size, count, sources=(source,)))
+        self.way_of[name] = self._ways(found.arguments[0])  # it has what that ends with
+        return name
+
+    def _layer(self, layer: FloatLayer, read: Codes, *beside: Codes) -> str:
         """Add the layer of an operator; what is linear in front becomes part of it where it has a matrix for that."""
         if isinstance(layer, FloatEmbedding):
             number, place = int(expression_of(read)[0]), int(place_of(read)[0])
@@ -207,24 +229,28 @@ class _Assembly:
             return self._add(replace(layer, sources=(source,)))
         whole = self.linear.expand(read)
         if isinstance(layer, FloatDense):
+            if self.one_row and time_of(whole.atoms).any():
+                return self._over_window(layer.name, whole, layer.activation)
             return self._read_by(replace(layer, bias=whole.bias.astype(np.float32)), whole)
         if isinstance(layer, FloatRecurrent):
             return self._read_by(layer, whole)
-        return self._add(replace(layer, sources=(self._made_by(read),)))
+        return self._add(replace(layer, sources=tuple(map(self._made_by, (read, *beside)))))
 
     def _mixed(self, found: Expression, places: Codes) -> str:
         """Make a sum or product of two vectors of which one, at least, is itself a product of what varies."""
         one, other = (argument[places] for argument in found.arguments)
+        varied = not is_constant(one).any() and not is_constant(other).any()
+        for part, rest in ((one, other), (other, one)):
+            if is_constant(part).all() and not is_constant(rest).any():
+                neutral = np.full(len(places), float(found.kind == "sum"), np.float32)
+                factor, shift = (neutral, numbers(part)) if neutral.any() else (numbers(part), neutral)
+                return self._add(FloatAffine(found.name, factor, shift, sources=(self._made_by(rest),)))
         if found.kind == "sum":
             parts = [np.unique(expression_of(part)) for part in (one, other)]
-            if (
-                all(len(part) == 1 for part in parts)
-                and not is_constant(one).any()
-                and not is_constant(other).any()
-            ):
+            if varied and all(len(part) == 1 for part in parts):
                 sources = (self._made_by(one), self._made_by(other))
                 return self._add(FloatAdd(found.name, len(places), (1.0, 1.0), sources=sources))
-        elif not is_constant(one).any() and not is_constant(other).any():
+        elif varied:
             if time_of(one).any() or time_of(other).any():
                 raise ConversionError(
                     f'what "{_plain(found.name)}" computes is no cell known here: it multiplies with its own past'
@@ -238,20 +264,11 @@ class _Assembly:
             f'what "{_plain(found.name)}" computes is no layer known here: values that both depend on the signal are multiplied'
         )
 
-    def _dense_name(self, codes: Codes, otherwise: str) -> str:
-        """Return the name of the matrix product that `codes` come from, through sums."""
-        while len(codes := codes[~is_constant(codes)]):
-            found = self.table[int(expression_of(codes)[0])]
-            if found.kind == "matmul":
-                return found.name
-            if found.kind not in ("sum", "product"):
-                break
-            codes = np.concatenate(found.arguments)
-        return otherwise
-
     def _combined(self, name: str, codes: Codes, activation: str) -> str:
         """Make `activation` of linear combinations: by element, of whole vectors, or with a matrix."""
         whole = self.linear.expand(codes)
+        if self.one_row and time_of(whole.atoms).any():
+            return self._over_window(name, whole, activation)
         self._check(name, whole.atoms)
         parts = self._whole_vectors(whole)
         size = len(codes)
@@ -266,7 +283,7 @@ class _Assembly:
                 return self._add(
                     FloatAffine(name, factor.astype(np.float32), shift, activation, sources=(read,))
                 )
-        factors = [self._scalar(matrix) for matrix in parts.values()]
+        factors = [scalar_of(matrix) for matrix in parts.values()]
         if len(parts) > 1 and not whole.bias.any() and None not in factors:
             sources = tuple(map(self._vector, parts))
             known = tuple(float(factor) for factor in factors if factor is not None)
@@ -278,15 +295,7 @@ class _Assembly:
         layer = FloatDense(name, np.zeros((size, 0), np.float32), whole.bias.astype(np.float32), activation)
         return self._read_by(layer, whole)
 
-    def _scalar(self, matrix: Doubles) -> float | None:
-        """Return the factor of a multiple of the unit matrix, None for another matrix."""
-        if matrix.shape[0] != matrix.shape[1] or not np.array_equal(
-            matrix, matrix[0, 0] * np.eye(len(matrix))
-        ):
-            return None
-        return float(matrix[0, 0])
-
-    def _check(self, name: str, atoms: Codes) -> None:
+    def _check(self, name: str, atoms: Codes, *, delayed: bool = False) -> None:
         kinds = {self.table[int(n)].kind: self.table[int(n)].name for n in np.unique(expression_of(atoms))}
         if "state" in kinds:
             raise ConversionError(
@@ -297,7 +306,7 @@ class _Assembly:
                 raise refused_product(found)
         if not kinds:
             raise ConversionError(f'layer "{_plain(name)}" reads nothing that depends on the input')
-        if time_of(atoms).any():
+        if time_of(atoms).any() and not delayed:
             raise ConversionError(
                 f'layer "{_plain(name)}" reads earlier samples, a window of them; a layer reads one sample'
             )
@@ -338,7 +347,16 @@ class _Assembly:
                 sources=sources,
             )
             return self._add(replace(layer, sources=(self._add(bottleneck),)))
-        return self._add(replace(_behind(layer, joined, read.bias), sources=sources))
+        return self._add(replace(behind(layer, joined, read.bias), sources=sources))
+
+    def _over_window(self, name: str, read: Linear, activation: str) -> str:
+        """Add the convolution that computes one row of many, as a matrix on a whole window does."""
+        self._check(name, read.atoms, delayed=True)
+        layer, newest = over_window(name, read, self.table)
+        made = self._add(replace(layer, sources=(self._joined(f"{name}.inputs", newest),)))
+        one, none = np.ones(layer.units, np.float32), np.zeros(layer.units, np.float32)
+        behind_it = FloatAffine(f"{name}.{activation}", one, none, activation, sources=(made,))
+        return made if activation == "linear" else self._add(behind_it)
 
     def _reads(self, layer: FloatLayer, atoms: Codes) -> str:
         """Add a layer whose columns belong to `atoms`."""
@@ -347,7 +365,7 @@ class _Assembly:
         parts = self._whole_vectors(unit)
         joined = np.concatenate(list(parts.values()), axis=1)
         sources = (self._joined(f"{layer.name}.inputs", parts),)
-        return self._add(replace(_behind(layer, joined, np.zeros(len(atoms))), sources=sources))
+        return self._add(replace(behind(layer, joined, np.zeros(len(atoms))), sources=sources))
 
     def _attention(self, found: Expression) -> str:
         """Add attention, whose queries, and whose keys and values, read one vector each, which is put together where needed."""
@@ -375,18 +393,6 @@ class _Assembly:
             number += 1
         self.layers.append(replace(layer, name=name if number == 1 else f"{name}_{number}"))
         return self.layers[-1].name
-
-
-def _behind(layer: FloatLayer, matrix: Doubles, bias: Doubles) -> FloatLayer:
-    """Return the recurrent layer that gives for x what `layer` gives for matrix @ x + bias."""
-    held: Any = layer
-    weights = held.input_weights.astype(np.float64)
-    name = "input_bias" if hasattr(layer, "input_bias") else "bias"
-    changed: dict[str, Any] = {
-        "input_weights": (weights @ matrix).astype(np.float32),
-        name: (getattr(layer, name) + weights @ bias).astype(np.float32),
-    }
-    return replace(layer, **changed)
 
 
 def _plain(text: str) -> str:

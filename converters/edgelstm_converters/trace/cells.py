@@ -59,7 +59,9 @@ class CellReader:
         if found is None or found.kind != "function" or found.detail not in CELL_ACTIVATIONS:
             return None
         whole = self.linear.expand(found.arguments[0][place_of(codes)])
-        if not self._past(whole.atoms).any():
+        past = whole.atoms[self._past(whole.atoms)]
+        kinds = {self.table[int(n)].kind for n in np.unique(expression_of(past))}
+        if not kinds or ("state" not in kinds and time_of(past).max() > 1):  # a window of samples
             return None
         previous = self._previous(codes, [whole], name)
         rest = whole.without(previous)

@@ -37,11 +37,14 @@ MAX_ELEMENTS = 1 << 24
 class Expression:
     """One vector. `arguments` are relative codes.
 
-    kind        input, state, matmul, sum, product, dot, function, layer, attention, cell state, reversed
-    arguments   matmul, layer, reversed: one vector; sum, product: two, element by element; function: one, element by element;
-                dot: two, as many values for each element; attention: what queries read, what keys and values read
-    detail      matmul: weights (outputs, inputs); function: its name; layer, attention: the float layer; dot: why it is no attention; input, state: its name;
-                reversed: how many rows
+    kind        input, state, matmul, sum, product, dot, function, layer, ahead, attention, cell state, reversed, repeated
+    arguments   matmul, reversed, repeated: one vector; layer, ahead: one for each of its sources; sum, product: two, element by
+                element; function: one, element by element; dot: two, as many values for each element; attention: what queries
+                read, what keys and values read
+    detail      matmul: weights (outputs, inputs); function: its name; layer, ahead, attention: the float layer; dot: why it is no
+                attention; input, state: its name; reversed, repeated: how many rows
+
+    What is ahead is a layer of which every row but the newest needs samples that come later.
     """
 
     kind: str
@@ -53,9 +56,13 @@ class Expression:
 
 @dataclass(slots=True, eq=False)
 class Expressions:
-    """The table of expressions, each kept once."""
+    """The table of expressions, each kept once.
+
+    over_all  names of what goes over all samples of a sequence, as many as it has
+    """
 
     table: list[Expression] = field(default_factory=lambda: [Expression("constant", 0)])
+    over_all: list[str] = field(default_factory=list)
     _known: dict[Any, int] = field(default_factory=dict)
     _digests: dict[int, tuple[Any, bytes]] = field(default_factory=dict)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from edgelstm_converters.trace.expressions import is_constant
+from edgelstm_converters.trace.expressions import is_constant, time_of
 from edgelstm_converters.trace.graph import Node
+from edgelstm_converters.trace.repetition import repeated
 from edgelstm_converters.trace.reversal import turned
 from edgelstm_converters.trace.run import Traced, Value, Walk, codes_of, settled
 
@@ -164,13 +165,34 @@ def joined(values: list[Value], join: Callable[[list[Any]], Any]) -> Value:
 
 
 def _expand(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-    wanted = listed(node, inputs, 1, "shape")
-    return [moved(inputs[0], lambda a: np.broadcast_to(a, np.broadcast_shapes(a.shape, tuple(wanted))))]
+    wanted = tuple(listed(node, inputs, 1, "shape"))
+    value = _repeated(walk, inputs[0], wanted)
+    return [moved(value, lambda a: np.broadcast_to(a, np.broadcast_shapes(a.shape, wanted)))]
 
 
 def _tile(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     repeats = listed(node, inputs, 1, "repeats")
+    shape = np.shape(inputs[0].codes if isinstance(inputs[0], Traced) else inputs[0])
+    if len(repeats) == len(shape):
+        value = _repeated(walk, inputs[0], tuple(n * size for n, size in zip(repeats, shape, strict=True)))
+        if value is not inputs[0]:
+            repeats = [1] * len(shape)
+        return [moved(value, lambda a: np.tile(a, repeats))]
     return [moved(inputs[0], lambda a: np.tile(a, repeats))]
+
+
+def _repeated(walk: Walk, value: Value, shape: tuple[int, ...]) -> Value:
+    """Return what a sequence ends with as rows of a sequence of `shape` (batch, rows, values), the value itself where it is none."""
+    if not isinstance(value, Traced) or value.codes.ndim != 3 or len(shape) != 3:
+        return value
+    size = value.codes.shape
+    axis = next((n for n in (0, 1) if size[n] == 1 and shape[n] > 1), None)
+    others = all(
+        given in (1, wanted) for n, (given, wanted) in enumerate(zip(size, shape, strict=True)) if n != axis
+    )
+    if axis is None or not others or size[2] != shape[2] or int(time_of(value.codes).max()) < 2:
+        return value
+    return Traced(repeated(walk.expressions, value.codes, axis, shape[axis]))
 
 
 def _pad(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:

@@ -113,6 +113,17 @@ class Linearizer:
         factor, part = (one, other) if is_constant(found.arguments[0]).all() else (other, one)
         return Linear(part.matrix * factor.bias[:, None], part.atoms, part.bias * factor.bias)
 
+    def product_name(self, codes: Codes, otherwise: str) -> str:
+        """Return the name of the matrix product that `codes` come from, through sums."""
+        while len(codes := codes[~is_constant(codes)]):
+            found = self.table[int(expression_of(codes)[0])]
+            if found.kind == "matmul":
+                return found.name
+            if found.kind not in ("sum", "product"):
+                break
+            codes = np.concatenate(found.arguments)
+        return otherwise
+
     def polynomial(self, codes: Codes) -> dict[tuple[bytes, ...], Term]:
         """Return the vector `codes` (n,) as a sum of products of vectors: coefficient (n,) and factors of each.
 
@@ -134,6 +145,13 @@ class Linearizer:
         if found.kind == "sum":
             return one + other
         return [(a * b, (*f, *g)) for a, f in one for b, g in other]
+
+
+def scalar_of(matrix: Doubles) -> float | None:
+    """Return the factor of a multiple of the unit matrix, None for another matrix."""
+    if matrix.shape[0] != matrix.shape[1] or not np.array_equal(matrix, matrix[0, 0] * np.eye(len(matrix))):
+        return None
+    return float(matrix[0, 0])
 
 
 def _collected(terms: list[Term]) -> dict[tuple[bytes, ...], Term]:

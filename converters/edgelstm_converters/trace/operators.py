@@ -11,15 +11,20 @@ from edgelstm_converters.trace.arithmetic_ops import ARITHMETIC, FUNCTIONS
 from edgelstm_converters.trace.attention_ops import ATTENTION
 from edgelstm_converters.trace.convolution_ops import CONVOLUTION
 from edgelstm_converters.trace.graph import Node
+from edgelstm_converters.trace.grid_ops import GRIDS, on_grids
 from edgelstm_converters.trace.layout_ops import LAYOUT
 from edgelstm_converters.trace.limits import LIMITS
 from edgelstm_converters.trace.recurrent_ops import RECURRENT
 from edgelstm_converters.trace.run import Operator, Value, Walk
 from edgelstm_converters.trace.sizes import MOST, may_be_folded
 from edgelstm_converters.trace.vector_ops import VECTORS
+from edgelstm_converters.trace.window_ops import WINDOWS
 
-OPERATORS: dict[str, Operator] = {
+_ALONG_TIME: dict[str, Operator] = {
     **LAYOUT, **ARITHMETIC, **LIMITS, **CONVOLUTION, **VECTORS, **ATTENTION, **RECURRENT,
+}  # fmt: skip
+OPERATORS: dict[str, Operator] = {
+    **_ALONG_TIME, **WINDOWS, **GRIDS, **{op: on_grids(_ALONG_TIME[op]) for op in ("Conv", "AveragePool")}
 }  # fmt: skip
 
 

@@ -69,7 +69,10 @@ def at_the_end(expressions: Expressions, codes: Codes) -> Codes:
         expression = expressions.table[int(number)]
         if expression.kind == "reversed":
             rows = int(expression.detail.split()[0])
-            first = delayed & (expression_of(codes) == number) & (time_of(codes) == rows - 1)
+            own = expression_of(codes) == number
+            first = delayed & own & (time_of(codes) == rows - 1)
+            if (own & ~first).any():  # other rows of it are read as well, as they stand
+                continue
             found[first] = expression.arguments[0][place_of(codes[first])]
     return found
 
@@ -96,7 +99,7 @@ def directions(expressions: Expressions) -> list[frozenset[int]]:
         )
         numbers = np.unique(expression_of(read[~is_constant(read)]))
         inner = frozenset().union(*(found[int(number)] for number in numbers))
-        if expression.kind in ("input", "state"):
+        if expression.kind in ("input", "state", "repeated"):
             inner = frozenset({FORWARD})
         found.append(frozenset(1 - each for each in inner) if expression.kind == "reversed" else inner)
     return found

@@ -105,6 +105,8 @@ def read_stream(
     channels: int | None,
     start: str | None = None,
     window: int | None = None,
+    *,
+    known: Axes | None = None,
 ) -> Stream:
     """Return the layers of a graph, its first input being the signal and other floats its states.
 
@@ -112,6 +114,7 @@ def read_stream(
     channels  how many there are, where the graph leaves it open
     start     the value that the model begins at; what computes it is left out
     window    how many samples it will be run over, where that is known: all that attention without an end reads then
+    known     which axes are time and batch, where the format says it
     Raises ConversionError, naming the node, for what no stream of samples can compute.
     """
     widths = {value.name: int(fixed[value.name]) for value in graph.inputs if _is_width(value, fixed)}
@@ -128,7 +131,7 @@ def read_stream(
     errors: list[ConversionError] = []
     for signal in _signals(free):
         others = [value for value in free if value is not signal]
-        for axes in _ways(signal):
+        for axes in _ways(signal) if known is None else (known,):
             if found and axes == ONE_VALUE and len(signal.shape) == 2:
                 break
             try:
@@ -249,6 +252,11 @@ def _read(
         walk, [values[name] for name in outputs], [feeds[name] for name in states], outputs
     )
     free = axes.time is not None and signal.shape[axes.time] is None
+    if free and walk.expressions.over_all:
+        raise ConversionError(
+            f'layer "{walk.expressions.over_all[0]}" goes over all samples of a sequence, and the input does not say how many: save '
+            "the model with the length of its windows in the shape of its input"
+        )
     left_out = {outputs[own[n]]: why for n, why in found.left_out.items()}
     units = {layer.name: layer.units for layer in found.model.layers}
     widths = [units[head] for head in found.model.head_names]

@@ -52,7 +52,7 @@ def test_the_same_lstm_in_both_formats(tmp_path):
 
 def test_names_of_layers_are_looked_up_and_not_counted(tmp_path):
     """Two layers of a class, stored in the other order than they run."""
-    first, second = lstm_weights(), [random(H, 4 * H), random(H, 4 * H), random(4 * H)]
+    first, second = lstm_weights("a"), lstm_weights("b", H)
     config = sequential(layer(**_named(LSTM, "a")), layer(**_named(LSTM, "b")))
     path = write_keras(
         tmp_path / "m.keras", config, {("lstm_1/cell", "a"): first, ("lstm/cell", "b"): second}
@@ -67,8 +67,8 @@ def _named(entry, name):
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_gru_with_the_reset_before_and_after(tmp_path, after):
-    kernel, recurrent = random(I, 3 * H), random(H, 3 * H)
-    bias = random(2, 3 * H) if after else random(3 * H)
+    kernel, recurrent = random("kernel", I, 3 * H), random("past", H, 3 * H)
+    bias = random("bias", *((2,) if after else ()), 3 * H)
     config = sequential(layer("GRU", "rnn", units=H, reset_after=after, return_sequences=True))
     path = write_keras(tmp_path / "m.keras", config, {("gru/cell", "rnn"): [kernel, recurrent, bias]})
     both = bias if after else np.stack([bias, np.zeros(3 * H, np.float32)])
@@ -81,7 +81,7 @@ def test_the_layout_of_cudnn(tmp_path):
     kernel, recurrent, bias = lstm_weights()
     stored = np.concatenate([block.T.reshape(block.shape) for block in np.split(kernel, 4, axis=1)], axis=1)
     turned = np.concatenate([block.T for block in np.split(recurrent, 4, axis=1)], axis=1)
-    half = random(4 * H)
+    half = random("half", 4 * H)
     arrays = {"kernel": stored, "recurrent_kernel": turned, "bias": np.concatenate([half, bias - half])}
     config = sequential(layer("CuDNNLSTM", "rnn", units=H, return_sequences=True))
     path = write_h5(tmp_path / "m.h5", config, {"rnn": arrays})
@@ -112,11 +112,94 @@ def test_a_functional_model(tmp_path, version):
     np.testing.assert_allclose(read(path).run(X), keras_lstm(*w).run(X) @ d[0] + d[1], atol=1e-5)
 
 
+def inner_model(name, *layers):
+    return {"class_name": "Sequential", "config": {"name": name, "layers": list(layers)}}
+
+
+STACKED = {
+    "class_name": "StackedRNNCells",
+    "config": {"cells": [layer("LSTMCell", "one", units=H), layer("LSTMCell", "other", units=H)]},
+}
+NAMES = ("kernel", "recurrent_kernel", "bias")
+
+
+def test_a_model_in_a_model_in_both_formats(tmp_path):
+    """Two of its layers are called the same as others outside."""
+    a, b, d = lstm_weights("a"), lstm_weights("b", H), dense_weights()
+    config = sequential(inner_model("part", LSTM), LSTM, DENSE)
+    arrays = {("sequential/layers/lstm/cell", "rnn"): a, ("lstm/cell", "rnn"): b, ("dense", "head"): d}
+    new = write_keras(tmp_path / "m.keras", config, arrays)
+    old = write_h5(
+        tmp_path / "m.h5",
+        config,
+        {"rnn": dict(zip(NAMES, b, strict=True)), "head": dict(zip(("kernel", "bias"), d, strict=True))},
+    )
+    with h5py.File(old, "a") as file:
+        for name, array in zip(NAMES, a, strict=True):
+            file[f"model_weights/part/rnn/lstm_cell/{name}:0"] = array
+    expected = keras_lstm(*b).run(keras_lstm(*a).run(X)) @ d[0] + d[1]
+    for path in (new, old):
+        np.testing.assert_allclose(read(path).run(X), expected, atol=1e-5)
+
+
+def test_cells_of_a_stack_are_told_apart_by_their_names(tmp_path):
+    a, b = lstm_weights("a"), lstm_weights("b", H)
+    path = write_h5(
+        tmp_path / "m.h5", sequential(layer("RNN", "rnn", cell=STACKED, return_sequences=True)), {}
+    )
+    with h5py.File(path, "a") as file:
+        for cell, arrays in (("other", b), ("one", a)):
+            for name, array in zip(NAMES, arrays, strict=True):
+                file[f"model_weights/rnn/rnn/stacked_rnn_cells/{cell}/{name}:0"] = array
+    np.testing.assert_allclose(read(path).run(X), keras_lstm(*b).run(keras_lstm(*a).run(X)), atol=1e-5)
+
+
+def called(entry, *names, **kwargs):
+    """An entry of a functional model of Keras 2."""
+    calls = [[[name, 0, 0, kwargs if n == 0 else {}] for n, name in enumerate(names)]] if names else []
+    return {**entry, "name": entry["config"]["name"], "inbound_nodes": calls}
+
+
+def of_keras_2(*layers):
+    first = called(layer("InputLayer", "x", batch_input_shape=[None, 7, I]))
+    ends = {"input_layers": [["x", 0, 0]], "output_layers": [[layers[-1]["name"], 0, 0]]}
+    return {"class_name": "Functional", "config": {"layers": [first, *layers], **ends}}
+
+
+def test_operations_of_tensorflow(tmp_path):
+    """x[:, -1], x * y and a mean over time, as Keras 2 writes them."""
+    w = lstm_weights()
+    last = [{"start": None, "stop": None, "step": None}, -1]
+    config = of_keras_2(
+        called(LSTM, "x"),
+        called(layer("SlicingOpLambda", "last", function="__operators__.getitem"), "rnn", slice_spec=last),
+        called(layer("TFOpLambda", "mean", function="math.reduce_mean"), "rnn", axis=1),
+        called(layer("TFOpLambda", "product", function="math.multiply"), "last", y=["mean", 0, 0]),
+        called(layer("TFOpLambda", "half", function="math.multiply"), "product", y=0.5),
+    )
+    model = read(write_h5(tmp_path / "m.h5", config, {"rnn": dict(zip(NAMES, w, strict=True))}))
+    y = keras_lstm(*w).run(X[:7])
+    np.testing.assert_allclose(model.run(X[:7])[-1], 0.5 * y[-1] * y.mean(axis=0), atol=1e-5)
+    config["config"]["layers"][-1]["config"]["function"] = "math.erf"
+    with pytest.raises(
+        ConversionError, match=r'layer "half" \(TFOpLambda, math\.erf\): is an operation that cannot be'
+    ):
+        read(write_h5(tmp_path / "n.h5", config, {"rnn": dict(zip(NAMES, w, strict=True))}))
+
+
+def test_a_call_of_what_is_not_there(tmp_path):
+    config = of_keras_2(called(LSTM, "nowhere"))
+    with pytest.raises(ConversionError, match=r'layer "rnn" \(LSTM\): what it reads is not in the model'):
+        read(write_h5(tmp_path / "m.h5", config, {"rnn": dict(zip(NAMES, lstm_weights(), strict=True))}))
+
+
 REFUSED = {
     "wrapped": (layer("Bidirectional", "both", layer=DENSE), r'layer "both" \(Bidirectional\): it wraps a Dense; LSTM, .* can be'),
     "backwards": (layer("LSTM", "rnn", go_backwards=True, return_sequences=True), "comes in the reverse order of the samples"),
-    "lambda": (layer("Lambda", "any"), r'layer "any" \(Lambda\): cannot be converted'),
-    "activation": (layer("Activation", "act", activation="swish"), r'layer "act" \(activation\): swish'),
+    "lambda": (layer("Lambda", "any"), r'layer "any" \(Lambda\): .* put in its place what it does, as layers or keras\.ops'),
+    "an inner lambda": (inner_model("part", layer("Lambda", "any")), r'layer "part/any" \(Lambda\): cannot be converted'),
+    "cells without names": (layer("RNN", "rnn", cell=STACKED), "the weights of its cells are not told apart"),
+    "activation": (layer("Activation", "act", activation="gelu"), r'layer "act" \(activation\): gelu'),
     "no weights": (layer("Dense", "other"), r'layer "other" \(Dense\): its kernel is not in the file'),
 }  # fmt: skip
 
@@ -139,7 +222,7 @@ def test_files_that_are_no_model(tmp_path):
         with pytest.raises(ConversionError, match=r"is damaged or no Keras model"):
             read(tmp_path / name)
     with h5py.File(tmp_path / "w.h5", "w") as file:
-        file["kernel"] = random(2, 2)
+        file["kernel"] = random("kernel", 2, 2)
     with pytest.raises(ConversionError, match="holds weights without the model"):
         read(tmp_path / "w.h5")
 
@@ -147,7 +230,7 @@ def test_files_that_are_no_model(tmp_path):
 def test_nothing_outside_of_the_file_is_read(tmp_path):
     config = sequential(LSTM)
     with h5py.File(tmp_path / "secret.h5", "w") as file:
-        file["kernel"] = random(2, 2)
+        file["kernel"] = random("kernel", 2, 2)
     path = write_h5(tmp_path / "m.h5", config, {})
     with h5py.File(path, "a") as file:
         file["model_weights/rnn"] = h5py.ExternalLink("secret.h5", "/")
@@ -236,7 +319,7 @@ def test_what_a_file_says_about_its_state(tmp_path, case):
     ]
     config = sequential(*layers)
     config["config"]["layers"][0]["config"]["batch_shape"] = shape
-    weights = [lstm_weights(), [random(H, 4 * H), *lstm_weights()[1:]]]
+    weights = [lstm_weights("a"), lstm_weights("b", H)]
     stored = {(f"lstm{n or ''}/cell", name): weights[n] for n, name in enumerate(names)}
     reading = readers.read(write_keras(tmp_path / "m.keras", config, stored), verify=False)
     assert (reading.carried, reading.length) == (carried, length)

@@ -1,4 +1,4 @@
-"""Keras, on whichever of its backends is there, on a file at `path`; its one input has no name."""
+"""Keras, on whichever of its backends is there, on a file at `path`; its inputs come in their order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ def load(path: str, content: bytes) -> tuple[str, Any, bytes]:
         for layer in model.layers:
             if getattr(layer, "stateful", False):
                 layer.reset_state()
-        found = model(*feeds.values(), training=False)
-        return [keras.ops.convert_to_numpy(y) for y in (found if isinstance(found, list) else [found])]
+        given = list(feeds.values())
+        struct = getattr(model, "_inputs_struct", None)  # inputs by name are taken by name
+        fed = keras.tree.pack_sequence_as(struct, given) if isinstance(struct, dict) else given
+        found = model(fed[0] if isinstance(fed, list) and len(fed) == 1 else fed, training=False)
+        return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(found)]
 
     return "keras", run, b""

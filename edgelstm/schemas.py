@@ -28,6 +28,11 @@ _REASON = _object(
 )  # fmt: skip
 _V = {"const": 1}
 _SEVERITY = {"enum": ["warning", "critical"]}
+_PROGRESS = _object(
+    version=_TEXT, phase={"enum": ["in force", "shadow", "probation", "unknown"]}, candidate=_or_null(_TEXT),
+    samples=_or_null(_COUNT), samples_wanted=_or_null(_COUNT),
+    last_rollback=_or_null(_object(version=_TEXT, reason=_TEXT, ts=_TIME)),
+)  # fmt: skip
 
 PAYLOADS: dict[str, dict[str, Any]] = {
     "alert": _object(
@@ -52,7 +57,8 @@ PAYLOADS: dict[str, dict[str, Any]] = {
         v=_V, uptime_s=_NUMBER, rss_bytes=_COUNT, streams=_COUNT, open_alerts=_COUNT, queue=_COUNT, outbox=_COUNT,
         connected=_object(**{link: {"type": "boolean"} for link in _LINKS}), reconnects=_object(**dict.fromkeys(_LINKS, _COUNT)),
         errors=_object(**dict.fromkeys(_LINKS, _TEXT)), refused_topics={"type": "array", "items": _TEXT},
-        sources={"type": "object", "additionalProperties": _TEXT}, counters=_COUNTERS,
+        sources={"type": "object", "additionalProperties": _TEXT}, models={"type": "object", "additionalProperties": _PROGRESS},
+        counters=_COUNTERS,
     ),
     "event": _object(v=_V, ts=_TIME, event=_TEXT, detail=_TEXT),
     "response": {

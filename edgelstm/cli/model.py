@@ -60,11 +60,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(store: ModelStore) -> None:
+    from edgelstm.daemon.model_store import CONFIGURED
+
     active = store.active
     for version in ["", *store.versions()]:
         mark = "*" if version == active.version else " "
-        probation = "" if active.confirmed or version != active.version else "  on probation"
-        print(f"{mark} {store.entry.name}  {version or 'configured'}  {store.path(version)}{probation}")
+        phase = "  on probation" if version == active.version and not active.confirmed else ""
+        phase = "  in the shadow" if active.candidate == (version or CONFIGURED) else phase
+        print(f"{mark} {store.entry.name}  {version or CONFIGURED}  {store.path(version)}{phase}")
+    last = active.last_rollback
+    if last:
+        print(f"  {store.entry.name}  {last.version} was taken back {last.ts}: {last.reason}")
 
 
 def _change(config: Config, store: ModelStore, args: argparse.Namespace) -> str:

@@ -36,6 +36,20 @@ def _text(found: dict[str, Any]) -> str:
         f"links       {connected}",
         f"streams     {health['streams']}, open alerts {health['open_alerts']}",
         f"waiting     {health['queue']} messages, {health['outbox']} alerts",
+        *(f"model       {name} {_model(model)}" for name, model in health["models"].items()),
         f"counters    {', '.join(f'{name} {count}' for name, count in counters.items())}",
     ]
     return "\n".join(lines)
+
+
+def _model(model: dict[str, Any]) -> str:
+    """Return the version that judges, how far a change of it is, and the last that was taken back."""
+    counted = f"{model['samples']} of {model['samples_wanted']} samples"
+    text = {
+        "in force": f"{model['version']} in force",
+        "shadow": f"{model['version']} in force, {model['candidate']} in the shadow, {counted}",
+        "probation": f"{model['version']} in force, on probation, {counted}",
+        "unknown": f"{model['version']} in force; what is written down of it cannot be read, see: edgelstm model list",
+    }[model["phase"]]
+    last = model["last_rollback"]
+    return f"{text}; {last['version']} was taken back {last['ts']}: {last['reason']}" if last else text

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgelstm.daemon.model_store import ModelStore
+from edgelstm.daemon.model_store import CONFIGURED, PROBATION_SAMPLES, ModelStore
 from edgelstm.daemon.rollout import FAILED, PASSED, PROBATION, SHADOW, Rollout
 from edgelstm.daemon.routes import settings_of
 from edgelstm.errors import EdgeLstmError, ModelFileError, UsageError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from edgelstm.daemon.service import Service
 
 _log = logging.getLogger(__name__)
+IN_FORCE = "in force"
+"""The phase of a model of which nothing is being changed."""
 
 
 class Changes:
@@ -42,6 +44,10 @@ class Changes:
             }
             for name, store in self._stores.items()
         ]
+
+    def progress(self) -> dict[str, dict[str, Any]]:
+        """Return of every model which version judges, how far a change of it is, and what was taken back last."""
+        return {name: self._stand(name, store) for name, store in self._stores.items()}
 
     def install(self, name: str, content: str, sha256: str, signature: str) -> str:
         """Take in a model file that came in a request, base64; return its version. It is not active yet."""
@@ -67,12 +73,9 @@ class Changes:
         running = self._service.worker.rollouts.known.get(name)
         if running is not None and not running.is_over:
             raise UsageError(f'model "{name}": a change is on its way ({running.phase}); roll it back first')
-        loaded = store.propose("" if version == "configured" else version)
-        try:
-            self._check(name, loaded)
-        except EdgeLstmError:
-            store.withdraw("refused")
-            raise
+        wanted = "" if version == CONFIGURED else version
+        self._check(name, store.load(wanted))
+        loaded = store.propose(wanted)
         self._begin(Rollout(entry, self._service.models[name], loaded))
         return {"model": name, "version": loaded.digest[:12], **self._progress(name)}
 
@@ -125,6 +128,29 @@ class Changes:
     def _begin(self, rollout: Rollout) -> None:
         worker = self._service.worker
         worker.errands.run(lambda: worker.rollouts.begin(rollout))
+
+    def _stand(self, name: str, store: ModelStore) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "version": self._service.models[name].digest[:12],
+            "phase": IN_FORCE, "candidate": None, "samples": None, "samples_wanted": None, "last_rollback": None,
+        }  # fmt: skip
+        try:
+            active = store.active
+        except ModelFileError:  # `edgelstm model list` and the next start say more
+            return {**found, "phase": "unknown"}
+        rollout = self._service.worker.rollouts.known.get(name)
+        if rollout is not None and not rollout.is_over:
+            found |= {
+                "phase": rollout.phase,
+                "samples": rollout.samples,
+                "samples_wanted": store.entry.shadow_samples,
+            }
+            if rollout.phase == SHADOW:
+                found["candidate"] = rollout.new.digest[:12]
+        elif not active.confirmed:  # begun by an earlier process
+            found |= {"phase": PROBATION, "samples": self._service.counters.snapshot().get("scored", 0)}
+            found["samples_wanted"] = PROBATION_SAMPLES
+        return {**found, "last_rollback": active.last_rollback}
 
     def _progress(self, name: str) -> dict[str, Any]:
         rollout = self._service.worker.rollouts.known.get(name)

@@ -12,10 +12,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from pathlib import Path
 
 import msgspec
 
+from edgelstm.alert_payload import timestamp
 from edgelstm.config import ModelConfig, slug
 from edgelstm.ed25519 import verify
 from edgelstm.errors import ModelFileError, UsageError
@@ -24,6 +26,14 @@ from edgelstm.stream import LoadedModel, load
 PROBATION_SAMPLES = 200
 MOST_STARTS = 3
 CONFIGURED = "configured"
+
+
+class Rollback(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that was taken back: which, why, and when."""
+
+    version: str
+    reason: str
+    ts: str
 
 
 class Active(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +45,7 @@ class Active(msgspec.Struct, frozen=True, kw_only=True):
     starts: int = 0
     candidate: str = ""  # runs in the shadow of the one in force
     reason: str = ""  # why the last change was made
+    last_rollback: Rollback | None = None
 
 
 class ModelStore:
@@ -108,7 +119,16 @@ class ModelStore:
 
     def withdraw(self, reason: str) -> None:
         """Forget the candidate; what is in force stays."""
-        self._write(msgspec.structs.replace(self.active, candidate="", starts=0, reason=reason))
+        active = self.active
+        self._write(
+            msgspec.structs.replace(
+                active,
+                candidate="",
+                starts=0,
+                reason=reason,
+                last_rollback=_rollback(active.candidate, reason),
+            )
+        )
 
     def load_candidate(self, note: list[str]) -> LoadedModel | None:
         """Load the version that was in the shadow when the process ended, unless that was its fault."""
@@ -141,14 +161,29 @@ class ModelStore:
             raise UsageError(
                 f'model "{self.entry.name}": version "{version or "configured"}" is active already'
             )
-        self._write(Active(version=version, previous=before.version, confirmed=False, reason=reason))
+        self._write(
+            Active(
+                version=version,
+                previous=before.version,
+                confirmed=False,
+                reason=reason,
+                last_rollback=before.last_rollback,
+            )
+        )
 
     def rollback(self, reason: str = "by request") -> str:
         """Put the version of before in force; return it. Raises UsageError where there is none."""
         before = self.active
         if not self._record.exists() or before.version == before.previous:
             raise UsageError(f'model "{self.entry.name}": there is nothing to go back to')
-        self._write(Active(version=before.previous, previous=before.previous, reason=reason))
+        self._write(
+            Active(
+                version=before.previous,
+                previous=before.previous,
+                reason=reason,
+                last_rollback=_rollback(before.version, reason),
+            )
+        )
         return before.previous
 
     def confirm(self) -> None:
@@ -181,6 +216,10 @@ class ModelStore:
         new = self._record.with_suffix(".new")
         new.write_bytes(msgspec.json.encode(active))
         os.replace(new, self._record)
+
+
+def _rollback(version: str, reason: str) -> Rollback:
+    return Rollback(version=version or CONFIGURED, reason=reason, ts=timestamp(time.time_ns()))
 
 
 def verified(path: Path, public_key: Path | None = None) -> LoadedModel:

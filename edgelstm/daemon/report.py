@@ -120,6 +120,7 @@ class Report:
                 "errors": {"in": self._service.in_link.last_error, "out": self._service.out_link.last_error},
                 "refused_topics": self._service.in_link.refused,
                 "sources": {name: source.state for name, source in self._service.sources.items()},
+                "models": self._service.changes.progress(),
                 "counters": self.counters(),
             }
         )

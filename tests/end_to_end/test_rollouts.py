@@ -8,10 +8,10 @@ import json
 import msgspec
 import pytest
 from test_faults import start_faulty
-from test_operation import edgelstm_cli
+from test_operation import edgelstm_cli, validate
 
 import edgelstm
-from edgelstm import model_file
+from edgelstm import model_file, schemas
 from edgelstm.sample import Sample
 from edgelstm_firmware_sim import record
 from rig import MODEL, wait_for
@@ -74,6 +74,10 @@ class Gateway:
         assert answer["status"] == "ok", answer
         return answer["data"]["version"]
 
+    def stand(self):
+        """Return what the daemon's health says of the model."""
+        return self.ask("status")["data"]["health"]["models"]["pump"]
+
     def events(self):
         return [event["event"] for event in self.seen.of("gw/event")]
 
@@ -91,6 +95,14 @@ def scored_alone():
 def test_a_version_is_installed_tried_and_put_in_force_by_requests(gateway):
     gateway.daemon.start()
     gateway.send(100)
+    calm = {
+        "phase": "in force",
+        "candidate": None,
+        "samples": None,
+        "samples_wanted": None,
+        "last_rollback": None,
+    }
+    assert gateway.stand() == {"version": LOADED.digest[:12], **calm}
     version = gateway.version()
     answer = gateway.ask("model/activate", model="pump", version=version)
     assert answer["data"] == {"model": "pump", "version": version, "phase": "shadow", "samples": 0}
@@ -98,12 +110,27 @@ def test_a_version_is_installed_tried_and_put_in_force_by_requests(gateway):
     (listed,) = gateway.ask("model/list")["data"]
     assert listed["active"] == LOADED.digest[:12] and listed["versions"] == [version]
     assert (listed["phase"], listed["samples"]) == ("shadow", SHADOWED - 5)
-    gateway.send(2 * SHADOWED + 20)
+    counted = {"samples": SHADOWED - 5, "samples_wanted": SHADOWED}
+    assert gateway.stand() == {
+        **calm,
+        **counted,
+        "version": LOADED.digest[:12],
+        "phase": "shadow",
+        "candidate": version,
+    }
+    shown = edgelstm_cli("status", gateway.daemon.config).stdout
+    assert f"in force, {version} in the shadow, {SHADOWED - 5} of {SHADOWED} samples\n" in shown
+    assert f"{version}.elstm  in the shadow\n" in edgelstm_cli("model", "list", gateway.daemon.config).stdout
+    gateway.send(20)
+    stand = gateway.stand()
+    assert (stand["version"], stand["phase"], stand["candidate"]) == (version, "probation", None)
+    gateway.send(2 * SHADOWED)
     wait_for(
         lambda: gateway.events()[-3:] == ["model-shadow", "model-probation", "model-passed"], what="the end"
     )
     gateway.send(10)
     assert gateway.ask("model/list")["data"][0]["active"] == version
+    assert gateway.stand() == {"version": version, **calm}
     wait_for(lambda: gateway.seen.of("gw/info")[-1]["models"]["pump"][:12] == version, what="who we are")
     # the new one was warm: every sample has one score, and none was missed
     times = [score["ts"] for score in gateway.seen.of("/score")]
@@ -155,8 +182,16 @@ def test_a_version_that_fails_is_taken_back_and_no_score_is_wrong(gateway, monke
     assert all(by_old) if phase == "shadow" else all(by_old[:120]) and all(by_old[-100:])
     assert not [a for a in gateway.seen.of("/alert") if a["model_version"] == version]
     assert gateway.ask("model/list")["data"][0]["active"] == LOADED.digest[:12]
+    stand = gateway.stand()
+    assert (stand["version"], stand["phase"]) == (LOADED.digest[:12], "in force")
+    assert stand["last_rollback"]["version"] == version and stand["last_rollback"]["reason"] in reason
+
+    validate(schemas.PAYLOADS["health"], gateway.ask("status")["data"]["health"])
     assert gateway.daemon.stop() == 0
     assert gateway.daemon.counts()["models_rolled_back"] == 1
+    gateway.daemon.start()  # it is still known why
+    assert gateway.stand()["last_rollback"] == stand["last_rollback"]
+    assert f"{version} was taken back 20" in edgelstm_cli("status", gateway.daemon.config).stdout
 
 
 def test_back_to_the_version_before_by_request_and_from_the_command_line(gateway):

@@ -47,8 +47,11 @@ def test_a_version_is_installed_activated_confirmed_and_rolled_back(store, file)
     assert store.active.confirmed
     with pytest.raises(UsageError, match="is active already"):
         store.activate(version)
+    assert store.active.last_rollback is None
     assert store.rollback() == ""
     assert active_name(store) == ("configured", [])
+    last = store.active.last_rollback
+    assert (last.version, last.reason) == (version, "by request")
     with pytest.raises(UsageError, match="nothing to go back to"):
         store.rollback()
 
@@ -59,7 +62,19 @@ def test_a_version_that_ends_the_daemon_is_rolled_back(store, file):
         assert active_name(store) == ("bad", [])
     name, notes = active_name(store)
     assert name == "configured" and "ended the daemon 3 times" in notes[0]
+    assert store.active.last_rollback.reason == "failed on probation"
     assert active_name(store) == ("configured", [])
+
+
+def test_what_was_taken_back_last_stays_known_while_others_are_tried(store, file):
+    bad, good = store.install(file("bad")), store.install(file("good"))
+    store.propose(bad)
+    store.withdraw("a score is not finite")
+    store.propose(good)
+    store.activate(good)
+    store.confirm()
+    last = store.active.last_rollback
+    assert (last.version, last.reason) == (bad, "a score is not finite") and last.ts.endswith("Z")
 
 
 def test_a_version_that_cannot_be_loaded_is_rolled_back(store, file):

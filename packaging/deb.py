@@ -1,6 +1,6 @@
 """Build a Debian package around a private virtual environment in /opt/edgelstm.
 
-    python packaging/deb.py [--python /usr/bin/python3] [--output dist]
+    python packaging/deb.py [--python /usr/bin/python3] [--output dist] [--compression xz]
 
 The interpreter is that of the distribution that the package is for: it is named in the dependencies, by its minor version.
 """
@@ -10,78 +10,38 @@ from __future__ import annotations
 import argparse
 import gzip
 import hashlib
+import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from edgelstm import __version__  # noqa: E402
+from edgelstm.cli import VERBS  # noqa: E402
 from edgelstm.cli.service import SECTIONS  # noqa: E402
 
 PREFIX = Path("opt/edgelstm")
 CONFIG = Path("etc/edgelstm/edgelstm.toml")
-SUMMARY = "edge runtime for recurrent networks: int8, a sample at a time, alerts over MQTT"
-CONTROL = """\
-Package: edgelstm
-Version: {version}
-Section: science
-Priority: optional
-Architecture: {architecture}
-Installed-Size: {kib}
-Depends: python3 (>= {python}), python3 (<< {next_python}), adduser
-Suggests: mosquitto
-Maintainer: edgelstm maintainers <maintainers@edgelstm.invalid>
-Description: {summary}
- A daemon that steps a recurrent network per sensor, in 8-bit integers, and raises an
- alert over MQTT when a signal stops looking normal. Everything it needs from Python
- is in an environment of its own in /opt/edgelstm.
-"""
-POSTINST = """\
-#!/bin/sh
-set -e
-if [ "$1" = configure ]; then
-    adduser --system --group --quiet --no-create-home --home /var/lib/edgelstm edgelstm
-    chown root:edgelstm /etc/edgelstm
-    chmod 0750 /etc/edgelstm
-    if [ -d /run/systemd/system ]; then
-        systemctl daemon-reload
-        if [ -n "$2" ]; then
-            systemctl try-restart edgelstm.service
-        else
-            echo "edgelstm: edit /etc/edgelstm/edgelstm.toml, then: systemctl enable --now edgelstm"
-        fi
-    fi
-fi
-"""
-PRERM = """\
-#!/bin/sh
-set -e
-if [ -d /run/systemd/system ] && [ "$1" = remove ]; then
-    systemctl disable --now edgelstm.service
-fi
-# what Python compiled is in no list of files
-find /opt/edgelstm -name __pycache__ -type d -prune -exec rm -rf {} +
-"""
-POSTRM = """\
-#!/bin/sh
-set -e
-if [ "$1" = purge ]; then
-    rm -rf /var/lib/edgelstm /var/cache/edgelstm
-    if [ -x /usr/sbin/deluser ]; then
-        deluser --system --quiet edgelstm || true
-    fi
-fi
-if [ -d /run/systemd/system ]; then
-    systemctl daemon-reload
-fi
+VERSION = f"{__version__}-1"
+DEBIAN = ROOT / "packaging" / "debian"
+UNUSED_COMMANDS = ("f2py", "numba", "numpy-config")
+STAMP = "%a, %d %b %Y %H:%M:%S +0000"
+CHANGELOG = """\
+edgelstm ({version}) stable; urgency=medium
+
+  * See changelog.gz beside this file.
+
+ -- edgelstm maintainers <maintainers@edgelstm.invalid>  {date}
 """
 
 
-def build(python: str, output: Path) -> Path:
+def build(python: str, output: Path, compression: str = "xz") -> Path:
     """Return the package."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
@@ -90,8 +50,8 @@ def build(python: str, output: Path) -> Path:
         _files(tree)
         _control(tree, python)
         output.mkdir(parents=True, exist_ok=True)
-        package = output / f"edgelstm_{__version__}_{_architecture()}.deb"
-        _run("dpkg-deb", "--root-owner-group", "-Zzstd", "-z9", "--build", tree, package)
+        package = output / f"edgelstm_{VERSION}_{_architecture()}.deb"
+        _run("dpkg-deb", "--root-owner-group", f"-Z{compression}", "-z1", "--build", tree, package)
     return package
 
 
@@ -111,12 +71,15 @@ def _environment(tree: Path, python: str) -> None:
     ]
     _run(*pip, f"{ROOT}[nats]")
     for script in (prefix / "bin").iterdir():
-        if script.name.lower().startswith("activate"):
+        if script.name.lower().startswith("activate") or script.name in UNUSED_COMMANDS:
             script.unlink()
         elif not script.is_symlink():
             script.write_text(script.read_text().replace(f"{tree}/", "/"))
-    for cache in prefix.rglob("__pycache__"):
-        shutil.rmtree(cache)
+    (packages,) = prefix.glob("lib/python3*/site-packages")
+    for others in (*packages.rglob("__pycache__"), *packages.rglob("tests")):
+        shutil.rmtree(others, ignore_errors=True)
+    for library in packages.rglob("*.so*"):
+        library.chmod(0o644)
     settings = prefix / "pyvenv.cfg"
     lines = [line for line in settings.read_text().splitlines() if not line.startswith("command")]
     settings.write_text("\n".join(lines) + "\n")
@@ -143,8 +106,27 @@ def _files(tree: Path) -> None:
         sample = sample.replace(old, new)
     _write(tree / CONFIG, sample)
     documents = tree / "usr/share/doc/edgelstm"
-    _write(documents / "copyright", (ROOT / "LICENSE").read_text())
-    (documents / "changelog.gz").write_bytes(gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), 9, mtime=0))
+    _write(documents / "copyright", (DEBIAN / "copyright").read_text())
+    changed_s = int(os.environ.get("SOURCE_DATE_EPOCH", (ROOT / "CHANGELOG.md").stat().st_mtime))
+    date = time.strftime(STAMP, time.gmtime(changed_s))
+    _write_packed(documents / "changelog.gz", (ROOT / "CHANGELOG.md").read_text())
+    _write_packed(documents / "changelog.Debian.gz", CHANGELOG.format(version=VERSION, date=date))
+    _write_packed(tree / "usr/share/man/man1/edgelstm.1.gz", _manual())
+    _write(tree / "usr/share/lintian/overrides/edgelstm", (DEBIAN / "lintian-overrides").read_text())
+
+
+def _manual() -> str:
+    """Return the manual page: the commands; each says its options itself."""
+    verbs = [f".TP\n.B {name}\n{verb.summary}." for name, verb in VERBS.items()]
+    parts = [
+        f'.TH EDGELSTM 1 "" "edgelstm {__version__}"',
+        ".SH NAME\nedgelstm - edge runtime for recurrent networks",
+        ".SH SYNOPSIS\n.B edgelstm\n.I command\n.RI [ option ...]\n.br\n.B edgelstm\n.I command\n.B --help",
+        ".SH COMMANDS",
+        *verbs,
+        ".SH FILES\n.I /etc/edgelstm/edgelstm.toml\n.br\n.I /var/lib/edgelstm",
+    ]
+    return "\n".join(parts).replace("-", "\\-") + "\n"
 
 
 def _control(tree: Path, python: str) -> None:
@@ -155,16 +137,28 @@ def _control(tree: Path, python: str) -> None:
         f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.relative_to(tree)}\n" for path in files
     )
     folder = tree / "DEBIAN"
-    control = CONTROL.format(
-        version=__version__, architecture=_architecture(), kib=sum(path.stat().st_size for path in files) // 1024,
-        python=f"3.{minor}", next_python=f"3.{minor + 1}", summary=SUMMARY,
+    control = (DEBIAN / "control").read_text().format(
+        version=VERSION, architecture=_architecture(), kib=sum(path.stat().st_size for path in files) // 1024,
+        python=f"3.{minor}", next_python=f"3.{minor + 1}", libc=_newest_libc(tree),
     )  # fmt: skip
     _write(folder / "control", control)
     _write(folder / "conffiles", f"/{CONFIG}\n")
     _write(folder / "md5sums", sums)
-    for name, text in (("postinst", POSTINST), ("prerm", PRERM), ("postrm", POSTRM)):
-        _write(folder / name, text)
+    for name in ("postinst", "prerm", "postrm"):
+        _write(folder / name, (DEBIAN / name).read_text())
         (folder / name).chmod(0o755)
+
+
+def _newest_libc(tree: Path) -> str:
+    """Return the newest version of the C library that a symbol in our binaries asks for."""
+    libraries = [path.read_bytes() for path in tree.rglob("*.so*")]
+    found = {int(minor) for library in libraries for minor in re.findall(rb"\0GLIBC_2\.(\d+)", library)}
+    return f"2.{max(found)}"
+
+
+def _write_packed(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
 def _write(path: Path, text: str) -> None:
@@ -188,5 +182,6 @@ if __name__ == "__main__":
         "--python", default="/usr/bin/python3", help="the interpreter that the package will use"
     )
     parser.add_argument("--output", type=Path, default=ROOT / "dist")
+    parser.add_argument("--compression", choices=("xz", "gzip", "none"), default="xz")
     arguments = parser.parse_args()
-    print(build(arguments.python, arguments.output))
+    print(build(arguments.python, arguments.output, arguments.compression))

@@ -6,6 +6,12 @@ import os
 import socket
 import time
 
+STARTING_S = 900
+"""So long may a small board take to compile its kernels for the first time."""
+
+PATIENCE_S = 1.0
+"""A socket that nobody reads is full after some ten messages: it must not hold us up."""
+
 
 def notify(*lines: str) -> None:
     """Send lines such as READY=1 to the socket that systemd names; nothing happens where there is none."""
@@ -14,6 +20,7 @@ def notify(*lines: str) -> None:
         return
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.settimeout(PATIENCE_S)
             sock.connect("\0" + address[1:] if address.startswith("@") else address)
             sock.sendall("\n".join(lines).encode())
     except OSError:
@@ -27,6 +34,11 @@ def watchdog_s() -> float | None:
     if owner not in (None, str(os.getpid())) or not microseconds.isdigit():
         return None
     return int(microseconds) / 1e6
+
+
+def starting() -> None:
+    """Ask for more time than a unit's TimeoutStartSec: killed in between, it would have to begin again."""
+    notify("STATUS=loading models, compiling kernels", f"EXTEND_TIMEOUT_USEC={STARTING_S * 1_000_000}")
 
 
 def reloading() -> None:

@@ -25,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
         print("nothing to compile: the NumPy twin runs here (Numba is switched off or has no build)")
         return 0
     print(f"kernel     {package.variant()}")
-    print(f"cache      {package.CACHE.directory or 'none: ' + package.CACHE.reason}")
+    print(f"cache      {package.CACHE.directory or 'none'}")
+    if package.not_kept():
+        print(f"not kept   {package.not_kept()}")
     print(f"ready      {took_s:.1f} s")
     return 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from edgelstm import detector, sources, stream
+from edgelstm.backend import kernels
 from edgelstm.config import Config, slug
 from edgelstm.daemon import systemd
 from edgelstm.daemon.changes import Changes
@@ -63,6 +64,9 @@ def load_models(config: Config, active: Mapping[str, LoadedModel] | None = None)
         ):
             raise ModelFileError(f'{entry.path}: is not the file that model "{entry.name}" names by sha256')
         models[entry.name] = loaded
+    not_kept = kernels().not_kept()
+    if not_kept and kernels().CACHE.directory is not None:  # where there is none, it was said already
+        _log.warning("event=kernels-not-kept detail=%s", not_kept)
     for wanted in config.input:
         settings_of(wanted, models[wanted.model])
         count = len(models[wanted.model].channel_names)

@@ -6,9 +6,6 @@ import os
 import socket
 import time
 
-STARTING_S = 900
-"""So long may a small board take to compile its kernels for the first time."""
-
 PATIENCE_S = 1.0
 """A socket that nobody reads is full after some ten messages: it must not hold us up."""
 
@@ -34,11 +31,6 @@ def watchdog_s() -> float | None:
     if owner not in (None, str(os.getpid())) or not microseconds.isdigit():
         return None
     return int(microseconds) / 1e6
-
-
-def starting() -> None:
-    """Ask for more time than a unit's TimeoutStartSec: killed in between, it would have to begin again."""
-    notify("STATUS=loading models, compiling kernels", f"EXTEND_TIMEOUT_USEC={STARTING_S * 1_000_000}")
 
 
 def reloading() -> None:

@@ -1,22 +1,27 @@
 """Compiled functions, and the cache on disk that spares later processes the compilation.
 
-Numba reads its cache directory when a decorated function is made, and falls back in silence when it cannot
-write there. So this package looks first, sets the directory while the kernel files are imported, and keeps in
-`CACHE` what it did. The directory is named after a digest of the kernel sources, the Numba version and the
-processor that is compiled for: Numba itself notices only edits in the file of the outermost function.
+The directory is named after a digest of the kernel sources, the Numba version and the processor that is compiled
+for: Numba itself notices only edits in the file of the outermost function. Where it cannot be written, but an earlier
+process has filled it, as in the image of a container, it is read. Directories that no process began with for a month
+are deleted; a process that still runs with one compiles what it lacks.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import os
+import shutil
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgelstm.kernels import compiled
+
+UNUSED_S = 30 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +63,45 @@ def _find_cache() -> KernelCache:
         return KernelCache(
             None, "kernels are not compiled: Numba is switched off or has no build for this machine"
         )
+    directory = None
     try:
         directory = _base_directory() / f"kernels-{_digest()}"
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
+        os.utime(directory)  # what is in use is not deleted
+        _prune(directory)
     except (OSError, RuntimeError) as exc:  # RuntimeError: no home directory
+        if directory is not None and next(directory.glob("*/*.nbi"), None) is not None:
+            return KernelCache(directory, "")
         return KernelCache(
             None,
             "kernels are compiled again in every process, some 10 s on a PC and longer on a small board, because "
             f"the machine code cannot be kept: {exc}; set EDGELSTM_CACHE_DIR to a folder that can be written",
         )
     return KernelCache(directory, "")
+
+
+def _prune(own: Path) -> None:
+    """Delete what is kept for versions and processors that nobody uses any more."""
+    for other in own.parent.glob("kernels-*"):
+        with contextlib.suppress(OSError):  # another process was faster
+            if other != own and time.time() - other.stat().st_mtime > UNUSED_S:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def not_kept() -> str:
+    """Say what this process had to compile and the next one will again, "" where there is nothing."""
+    if CACHE.directory is None:
+        return CACHE.reason
+    from edgelstm.kernels import machine_code
+
+    if not machine_code.unwritten:
+        return ""
+    return (
+        f"{len(machine_code.unwritten)} kernels are compiled again in every process, because their machine code cannot be "
+        f"kept: {next(iter(machine_code.unwritten.values()))}; run edgelstm warm-up where {CACHE.directory} can be written"
+    )
 
 
 CACHE = _find_cache()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,16 +34,22 @@ def set_cache(directory: Path | None) -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Keep the machine code of kernel files that are imported inside: Numba looks at its directory only then."""
+    """Keep the machine code of kernel files that are imported inside: a function is given its cache only then."""
     if _cache_directory is None:
         yield
         return
-    callers_directory = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_cache_directory)
+    from edgelstm.kernels import machine_code
+
+    machine_code.directory = _cache_directory
+    users: list[Any] = [importlib.import_module(f"numba.core.{name}") for name in ("dispatcher", "ccallback")]
+    before = users[0].FunctionCache
+    for user in users:
+        user.FunctionCache = machine_code.MachineCode
     try:
         yield
     finally:
-        numba.config.CACHE_DIR = callers_directory
+        for user in users:
+            user.FunctionCache = before
 
 
 def njit(target: Any = None, *, inlined: bool = False) -> Any:

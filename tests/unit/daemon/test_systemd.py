@@ -1,4 +1,4 @@
-"""Words to systemd arrive, and nobody who does not listen holds the daemon up."""
+"""Words to systemd: nobody who does not listen holds the daemon up."""
 
 import socket
 
@@ -14,12 +14,6 @@ def manager(tmp_path, monkeypatch):
         sock.setblocking(False)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         yield sock
-
-
-def test_a_start_asks_for_time(manager):
-    systemd.starting()
-    status, more = manager.recv(4096).decode().splitlines()
-    assert status.startswith("STATUS=") and more == "EXTEND_TIMEOUT_USEC=900000000"
 
 
 def test_a_socket_that_nobody_reads_does_not_block(manager, monkeypatch):

@@ -208,7 +208,9 @@ class Link(Origin):
         if sure >= 2 or len(self._thrown_out) >= MOST_THROWN_OUT:
             doubt = "" if sure >= 2 else "perhaps a "
             client_id = f"{self._config.client_id}-{self.role}"
-            self._note_error(f'{doubt}duplicate client id: "{client_id}" is thrown out again and again')
+            self._note_error(
+                f'{doubt}duplicate client id: "{client_id}" is thrown out again and again: give each daemon a node.name of its own'
+            )
             return True
         return self._denied
 

@@ -41,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger("edgelstm").addHandler(logging.NullHandler())  # what a probe meets is a finding
     config = configuration.load(args.config)
     worst = 0
-    for look in (_clock, _state_dir, _kernels, _daemon, _broker):
+    from edgelstm.cli import doctor_nats
+
+    for look in (_clock, _state_dir, _kernels, _daemon, _broker, _client_id, doctor_nats.look):
         for finding in look(config):
             worst |= finding.level == "bad"
             print(f"{finding.level:4}  {finding.subject:10}  {finding.text}", flush=True)
@@ -92,9 +94,11 @@ def _state_dir(config: Config) -> Iterator[Finding]:
 
 
 def _kernels(config: Config) -> Iterator[Finding]:
+    from edgelstm import detector
     from edgelstm.backend import kernels
 
-    reason = kernels().CACHE.reason
+    detector.warm_up()
+    reason = kernels().not_kept()
     yield Finding("note" if reason else "ok", "kernels", reason or f"{kernels().variant()}, kept on disk")
 
 
@@ -121,11 +125,15 @@ class _Probe:
     """A connection with a client id of its own, made like the daemon's."""
 
     def __init__(
-        self, config: Config, name: str, on_messages: Callable[[list[Any]], None] | None = None
+        self,
+        config: Config,
+        name: str,
+        on_messages: Callable[[list[Any]], None] | None = None,
+        topic: str = "",
     ) -> None:
         from edgelstm.mqtt_link import Link
 
-        self.topic = f"{config.publish.base_topic}/{config.node_name}/doctor/{os.getpid()}"
+        self.topic = topic or f"{config.publish.base_topic}/{config.node_name}/doctor/{os.getpid()}"
         renamed = _renamed(config, f"{config.client_id}-doctor-{os.getpid()}-{name}")
         subscriptions = [(self.topic, 1)] if on_messages else []
         self.link = Link(renamed, "out", on_messages=on_messages, subscriptions=subscriptions)
@@ -195,3 +203,37 @@ def _broker(config: Config) -> Iterator[Finding]:
     finally:
         sender.link.stop()
         receiver.link.stop()
+
+
+def _client_id(config: Config) -> Iterator[Finding]:
+    """Look for another daemon under our name, where none of ours runs: the two would throw each other out for ever."""
+    import msgspec
+
+    from edgelstm.daemon.control import ask
+    from edgelstm.daemon.topics import ONLINE, Topics
+    from edgelstm.errors import UnavailableError
+
+    try:
+        ask(config.control_socket, "ping")
+        return  # it notices by itself, and `daemon` above has it
+    except UnavailableError:
+        pass
+    said: list[Any] = []
+    # in MQTT 5 a link asks for no retained messages
+    older = msgspec.structs.replace(config, mqtt=msgspec.structs.replace(config.mqtt, protocol="3.1.1"))
+    probe = _Probe(older, "twin", said.extend, Topics.of(config).status)
+    try:
+        if not probe.link.wait_connected(ANSWER_S):
+            return  # `broker` above has it
+        time.sleep(0.5)
+        if any(message.payload == ONLINE for message in said):
+            yield Finding(
+                "bad",
+                "client id",
+                f"{probe.topic} is online, and no daemon runs on {config.state_dir}: another one has the node name "
+                f'"{config.node_name}"; give each its own node.name (and mqtt.client_id), or they throw each other out',
+            )
+        else:
+            yield Finding("ok", "client id", f'nobody else is online as "{config.node_name}"')
+    finally:
+        probe.link.stop()

@@ -64,8 +64,7 @@ class NatsSource(Source):
             if "{shard}" in entry.subject
             else 0
         )
-        name = f"edgelstm-{config.node_name}-{entry.name}{config.shard_suffix}"
-        self._consumer = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
+        self._consumer = consumer_name(config, entry.name)
         self._mark = f"edgelstm {uuid.uuid4().hex}"  # tells our consumer from that of who replaces us
         self._handed = 0  # the last message that was handed on
         self._on_the_way: deque[Any] = deque()  # messages of the client, the oldest first
@@ -111,15 +110,7 @@ class NatsSource(Source):
 
     async def _session(self) -> None:
         """Connect, and hand messages on until the connection ends or somebody replaces us."""
-        import nats
-
-        client = await nats.connect(
-            **_options(self._config),
-            allow_reconnect=False,
-            connect_timeout=5,
-            error_cb=_quiet,
-            name=self._consumer,
-        )
+        client = await connect(self._config, self._consumer)
         try:
             stream = client.jetstream()
             await self._make_consumer(stream)
@@ -213,8 +204,34 @@ class NatsSource(Source):
         _log.warning("source=%s event=nats-gap detail=%s", self.place, text)
 
 
-async def _quiet(exc: Exception) -> None:
-    """What goes wrong ends the session, which says so."""
+def consumer_name(config: Config, input_name: str) -> str:
+    """Return the name at the server of the consumer that reads an input."""
+    name = f"edgelstm-{config.node_name}-{input_name}{config.shard_suffix}"
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
+
+
+async def connect(config: Config, name: str) -> Any:
+    """Return a connection, or raise what is in the way at once: by itself the client goes on trying for two minutes."""
+    import nats
+    from nats.errors import NoServersError
+
+    met: list[Exception] = []
+
+    async def note(exc: Exception) -> None:
+        met.append(exc)
+
+    try:
+        return await nats.connect(
+            **_options(config),
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            connect_timeout=5,
+            error_cb=note,
+            name=name,
+        )
+    except NoServersError as exc:
+        raise (met[-1] if met else exc) from None
 
 
 def _options(config: Config) -> dict[str, Any]:

@@ -5,11 +5,13 @@ import json
 import random
 import shutil
 import socket
+import subprocess
 import time
 
 import pytest
 from test_faults import SCRIPT, died
 from test_inputs import rewrite
+from test_operation import edgelstm_cli
 
 import edgelstm
 from edgelstm.outbox import Outbox
@@ -263,3 +265,65 @@ def test_a_stream_that_is_not_there_or_no_longer_whole_is_named(make_worker, bro
     begin(worker)
     wait_for(lambda: "the stream was made anew" in worker.text(), what="a word about it")
     assert worker.stop() == 0
+
+
+def test_a_server_that_is_away_is_said_and_holds_no_stop_up(make_worker, broker):
+    worker = rewrite(make_worker(0), (f"nats://127.0.0.1:{broker.nats_port}", "nats://127.0.0.1:1"))
+    worker.start(connected=False)
+    wait_for(
+        lambda: "event=nats detail=nats://127.0.0.1:1: " in worker.text(), what="a word about the server"
+    )
+    assert "Connect call failed" in worker.text()
+    assert worker.stop() == 0
+
+
+def test_doctor_looks_at_the_server(make_worker, broker):
+    """What is missing or too small is named with the command that mends it; what is there is counted."""
+    worker = make_worker(0)
+    found = edgelstm_cli("doctor", worker.config)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "stream PUMPS grows without end: give it --max-age" in found.stdout
+    assert (
+        "consumer edgelstm-gw-pumps-shard-0-of-3 is not there: a worker makes it when it starts"
+        in found.stdout
+    )
+    begin(worker)
+    assert ": a worker reads, 0 messages wait for it" in edgelstm_cli("doctor", worker.config).stdout
+    assert worker.stop() == 0
+
+    async def small(stream):
+        await stream.delete_stream("PUMPS")
+        await stream.add_stream(
+            name="PUMPS", subjects=["plant.>"], storage="memory", max_bytes=400, retention="interest"
+        )
+
+    broker.call(small)
+    found = edgelstm_cli("doctor", worker.config)
+    assert found.returncode == 1
+    for text in ("keeps plant.>, and nothing of shard.0.>", "has retention interest", "is kept in memory"):
+        assert text in found.stdout
+    broker.call(lambda stream: stream.delete_stream("PUMPS"))
+    found = edgelstm_cli("doctor", worker.config)
+    assert found.returncode == 1 and "make it: nats stream add PUMPS --subjects 'shard.*.>'" in found.stdout
+    rewrite(worker, (f":{broker.nats_port}", ":1"))
+    found = edgelstm_cli("doctor", worker.config)
+    assert found.returncode == 1 and "is nats.url right?" in found.stdout and not found.stderr
+
+
+def test_doctor_says_that_the_server_keeps_no_streams(make_worker, broker):
+    worker = make_worker(0)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    plain = subprocess.Popen(
+        [SERVER, "-a", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        rewrite(worker, (f"nats://127.0.0.1:{broker.nats_port}", f"nats://127.0.0.1:{port}"))
+        wait_for(
+            lambda: "jetstream { }" in edgelstm_cli("doctor", worker.config).stdout,
+            what="the missing JetStream",
+        )
+    finally:
+        plain.kill()
+        plain.wait()

@@ -50,6 +50,18 @@ def test_doctor_looks_at_the_broker(make_daemon, broker):
     assert found.returncode == 1 and "bad   broker" in found.stdout and not found.stderr
 
 
+def test_doctor_sees_another_daemon_of_the_same_name(make_daemon, tmp_path):
+    daemon = make_daemon().start()
+    twin = make_daemon(folder=tmp_path / "twin")
+    found = edgelstm_cli("doctor", twin.config)
+    assert found.returncode == 1 and 'another one has the node name "gw"' in found.stdout, found.stdout
+    assert "client id" not in edgelstm_cli("doctor", daemon.config).stdout
+    assert "session=kept" not in daemon.text() and daemon.text().count("link=in event=connected") == 1
+    assert daemon.stop() == 0
+    found = edgelstm_cli("doctor", twin.config)
+    assert found.returncode == 0 and 'nobody else is online as "gw"' in found.stdout, found.stdout
+
+
 def test_replay_is_scored_as_the_recording(make_daemon, subscribe, broker, tmp_path):
     seen, daemon = subscribe(), make_daemon().start()
     rows = [

@@ -140,5 +140,5 @@ def table(model: Model) -> Iterator[str]:
         yield (
             f"  {layer.name:{width}}  {layer.kind:{kinds}}  {layer.units:5d}  {layer.weight_count:8d}  "
             f"{found.snr_db:5.1f} dB  {found.max_error:9.2g}  {found.saturated:9d}  "
-            f"{found.worst}: {found.worst_snr_db:.1f} dB"
+            f"{found.worst}: {found.worst_snr_db:z.1f} dB"
         )

@@ -23,7 +23,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 60rem; m
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .3rem; } p { margin: .3rem 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid #dde3ea; white-space: nowrap; }
-th { color: #5b6b7c; font-weight: 600; } .name { text-align: left; }
+th { color: #5b6b7c; font-weight: 600; white-space: normal; vertical-align: bottom; } .name { text-align: left; }
 .low { color: #b3261e; font-weight: 600; } .quiet { color: #5b6b7c; } svg { display: block; max-width: 100%; }
 .key { display: inline-block; width: 1.6em; height: .25em; vertical-align: middle; margin-right: .4em; }
 """
@@ -58,7 +58,7 @@ def page(conversion: Conversion) -> str:
         _layers(conversion),
         "<h2>Outputs</h2>",
         _bars([names[n] for n in np.argsort(each)[:24]], np.sort(each)[:24]),
-        f'<p class="quiet">{len(names)} outputs; those that lost most come first.</p>',
+        f'<p class="quiet">{len(names)} {"outputs; those that lost most come first" if len(names) > 1 else "output"}.</p>',
         "<h2>The last samples</h2>",
         f'<p><span class="key" style="background:{FLOAT}"></span>float32 '
         f'<span class="key" style="background:{INT8};margin-left:1em"></span>int8 '
@@ -69,7 +69,12 @@ def page(conversion: Conversion) -> str:
         parts.append(f"<p><b>{escape(names[n])}</b>, {each[n]:.1f} dB</p>")
         parts.append(_lines([(exact, FLOAT), (found, INT8)], HEIGHT))
         parts.append(_lines([(found - exact, LOST)], HEIGHT // 2))
-    parts += ["<h2>How large the differences are</h2>", _histogram(conversion.found - conversion.exact)]
+    spread = np.maximum(conversion.exact.std(axis=0), 1e-30)
+    parts += [
+        "<h2>How large the differences are</h2>",
+        '<p class="quiet">In standard deviations of each output.</p>',
+        _histogram((conversion.found - conversion.exact) / spread),
+    ]
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(model.name)}: int8 against float32</title>'
@@ -108,10 +113,21 @@ def _layers(conversion: Conversion) -> str:
         low = ' class="low"' if e.snr_db < 30.0 else ""
         rows.append(
             f'<tr><td class="name">{escape(layer.name)}</td><td class="name">{layer.kind}</td><td>{layer.units}</td>'
-            f"<td>{layer.weight_count:,}</td><td>{conversion.model.multiply_adds[layer.name]:,.0f}</td><td{low}>{e.snr_db:.1f} dB</td><td>{e.max_error:.2g}</td><td>{e.saturated:,}</td>"
-            f"<td>{e.worst}: {e.worst_snr_db:.1f} dB</td></tr>"
+            f"<td>{layer.weight_count:,}</td><td>{conversion.model.multiply_adds[layer.name]:,.0f}</td><td{low}>{e.snr_db:z.1f} dB</td><td>{e.max_error:.2g}</td><td>{e.saturated:,}</td>"
+            f"<td>{e.worst}: {e.worst_snr_db:z.1f} dB</td></tr>"
         )
+    layers = conversion.model.layers
+    rows.append(
+        f'<tr><td class="name"><b>all</b></td><td></td><td></td><td>{sum(layer.weight_count for layer in layers):,}</td>'
+        f"<td>{sum(conversion.model.multiply_adds[layer.name] for layer in layers):,.0f}</td><td>{conversion.model.provenance.output_snr_db:z.1f} dB</td>"
+        f"<td>{_largest(conversion):.2g}</td><td>{sum(e.saturated for e in by_name.values()):,}</td><td></td></tr>"
+    )
     return f"<table>{''.join(rows)}</table>"
+
+
+def _largest(conversion: Conversion) -> float:
+    """Return the largest difference of any output."""
+    return float(np.abs(conversion.found - conversion.exact).max(initial=0.0))
 
 
 def _svg(height: int, inside: str) -> str:

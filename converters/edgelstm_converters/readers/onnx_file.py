@@ -27,6 +27,12 @@ def load(path: Path) -> Any:
         model = onnx.load(path, load_external_data=False)
         _load_external(model.graph, path.parent.resolve(), MAX_BYTES, 0)
         onnx.checker.check_model(model)
+        newest = onnx.defs.onnx_opset_version()
+        for used in model.opset_import:
+            if used.domain in ("", "ai.onnx") and used.version > newest:
+                raise ConversionError(
+                    f"is of opset {used.version}, and the onnx installed here knows up to {newest}: export it with an older one"
+                )
         return onnx.inliner.inline_local_functions(model)
     except ConversionError:
         raise

@@ -28,7 +28,7 @@ from edgelstm_converters.trace.expressions import (
 from edgelstm_converters.trace.graph import Graph, Input
 from edgelstm_converters.trace.run import NoStream, Traced, Walk, WrongAxis, codes_of
 
-MOST_INPUTS, MOST_ORDERS = 5, 48
+MOST_INPUTS, MOST_ORDERS, MOST_OF_BATCH = 5, 48, 1024
 """Tried as the signal; orders of outputs tried as that of the states."""
 STEPS, LONGER = 6, (64, 256)
 """Of a sequence whose length is free: enough for a loop to settle, few enough to be quick; and where attention reads all of it."""
@@ -331,6 +331,8 @@ def _sizes(signal: Input, axes: Axes, channels: int | None, steps: int) -> tuple
         raise ConversionError(
             f'input "{signal.name}" has {sizes[axes.time]} samples: export a shorter sequence'
         )
+    if axes.batch is not None and sizes[axes.batch] > MOST_OF_BATCH:
+        raise WrongAxis(f'input "{signal.name}" has a batch of {sizes[axes.batch]}: export it with one of 1')
     if math.prod(sizes) > MAX_ELEMENTS:
         raise ConversionError(
             f'input "{signal.name}" has {math.prod(sizes):,} numbers: export a shorter sequence'

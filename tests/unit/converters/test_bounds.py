@@ -34,7 +34,8 @@ def refused(path, message, **asked):
 
 SHAPES = {
     "samples": ((1 << 40, 1, 3), r'input "x" has \d+ samples: export a shorter sequence'),
-    "a batch": ((4, 1 << 40, 3), 'input "x" has [0-9,]+ numbers: export a shorter sequence'),
+    "samples behind the batch": ((4, 1 << 40, 3), r'input "x" has \d+ samples: export a shorter sequence'),
+    "a batch": ((4, 5000, 3), 'input "x" has a batch of 5000: export it with one of 1'),
     "samples of a batch": ((1 << 14, 1 << 10, 3), 'input "x" has 50,331,648 numbers'),
 }
 

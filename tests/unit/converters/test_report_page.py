@@ -68,6 +68,13 @@ def test_the_page_stands_alone(converted, capsys):
     snr = re.search(r"output SNR ([\d.]+) dB", printed).group(1)
     assert f"<b>{snr} dB</b>" in text
     assert "samples judged differently" in printed
+    bytes_of_all, products = 32 * (2 + 8) + 2 * 8, 32 * (2 + 8) + 2 * 8
+    assert (
+        f"<b>all</b></td><td></td><td></td><td>{bytes_of_all}</td><td>{products}</td><td>{snr} dB</td>"
+        in text
+    )
+    assert text.count("max error") == text.count("saturated") == text.count("worst unit") == 1
+    assert "2 outputs; those that lost most" in text and "-0.0 dB" not in text
 
 
 def test_too_large_a_loss_fails_and_names_the_layer(converted, capsys):

@@ -1,6 +1,7 @@
 """TFLite files built with LiteRT's schema and proved by its interpreter; damaged ones end in one line."""
 
 import contextlib
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -79,6 +80,18 @@ def test_an_lstm_of_whole_numbers_only(tmp_path, variant):
     reading = readers.read(tflite_cases.whole_lstm(tmp_path / "m.tflite", **variant))
     assert "computes it in int8: within" in reading.proof
     assert [layer.kind for layer in reading.model.layers] == ["lstm", "dense"]
+
+
+def test_a_signal_of_an_endless_shape(tmp_path):
+    """Found by fuzzing: the shape was believed, and made, before it was judged."""
+    path = tflite_cases.fused_lstm(tmp_path / "m.tflite", steps=1 << 27)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConversionError, match=r"m\.tflite: input .* export a shorter sequence"):
+            readers.read(path, verify=False)
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
 
 
 TWO_WAYS = {

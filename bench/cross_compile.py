@@ -148,6 +148,7 @@ def _driver(entry: str, operations: dict[int, str], triple: str, words, sizes, x
         "scratch": array("scratch", int32, [0] * scratch_words),
         "x": array("x", int32, x.view(np.int32).ravel().tolist()),
         "y": array("y", int32, [0] * (outputs * len(x))),
+        "counts": array("counts", int64, [0]),
         "context": array("context", int64, [0] * context.CONTEXT_WORDS),
     }
     called = ir.FunctionType(int32, [pointer, pointer, int64, int64])
@@ -168,6 +169,7 @@ def _driver(entry: str, operations: dict[int, str], triple: str, words, sizes, x
         context.OUTPUTS: outputs,
         context.STREAMS: 1,
         context.MOST_ROWS: 1,
+        context.COUNTS: at["counts"],
     }
     for number, value in bound.items():
         slot = build.gep(places["context"], [int64(0), int64(number)])

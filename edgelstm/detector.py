@@ -72,8 +72,9 @@ class Detector:
         self._floats, self._ints = initial_floats(settings), initial_ints(settings)
         self._network = loaded.program.initial_state(self._channels if apart else 1)
         self._beginning = self._network.copy()
+        self._saturated = np.zeros(len(self._network), np.int64)
         self._context, self._owner = engine().bind(
-            loaded.program.words, self._network, loaded.program.new_scratch()
+            loaded.program.words, self._network, loaded.program.new_scratch(), self._saturated
         )
         self._reasons = np.zeros((self._channels, at.REASON_WORDS))
         self._values, self._repeated = np.zeros(self._channels, np.float32), np.zeros(self._channels, np.int8)
@@ -188,7 +189,7 @@ class Detector:
 
     def reset(self) -> None:
         """Return to the initial state, counters included."""
-        self._network[:] = self._beginning
+        self._network[:], self._saturated[:] = self._beginning, 0
         self._floats[:], self._ints[:] = initial_floats(self.settings), initial_ints(self.settings)
 
     def snapshot(self) -> bytes:
@@ -260,6 +261,16 @@ class Detector:
         """What happened to the samples so far, by name."""
         values = self._ints[at.FIRST_COUNTER : at.FIRST_COUNTER + len(at.COUNTERS)].tolist()
         return dict(zip(at.COUNTERS, values, strict=True))
+
+    @property
+    def saturated(self) -> int:
+        """How often the network was given a value beyond what its int16 hold, as `Stream.saturated`; of each channel's own added up."""
+        return int(self._saturated.sum())
+
+    def take_saturated(self) -> int:
+        """Return `saturated`, and count from 0 again."""
+        count, self._saturated[:] = self.saturated, 0
+        return count
 
     @property
     def last_time_ns(self) -> int | None:

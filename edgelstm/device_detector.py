@@ -161,6 +161,10 @@ class DeviceDetector:
         if last_time_ns is not None:
             self._state.last_time_ns = last_time_ns
 
+    def take_saturated(self) -> int:
+        """Return 0: what the device limits, it does not say."""
+        return 0
+
     @property
     def counters(self) -> dict[str, int]:
         """What was heard so far, by name; unheard: alerts of which nothing but their number is known."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgelstm.errors import ModelFileError, SnapshotError
 from edgelstm.program import Program
-from edgelstm.reference.operations import DONE, WRONG_SHAPE
+from edgelstm.reference.operations import DONE, FIRST_OPERATION, WRONG_SHAPE
 from edgelstm.snapshot import STREAM_MAGIC, seal
 
 _HEADER_BYTES, _CRC_BYTES, _DIGEST = 48, 4, slice(12, 44)
@@ -36,6 +36,9 @@ class Library:
             ) from None
         state_bytes, snapshot_bytes, self._reset, self._run, self._save, self._load = found
         self._digest, self._limits = digest, program.limits
+        _, channels, *places = program.words[FIRST_OPERATION:][:4].tolist()  # the input stage
+        floats = program.words.view(np.float32)
+        self._offsets, self._gains = (floats[place:][:channels] for place in places)
         self._inputs, self._outputs = program.inputs, program.outputs
         self._state_words = -(-state_bytes() // 4)
         self._sealed_bytes = snapshot_bytes()
@@ -69,14 +72,16 @@ class Library:
             raise SnapshotError("the snapshot holds a state that no stream can reach")
         return state
 
-    def bind(self, program: Any, state: NDArray[np.int32], scratch: NDArray[np.int32]) -> tuple[Any, Any]:
+    def bind(
+        self, program: Any, state: NDArray[np.int32], scratch: NDArray[np.int32], saturated: NDArray[np.int64]
+    ) -> tuple[Any, Any]:
         """Return a context, and the object that has to live as long as it is used."""
         del program, scratch
-        return state, state
+        return (state, saturated), (state, saturated)
 
     def execute_sample(self, context: Any, x: Any, y: Any) -> int:
         """Step the only stream over one sample; DONE, WRONG_SHAPE, or where `x` holds the first value that is refused."""
-        if not (_float32(x, (self._inputs,)) and _float32(y, (self._outputs,)) and len(context) == 1):
+        if not (_float32(x, (self._inputs,)) and _float32(y, (self._outputs,)) and len(context[0]) == 1):
             return WRONG_SHAPE
         return self._execute(context, 1, x, y)
 
@@ -85,11 +90,13 @@ class Library:
         rows = x.shape[0] if isinstance(x, np.ndarray) and x.ndim == 2 else -1
         if not (_float32(x, (rows, self._inputs)) and _float32(y, (rows, self._outputs))):
             return WRONG_SHAPE
-        if rows % len(context):
+        if rows % len(context[0]):
             return WRONG_SHAPE
-        return self._execute(context, rows // len(context), x, y)
+        return self._execute(context, rows // len(context[0]), x, y)
 
-    def _execute(self, states: NDArray[np.int32], samples: int, x: Any, y: Any) -> int:
+    def _execute(
+        self, context: tuple[NDArray[np.int32], NDArray[np.int64]], samples: int, x: Any, y: Any
+    ) -> int:
         finite = np.isfinite(x)
         if not finite.all():
             return int(np.argmin(finite))
@@ -97,6 +104,10 @@ class Library:
             inside = (x >= self._limits[0]) & (x <= self._limits[1])
             if not inside.all():
                 return int(np.argmin(inside))
+        states, saturated = context
+        with np.errstate(over="ignore"):  # an infinite product saturates like any other
+            scaled = np.rint((x.reshape(samples, len(states), -1) - self._offsets) * self._gains)
+        saturated += ((scaled < -32768.0) | (scaled > 32767.0)).any(axis=2).sum(axis=0)
         self._run(_pointer(states), len(states), samples, _pointer(x), _pointer(y))
         return DONE
 

@@ -142,8 +142,9 @@ class _States:
         self._engine = model.library or engine()
         self._layout = model.library or model.program
         self._state = self._layout.initial_state(count)
+        self._saturated = np.zeros(count, np.int64)
         self._context, self._owner = self._engine.bind(
-            model.program.words, self._state, self._layout.new_scratch(count)
+            model.program.words, self._state, self._layout.new_scratch(count), self._saturated
         )
 
     def _method(self, *shape: int | None) -> Callable[..., Floats]:
@@ -199,9 +200,17 @@ class Stream(_States):
         """
         return self._run(x, out)
 
+    @property
+    def saturated(self) -> int:
+        """How many samples since the last reset had a value beyond what int16 hold of its channel, which then was limited to that.
+
+        Counted by this object: no snapshot holds it.
+        """
+        return int(self._saturated[0])
+
     def reset(self) -> None:
         """Return to the initial state."""
-        self._state[:] = self._layout.initial_state()
+        self._state[:], self._saturated[:] = self._layout.initial_state(), 0
 
     def snapshot(self) -> bytes:
         """Return the state: the same bytes on every machine, for this model only."""
@@ -233,9 +242,14 @@ class Streams(_States):
         """
         return self._step(x, out)
 
+    def saturated(self, index: int) -> int:
+        """Return of one stream what `Stream.saturated` is."""
+        return int(self._saturated[index])
+
     def reset(self, index: int | None = None) -> None:
         """Return one stream, or all of them, to the initial state."""
-        self._state[slice(None) if index is None else index] = self._layout.initial_state()[0]
+        which = slice(None) if index is None else index
+        self._state[which], self._saturated[which] = self._layout.initial_state()[0], 0
 
     def snapshot(self, index: int) -> bytes:
         """Return the state of one stream, as `Stream.snapshot` does: one can be restored into the other."""

@@ -293,6 +293,11 @@ def _summary(detector: Detector, span_s: float) -> list[str]:
             for name in ("warming", "missing_values", "skipped", "late", "duplicates", "gaps", "resets")
             if counters[name]
         ),
+        *(
+            [f"{detector.saturated} with a value beyond what the network holds, which was limited"]
+            if detector.saturated
+            else []
+        ),
         f"{counters['raised']} alert{'' if counters['raised'] == 1 else 's'} raised, {counters['adopted']} adopted as the new normal"
         + (", one still open" if detector.open_alert else ""),
     ]

@@ -271,6 +271,7 @@ class Watched:
         opened, newest_ns = self.detector.open_alert, self.detector.last_time_ns
         if opened is not None and said:
             self._abandon(opened, self.model.digest, newest_ns, note)
+        detector.take_saturated()  # of samples that the one before has counted
         detector.adopt(None, newest_ns)
         self.model, self.detector, self.snapshot_samples = model, detector, -1
         self.recorded = False

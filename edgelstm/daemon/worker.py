@@ -80,7 +80,7 @@ class Worker:
         self._unwritten: dict[str, Position] = {}  # since the disk is full
         self._numbered = any(entry.subject for entry in config.input)
         self._places: dict[str, int] = {}  # how far sources were read that number their messages
-        self._samples = self._scored = 0  # of the batch at hand
+        self._samples = self._scored = self._saturated = 0  # of the batch at hand
         self._shown: set[str] = set()  # streams that were announced
         self._saving = Saving(snapshots, self.streams, counters, config.durability)
         self._mapped: MappedPositions | None = None
@@ -185,7 +185,8 @@ class Worker:
         self._note_places(batch)
         self._counters.add("samples", self._samples)
         self._counters.add("scored", self._scored)
-        self._samples = self._scored = 0
+        self._counters.add("saturated", self._saturated)
+        self._samples = self._scored = self._saturated = 0
         committed = self._commit(outbox, alerts, touched)
         # an alert may be heard before it is on disk: decided again after a power failure, it has the same id
         self._publisher.hand_over(scores, list(touched.values()), alerts=bool(alerts))
@@ -281,6 +282,7 @@ class Worker:
         scored = np.flatnonzero(verdicts.states >= 0)
         self._samples += len(times_ns)
         self._scored += len(scored)
+        self._saturated += stream.detector.take_saturated()
         for alert in verdicts.alerts:
             self._counters.add(f"alerts_{alert.event_type}")
             topic = self._topics.stream(stream.name, "alert")

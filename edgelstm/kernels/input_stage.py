@@ -7,16 +7,20 @@ from edgelstm.kernels.compiled import njit
 
 @njit(inlined=True)
 def quantize_input(sample, channels, offsets, gains, quantized):
-    """Write `sat16(rint((x - offset) * gain))`, three IEEE float32 operations, each rounded by itself.
+    """Write `sat16(rint((x - offset) * gain))`, three IEEE float32 operations, each rounded by itself; return whether it saturated.
 
     sample     float32 (channels,)  finite
     offsets    float32 (channels,)
     gains      float32 (channels,)  2**-64 to 2**64
     quantized  int16   (channels,)  written
     """
+    changed = np.int32(0)  # bits that limits changed
     for channel in range(channels):
         scaled = np.rint((sample[channel] - offsets[channel]) * gains[channel])
-        quantized[channel] = min(max(scaled, np.float32(-32768.0)), np.float32(32767.0))
+        limited = min(max(scaled, np.float32(-32768.0)), np.float32(32767.0))
+        changed |= np.float32(limited).view(np.int32) ^ np.float32(scaled).view(np.int32)
+        quantized[channel] = limited
+    return changed != 0
 
 
 @njit

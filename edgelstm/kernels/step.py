@@ -12,6 +12,7 @@ from edgelstm.kernels.context import (
     ANY_SAMPLES,
     ARRAY_TYPE,
     BACKWARD,
+    COUNTS,
     DIMENSIONS,
     ELEMENT_TYPE,
     INPUTS,
@@ -23,6 +24,7 @@ from edgelstm.kernels.context import (
     OUTPUTS,
     PROGRAM,
     ROWS,
+    SATURATED,
     SCRATCH,
     STATE,
     STATE_BYTES,
@@ -70,14 +72,15 @@ _INTEGER = types.int64
 _VECTOR, _MATRIX = types.float32[::1], types.float32[:, ::1]
 
 
-def bind(program, state, scratch):
+def bind(program, state, scratch, saturated=None):
     """Return a context and the object that has to live as long as it is used, once all operations are compiled.
 
     program  int32 (words,); state  int32 (streams, state_words); scratch  int32 (rows at once, scratch_words)
+    saturated  int64 (streams,)  raised by every sample of which a value was limited to int16; nobody's where it is not given
     """
     table = program[FIRST_OPERATION:][: program[OPERATION_COUNT] * OPERATION_WORDS]
     seldom.prepare({int(kind) for kind in table[::OPERATION_WORDS]})
-    owner = context.bind(program, state, scratch)
+    owner = context.bind(program, state, scratch, saturated)
     return owner.ctypes.data, owner
 
 
@@ -136,7 +139,7 @@ def execute(address, x, y, samples):
                 return n
     at[X], at[Y] = x, y
     for _ in range(samples):
-        at[STATE], left = at[STATES], at[STREAMS]
+        at[STATE], at[SATURATED], left = at[STATES], at[COUNTS], at[STREAMS]
         while left > 0:
             rows = min(left, at[MOST_ROWS])
             at[ROWS] = rows
@@ -144,6 +147,7 @@ def execute(address, x, y, samples):
             at[X] += 4 * rows * at[INPUTS]
             at[Y] += 4 * rows * at[OUTPUTS]
             at[STATE] += rows * at[STATE_BYTES]
+            at[SATURATED] += 8 * rows
             left -= rows
     return DONE
 

@@ -8,6 +8,7 @@ from edgelstm.kernels.context import (
     BACKWARD,
     PROGRAM,
     ROWS,
+    SATURATED,
     SCRATCH,
     SCRATCH_BYTES,
     STATE,
@@ -61,13 +62,15 @@ def _state_or_scratch(at, row, in_state):
 def _quantize_input(of, context):
     of, at = ints_at(of), words_at(context)
     for row in range(at[ROWS]):
-        quantize_input(
+        saturated = quantize_input(
             floats_at(at[X_WORD] + 4 * row * at[INPUTS_WORD]),
             of[0],
             floats_at(at[PROGRAM] + 4 * of[1]),
             floats_at(at[PROGRAM] + 4 * of[2]),
             halves_at(_scratch(at, row) + 2 * of[3]),
         )
+        if saturated:
+            words_at(at[SATURATED])[row] += 1
 
 
 @usual(ROW_PRODUCT)

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def quantize_input(sample, offsets, gains, quantized):
-    """Write `sat16(rint((x - offset) * gain))`, three IEEE float32 operations, each rounded by itself.
+    """Write `sat16(rint((x - offset) * gain))`, three IEEE float32 operations, each rounded by itself; return whether it saturated.
 
     sample     float32 (channels,)  finite
     offsets    float32 (channels,)
@@ -13,7 +13,9 @@ def quantize_input(sample, offsets, gains, quantized):
     """
     with np.errstate(over="ignore"):  # an infinite product saturates like any other
         scaled = np.rint((sample - offsets) * gains)
-    quantized[: sample.shape[0]] = np.clip(scaled, -32768.0, 32767.0)
+    limited = np.clip(scaled, -32768.0, 32767.0)
+    quantized[: sample.shape[0]] = limited
+    return bool((limited != scaled).any())
 
 
 def match(sample, channels, values, equal):

@@ -33,12 +33,15 @@ from edgelstm.reference.operations import (
 )
 
 
-def bind(program, state, scratch):
+def bind(program, state, scratch, saturated=None):
     """Return a context, and the object that has to live as long as it is used.
 
     program  int32 (words,); state  int32 (streams, state_words); scratch  int32 (any rows, scratch_words)
+    saturated  int64 (streams,)  raised by every sample of which a value was limited to int16; nobody's where it is not given
     """
-    arrays = program, state, scratch[0]
+    if saturated is None:
+        saturated = np.zeros(len(state), np.int64)
+    arrays = program, state, scratch[0], saturated
     return arrays, arrays
 
 
@@ -47,11 +50,11 @@ def execute_sample(context, x, y):
 
     context  from `bind`;  x  float32 (inputs,);  y  float32 (outputs,)
     """
-    program, state, scratch = context
+    program, state, scratch, saturated = context
     _expect_float32(x, y, dimensions=1)
     if x.shape[0] != program[INPUTS] or y.shape[0] != program[OUTPUTS] or state.shape[0] != 1:
         return WRONG_SHAPE
-    return execute(program, state, scratch, x, y)
+    return execute(program, state, scratch, saturated, x, y)
 
 
 def execute_block(context, x, y):
@@ -61,13 +64,13 @@ def execute_block(context, x, y):
     x        float32 (samples * streams, inputs)   sample by sample, within it stream by stream
     y        float32 (samples * streams, outputs)
     """
-    program, state, scratch = context
+    program, state, scratch, saturated = context
     _expect_float32(x, y, dimensions=2)
     if x.shape[1] != program[INPUTS] or y.shape[1] != program[OUTPUTS]:
         return WRONG_SHAPE
     if x.shape[0] != y.shape[0] or x.shape[0] % state.shape[0] != 0:
         return WRONG_SHAPE
-    return execute(program, state, scratch, x.reshape(-1), y.reshape(-1))
+    return execute(program, state, scratch, saturated, x.reshape(-1), y.reshape(-1))
 
 
 def _expect_float32(x, y, dimensions):
@@ -79,12 +82,13 @@ def _expect_float32(x, y, dimensions):
             raise TypeError("no writable, C-contiguous array")
 
 
-def execute(program, state, scratch, x, y):
+def execute(program, state, scratch, saturated, x, y):
     """Step every stream over every sample; return DONE, or where `x` holds the first value that is refused.
 
     program  int32   (words,)                      as packed by `edgelstm.lowering.lower`
     state    int32   (streams, state_words)        read, then written
     scratch  int32   (scratch_words,)              overwritten
+    saturated  int64 (streams,)                    raised where a value of a sample was limited to int16
     x        float32 (samples * streams * inputs)  sample by sample, within it stream by stream
     y        float32 (samples * streams * outputs) written
 
@@ -104,11 +108,13 @@ def execute(program, state, scratch, x, y):
     outputs = y.reshape(-1, state.shape[0], program[OUTPUTS])
     for t in range(samples.shape[0]):
         for s in range(state.shape[0]):
-            _step(program, state[s], scratch, samples[t, s], outputs[t, s])
+            saturated[s] += _step(program, state[s], scratch, samples[t, s], outputs[t, s])
     return DONE
 
 
 def _step(program, state, scratch, x, y):
+    """Return whether a value of the sample was limited to int16."""
+    saturated = False
     words, floats, weights = program, program.view(np.float32), program.view(np.int8)
     state16, scratch16 = state.view(np.int16), scratch.view(np.int16)
     n = 0
@@ -118,7 +124,7 @@ def _step(program, state, scratch, x, y):
         kind, *of = program[first : first + OPERATION_WORDS].tolist()
         if kind == QUANTIZE_INPUT:
             channels, offsets, gains, to = of[:4]
-            input_stage.quantize_input(
+            saturated = input_stage.quantize_input(
                 x, floats[offsets : offsets + channels], floats[gains : gains + channels], scratch16[to:]
             )
         elif kind == ROW_PRODUCT:
@@ -205,3 +211,4 @@ def _step(program, state, scratch, x, y):
             module, name = SELDOM[kind]
             operation = getattr(import_module(f"edgelstm.reference.{module}"), name)
             operation(np.array(of), program, state, scratch)
+    return saturated

@@ -75,6 +75,16 @@ def test_status_and_health_and_a_clean_stop(make_daemon, subscribe, publish):
     assert "event=stopped" in daemon.text() and "Traceback" not in daemon.text()
 
 
+def test_values_beyond_the_range_of_the_network_are_counted(make_daemon, subscribe, publish):
+    daemon, seen = make_daemon().start(), subscribe()
+    values = RECORDING.values[:60].copy()
+    values[[10, 40, 41], 0] = 1e9
+    publish.rows(RECORDING.times_ns[:60], values)
+    wait_for(lambda: seen.count("/score", 30), what="every score")
+    assert daemon.stop() == 0
+    assert daemon.counts()["saturated"] == 3
+
+
 def test_a_killed_daemon_is_declared_offline_by_its_last_will(make_daemon, subscribe):
     daemon, seen = make_daemon().start(), subscribe("edgelstm/gw/status")
     wait_for(lambda: seen.raw("/status") == [b"online"], what="online")

@@ -49,6 +49,10 @@ def test_many_streams_step_together(made):
     for rows in x:
         assert_same_bits(c.step(rows), compiled.step(rows))
     assert [c.snapshot(n) for n in range(5)] == [compiled.snapshot(n) for n in range(5)]
+    far = np.where(x > 1.0, np.float32(1e9), x)
+    assert_same_bits(c.step(far[0]), compiled.step(far[0]))
+    counts = [c.saturated(n) for n in range(5)]
+    assert counts == [compiled.saturated(n) for n in range(5)] and len(set(counts)) > 1
 
 
 def test_what_is_refused(made, tmp_path):

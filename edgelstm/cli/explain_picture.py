@@ -115,12 +115,12 @@ def heat_map(
 
 
 def _range(shown: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return what is drawn: the values and their band, of which no more than thrice the values' own range."""
+    """Return what is drawn: the values and their band, of which no more than four times the values' own range on each side."""
     if not values.size:
         return 0.0, 1.0
     span = float(np.ptp(values)) or abs(float(values[0])) or 1.0
-    low = max(float(shown.min()), float(values.min()) - span)
-    high = min(float(shown.max()), float(values.max()) + span)
+    low = max(float(shown.min()), float(values.min()) - 4.0 * span)
+    high = min(float(shown.max()), float(values.max()) + 4.0 * span)
     margin = 0.05 * (high - low) or 0.5 * span
     return low - margin, high + margin
 

@@ -270,7 +270,8 @@ def _quantize(
     rows = rows_by_channel(float_model.layers, float_model.inputs)
     kept = _unmasked(float_model, x)
     channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), kept, rows)
-    channels = quantize.balance(channels, [] if rows else _matrices_of_input(float_model))
+    matrices = [] if rows else _matrices_of_input(float_model)
+    channels = quantize.of_one_step(channels, matrices) or quantize.balance(channels, matrices)
     values = {INPUT: x, **dict(zip((layer.name for layer in float_model.layers), expected, strict=True))}
     channels = quantize.holding(channels, padding(float_model.layers, float_model.inputs))
     source = quantize.vector_of(channels)

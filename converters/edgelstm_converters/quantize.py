@@ -27,8 +27,8 @@ MOST_SAMPLES = 8192
 """Of calibration that rounding looks at."""
 MOST_BITS = 4
 """That a channel's step may be coarser for the sake of the weights."""
-FEWEST_STEPS = 8
-"""Of a row that was quantised before; with fewer, a row of floats could look like one."""
+FEWEST_STEPS, MOST_SCALES = 64, 8
+"""Of a row that was quantised before: one of fewer has a multiple of its numbers that is as many; and scales that rows can share."""
 
 Doubles = NDArray[np.float64]
 
@@ -126,6 +126,23 @@ def balance(channels: tuple[Channel, ...], matrices: Sequence[NDArray[np.float32
         msgspec.structs.replace(channel, gain=channel.gain / 2.0 ** int(n))
         for channel, n in zip(channels, bits, strict=True)
     )
+
+
+def of_one_step(
+    channels: tuple[Channel, ...], matrices: Sequence[NDArray[np.float32]]
+) -> tuple[Channel, ...] | None:
+    """Return the channels with the coarsest of their steps, where all that reads them was int8 before: its numbers stay what they are.
+
+    None where it was not, or where a channel would lose more than a few of its bits.
+    """
+    gains = [channel.gain for channel in channels]
+    if not matrices or min(gains) * 2.0**MOST_BITS < max(gains):
+        return None
+    for matrix in matrices:
+        exact = matrix.astype(np.float64)
+        if _off_grid(exact, _row_scales(exact)).any():
+            return None
+    return tuple(msgspec.structs.replace(channel, gain=min(gains)) for channel in channels)
 
 
 def holding(channels: tuple[Channel, ...], values: Mapping[int, float]) -> tuple[Channel, ...]:
@@ -285,7 +302,8 @@ def _row_scales(columns: Doubles) -> Doubles:
     """Return the step of every row: a 127th of its largest, or the step that it was quantised with before.
 
     A row of which every element is a whole number of steps of its largest divided by q, q from 126 down, is
-    taken over as it is: quantising an already quantised model again would cost as much as the first time.
+    taken over as it is: quantising an already quantised model again would cost as much as the first time. Of a row of small
+    numbers that is a part of the step that it had; it is that of another row where that fits, so that the numbers are the same, too.
     """
     largest = np.abs(columns).max(axis=1)
     scale = np.where(largest > 0.0, largest, 1.0) / 127.0
@@ -298,12 +316,19 @@ def _row_scales(columns: Doubles) -> Doubles:
         rows = rows[~_off_grid(some, largest[rows] / steps)]
         found = rows[~_off_grid(columns[rows], largest[rows] / steps)]
         scale[found], open_[found] = largest[found] / steps, False
+    # a part of its step fits a row of few or small numbers as well: that of other rows, where there are few, is the one it had
+    whole = np.flatnonzero(~open_ & (largest > 0.0))
+    _, first = np.unique(np.round(np.log2(scale[whole]), 4), return_index=True)
+    for step in scale[whole][first] if len(first) <= MOST_SCALES else ():
+        coarser = whole[(scale[whole] < step) & (largest[whole] > 0.5 * step)]
+        fits = coarser[~_off_grid(columns[coarser], np.full(len(coarser), step), 2e-5)]
+        scale[fits] = step
     return scale
 
 
-def _off_grid(columns: Doubles, scale: Doubles) -> NDArray[np.bool_]:
+def _off_grid(columns: Doubles, scale: Doubles, close: float = 1e-3) -> NDArray[np.bool_]:
     steps = columns / scale[:, None]
-    off: NDArray[np.bool_] = np.abs(steps - np.rint(steps)).max(axis=1, initial=0.0) > 1e-3
+    off: NDArray[np.bool_] = np.abs(steps - np.rint(steps)).max(axis=1, initial=0.0) > close
     return off
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from edgelstm.errors import ConversionError
 from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError
 from edgelstm_converters.readers.proof import judge_stream
+from edgelstm_converters.trace.quantised_ops import IN_INT8
 from edgelstm_converters.trace.streams import Stream
 
 HINT = "it selects or reorders values on the way, or what is baked into it is no zero state; export the plain network"
@@ -31,7 +32,13 @@ def prove(model: Any, stream: Stream, fixed: Mapping[str, Any]) -> str:
     def typed(feeds: dict[str, Any]) -> list[Any]:
         return engine.run({name: value.astype(dtypes[name]) for name, value in feeds.items()})
 
-    return judge_stream(engine, stream, fixed, HINT, run=typed)
+    return judge_stream(engine, stream, fixed, HINT, run=typed, int8=_in_int8(model.graph))
+
+
+def _in_int8(graph: Any) -> bool:
+    """Whether the engine computes in int8 somewhere."""
+    inner = [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
+    return any(node.op_type in IN_INT8 for node in graph.node) or any(map(_in_int8, inner))
 
 
 def _inline(graph: Any, taken: Mapping[str, str]) -> None:

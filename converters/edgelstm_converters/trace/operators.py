@@ -14,6 +14,7 @@ from edgelstm_converters.trace.graph import Node
 from edgelstm_converters.trace.grid_ops import GRIDS, on_grids
 from edgelstm_converters.trace.layout_ops import LAYOUT
 from edgelstm_converters.trace.limits import LIMITS
+from edgelstm_converters.trace.quantised_ops import QUANTISED
 from edgelstm_converters.trace.recurrent_ops import RECURRENT
 from edgelstm_converters.trace.run import Operator, Value, Walk
 from edgelstm_converters.trace.sizes import MOST, may_be_folded
@@ -21,7 +22,7 @@ from edgelstm_converters.trace.vector_ops import VECTORS
 from edgelstm_converters.trace.window_ops import WINDOWS
 
 _ALONG_TIME: dict[str, Operator] = {
-    **LAYOUT, **ARITHMETIC, **LIMITS, **CONVOLUTION, **VECTORS, **ATTENTION, **RECURRENT,
+    **LAYOUT, **ARITHMETIC, **LIMITS, **CONVOLUTION, **VECTORS, **ATTENTION, **RECURRENT, **QUANTISED,
 }  # fmt: skip
 OPERATORS: dict[str, Operator] = {
     **_ALONG_TIME, **WINDOWS, **GRIDS, **{op: on_grids(_ALONG_TIME[op]) for op in ("Conv", "AveragePool")}
@@ -64,6 +65,8 @@ def compute(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
         if abs((float(limit) - float(first)) / float(step)) > 1 << 22:
             raise node.refused("it counts further than is reasonable for a stream")
         return [np.arange(first, limit, step, dtype=first.dtype)]
+    if node.op == "DequantizeLinear":
+        return QUANTISED[node.op](walk, node, inputs)
     if node.op in LAYOUT:
         return LAYOUT[node.op](walk, node, inputs)
     if node.op in PLAIN:

@@ -69,6 +69,79 @@ class Loop(nn.Module):
         return self.head(torch.stack(rows, 1))
 
 
+def past():
+    return torch.triu(torch.full((STEPS, STEPS), float("-inf")), 1)
+
+
+class Asking(nn.Module):
+    """Attention of the last output to the last 8, by a product or additive."""
+
+    def __init__(self, additive):
+        super().__init__()
+        self.rnn, self.head = nn.LSTM(INPUTS, HIDDEN, batch_first=True), nn.Linear(2 * HIDDEN, 3)
+        self.query, self.key, self.score = nn.Linear(HIDDEN, 6), nn.Linear(HIDDEN, 6), nn.Linear(6, 1)
+        self.additive = additive
+
+    def forward(self, x):
+        y = self.rnn(x)[0]
+        query, seen = y[:, -1:], y[:, -8:]
+        if self.additive:
+            scores = self.score(torch.tanh(self.query(query) + self.key(seen))).transpose(1, 2)
+        else:
+            scores = query @ seen.transpose(1, 2)
+        return self.head(torch.cat([query, torch.softmax(scores, -1) @ seen], -1))[:, 0]
+
+
+class Pooled(nn.Module):
+    """Attention that weighs all outputs of both directions by themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(INPUTS, HIDDEN, batch_first=True, bidirectional=True)
+        self.score, self.head = nn.Linear(2 * HIDDEN, 1), nn.Linear(2 * HIDDEN, 3)
+
+    def forward(self, x):
+        y = self.rnn(x)[0]
+        return self.head((torch.softmax(self.score(y), 1) * y).sum(1))
+
+
+class Heads(nn.Module):
+    def __init__(self, mask):
+        super().__init__()
+        self.rnn, self.head = nn.LSTM(INPUTS, HIDDEN, batch_first=True), nn.Linear(HIDDEN, 3)
+        self.attention, self.norm = nn.MultiheadAttention(HIDDEN, 4, batch_first=True), nn.LayerNorm(HIDDEN)
+        self.register_buffer("mask", mask)
+
+    def forward(self, x):
+        y = self.rnn(x)[0]
+        return self.head(self.norm(y + self.attention(y, y, y, attn_mask=self.mask, need_weights=False)[0]))
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.LSTM(INPUTS, HIDDEN, batch_first=True), nn.Linear(HIDDEN, 3)
+        layer = nn.TransformerEncoderLayer(HIDDEN, 4, 32, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.register_buffer("mask", past())
+
+    def forward(self, x):
+        return self.head(self.encoder(self.rnn(x)[0], mask=self.mask, is_causal=True))
+
+
+class Strided(nn.Module):
+    """A convolution with an output at every second sample in front of a recurrent layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.rnn = nn.Conv1d(INPUTS, 8, 3, stride=2), nn.LSTM(8, HIDDEN, batch_first=True)
+        self.head = nn.Linear(HIDDEN, 3)
+
+    def forward(self, x):
+        y = self.conv(nn.functional.pad(x.transpose(1, 2), (2, 0))).transpose(1, 2)
+        return self.head(self.rnn(y)[0])
+
+
 FIRST = {"batch_first": True}
 TORCH = {
     "LSTM": lambda: Network(nn.LSTM(INPUTS, HIDDEN, **FIRST), HIDDEN),
@@ -83,6 +156,13 @@ TORCH = {
     "RNN, relu": lambda: Network(nn.RNN(INPUTS, HIDDEN, nonlinearity="relu", **FIRST), HIDDEN),
     "GRU, bidirectional": lambda: Network(nn.GRU(INPUTS, HIDDEN, bidirectional=True, **FIRST), 2 * HIDDEN),
     "convolution, LSTM, layer norm": Convolved,
+    "convolution of stride 2, LSTM": Strided,
+    "LSTM, attention (product)": lambda: Asking(False),
+    "LSTM, attention (additive)": lambda: Asking(True),
+    "LSTM both ways, attention pooling": Pooled,
+    "LSTM, 4 heads, causal": lambda: Heads(past()),
+    "LSTM, 4 heads, not masked": lambda: Heads(None),
+    "LSTM, 2 encoder layers, causal": Encoder,
     "LSTMCell in a loop": lambda: Loop(nn.LSTMCell(INPUTS, HIDDEN)),
     "GRUCell in a loop": lambda: Loop(nn.GRUCell(INPUTS, HIDDEN)),
 }
@@ -135,6 +215,7 @@ TORCH_ROUTES = {
     "ONNX 11": lambda network, folder: onnx_of(network, folder / "a.onnx", dynamo=False, opset_version=11),
     "ONNX 17": lambda network, folder: onnx_of(network, folder / "b.onnx", dynamo=False, opset_version=17),
     "ONNX, dynamo": lambda network, folder: onnx_of(network, folder / "c.onnx", dynamo=True),
+    "dynamo, 23": lambda network, folder: onnx_of(network, folder / "d.onnx", dynamo=True, opset_version=23),
 }
 
 

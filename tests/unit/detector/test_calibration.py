@@ -29,6 +29,18 @@ def test_the_budget_is_held_within_reason(heavy, budget, allowed):
         assert detector.counters["raised"] >= allowed / 2.0
 
 
+def test_a_stream_that_is_wilder_than_its_history_comes_to_its_budget_the_sooner():
+    """The step of files of before and the one of today, on a stream with heavier tails than the history had."""
+    raised = {}
+    for step in (0.1, None):
+        settings = calibrate(MODEL, times(20_000), noise(1, 20_000), "1 per hour", threshold_step=step)
+        detector = Detector(MODEL, settings)
+        detector.push_block(times(40_000), noise(2, 40_000, heavy=True))
+        raised[settings.threshold_step] = detector.counters["raised"]
+    assert set(raised) == {0.1, 0.2}
+    assert raised[0.2] < raised[0.1]
+
+
 def test_the_threshold_follows_the_budget():
     history = times(5000), noise(3, 5000)
     found = [examine(MODEL, *history, budget) for budget in ("1 per hour", "1 per day", "1 per week")]

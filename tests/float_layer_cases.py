@@ -1,7 +1,10 @@
 """For every family of layers: float layers with weights of the size that training gives them, for the converter."""
 
+from unittest import mock
+
 import numpy as np
 
+from edgelstm_converters.conversion import convert_with_report
 from edgelstm_converters.layers import (
     FloatAdd,
     FloatAffine,
@@ -26,6 +29,7 @@ from edgelstm_converters.layers import (
     bidirectional,
     variational,
 )
+from edgelstm_converters.readers import Reading
 
 
 class Floats:
@@ -258,6 +262,28 @@ FLOAT_CASES = {
 """Name, which begins with the kind, to a function (Floats, columns) -> float layers."""
 MASKED = 0.375
 """What every channel of a masked sample is."""
+
+
+def walk(seed, samples, columns=3):
+    """A signal with a slow and a fast part, about 1 in size, each channel at a level of its own."""
+    rng = np.random.default_rng(seed)
+    slow = np.cumsum(rng.normal(0, 0.05, (samples, columns)), axis=0)
+    x = np.sin(slow) + rng.normal(0, 0.3, (samples, columns)) + rng.normal(0, 0.3, columns)
+    return x.astype(np.float32)
+
+
+def fed(case, seed, samples):
+    x = walk(seed, samples)
+    if case.startswith("embedding"):
+        x[:, 0] = np.random.default_rng(seed).integers(0, 7, samples)
+    if case.startswith(("masking", "sequence")):
+        x[np.random.default_rng(seed).random(samples) < 0.3] = MASKED
+    return x
+
+
+def converted(model, x):
+    with mock.patch("edgelstm_converters.readers.read", return_value=Reading(model, "")):
+        return convert_with_report(object(), calibration=x)
 
 
 def assert_same(found, exact):

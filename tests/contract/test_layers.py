@@ -1,10 +1,8 @@
 """Every family of the table keeps the promises: kernel = twin, streaming is exact, the file keeps it, int8 costs its weights."""
 
-from unittest import mock
-
 import numpy as np
 import pytest
-from float_layer_cases import FLOAT_CASES, MASKED, Floats
+from float_layer_cases import FLOAT_CASES, Floats, converted, fed
 from layer_cases import INTEGER_CASES, integer_model, loud
 from rounded_weights import Products
 
@@ -13,10 +11,8 @@ from edgelstm.backend import kernels
 from edgelstm.layers import FAMILIES
 from edgelstm.reference import step as twin
 from edgelstm.stream import LoadedModel
-from edgelstm_converters.conversion import convert_with_report
 from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.layers import FLOAT_FAMILIES
-from edgelstm_converters.readers import Reading
 from edgelstm_converters.report import snr_db
 
 compiled = pytest.mark.skipif(
@@ -102,28 +98,6 @@ def test_the_model_file_keeps_it(case, tmp_path):
     assert model_file.digest(again) == model_file.digest(model)
     x = loud(case, 2, 12, 4)
     np.testing.assert_array_equal(LoadedModel(again).stream().run(x), LoadedModel(model).stream().run(x))
-
-
-def walk(seed, samples, columns=3):
-    """A signal with a slow and a fast part, about 1 in size, each channel at a level of its own."""
-    rng = np.random.default_rng(seed)
-    slow = np.cumsum(rng.normal(0, 0.05, (samples, columns)), axis=0)
-    x = np.sin(slow) + rng.normal(0, 0.3, (samples, columns)) + rng.normal(0, 0.3, columns)
-    return x.astype(np.float32)
-
-
-def fed(case, seed, samples):
-    x = walk(seed, samples)
-    if case.startswith("embedding"):
-        x[:, 0] = np.random.default_rng(seed).integers(0, 7, samples)
-    if case.startswith(("masking", "sequence")):
-        x[np.random.default_rng(seed).random(samples) < 0.3] = MASKED
-    return x
-
-
-def converted(model, x):
-    with mock.patch("edgelstm_converters.readers.read", return_value=Reading(model, "")):
-        return convert_with_report(object(), calibration=x)
 
 
 LEAST_DB = 30.0

@@ -13,15 +13,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import random
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import paho.mqtt.client as paho
@@ -33,6 +30,7 @@ from edgelstm.config import DEFAULT_PORTS, Config
 from edgelstm.errors import ConfigError
 from edgelstm.message import Message, Origin
 from edgelstm.mqtt_client import Client, Received
+from edgelstm.mqtt_credentials import password, reload_tls, tls_context
 
 _log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5.0
@@ -93,7 +91,7 @@ class Link(Origin):
             tuple[float, bool]
         ] = []  # when, and whether because somebody else took our client id
         self._reached = False  # whether something accepted our last connection, as TCP goes
-        self._tls = _tls_context(config)
+        self._tls = tls_context(config)
         self._stopping, self._up, self._down = threading.Event(), threading.Event(), threading.Event()
         self._clients = 0
         self._client = self._make_client()
@@ -160,7 +158,7 @@ class Link(Origin):
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(MOST_ON_THE_WAY)
         if self._mqtt.username:
-            client.username_pw_set(self._mqtt.username, _password(self._config))
+            client.username_pw_set(self._mqtt.username, password(self._config))
         if self._tls is not None:
             client.tls_set_context(self._tls)
         if self._last_will:
@@ -221,7 +219,7 @@ class Link(Origin):
         url = self._config.broker
         try:
             if self._tls is not None:
-                _reload_tls(self._tls, self._config)
+                reload_tls(self._tls, self._config)
             self._client = self._make_client()
             self._client.connect(
                 url.hostname or "",
@@ -368,36 +366,3 @@ def _close(client: paho.Client) -> None:
             sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # it is closed already
-
-
-def _password(config: Config) -> str | None:
-    """Return the password: from its file, from systemd's credential mqtt-password, or from the environment."""
-    path = config.mqtt.password_file
-    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nowhere")) / "mqtt-password"
-    if not path and credential.exists():
-        path = str(credential)
-    if path:
-        try:
-            return Path(path).read_text().rstrip("\n")
-        except OSError as exc:
-            raise ConfigError(f"mqtt.password_file: {path}: cannot be read: {exc.strerror}") from None
-    return os.environ.get("EDGELSTM_MQTT_PASSWORD")
-
-
-def _tls_context(config: Config) -> ssl.SSLContext | None:
-    if config.broker.scheme != "mqtts":
-        return None
-    context = ssl.create_default_context()
-    try:
-        _reload_tls(context, config)
-    except OSError as exc:  # SSLError is one
-        raise ConfigError(f"mqtt: the certificate files cannot be used: {exc}") from None
-    return context
-
-
-def _reload_tls(context: ssl.SSLContext, config: Config) -> None:
-    """Read the files again in place: certificates are rotated while we run."""
-    if config.mqtt.ca_file:
-        context.load_verify_locations(config.mqtt.ca_file)
-    if config.mqtt.cert_file:
-        context.load_cert_chain(config.mqtt.cert_file, config.mqtt.key_file or None)

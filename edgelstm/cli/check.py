@@ -23,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from edgelstm import config as configuration
+    from edgelstm import mqtt_credentials
     from edgelstm.daemon.service import load_models
 
     if args.payload is not None and args.topic is None:
@@ -30,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     config = configuration.load(args.config)
     with configuration.errors_named(args.config):
         models = load_models(config)
+        mqtt_credentials.password(config)
+        mqtt_credentials.tls_context(config)
     _describe(config, models)
     if args.topic is not None:
         _explain(config, models, args.topic, args.payload)

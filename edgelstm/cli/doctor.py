@@ -147,6 +147,15 @@ def _renamed(config: Config, client_id: str) -> Config:
     return msgspec.structs.replace(config, mqtt=mqtt)
 
 
+def hint_on(error: str) -> str:
+    """Return which keys are about what a broker, or the way to it, said."""
+    if "certificate" in error.lower():
+        return "; mqtt.ca_file is the authority that signed the broker's certificate, mqtt.url has the name in it"
+    if "authori" in error.lower() or "user name" in error.lower():
+        return "; mqtt.username and mqtt.password_file (or $EDGELSTM_MQTT_PASSWORD) say who we are"
+    return ""
+
+
 def _broker(config: Config) -> Iterator[Finding]:
     """Measure round trips at QoS 1, and how many messages the broker sends without an acknowledgement."""
     arrived: list[Any] = []
@@ -160,7 +169,7 @@ def _broker(config: Config) -> Iterator[Finding]:
     try:
         if not (receiver.link.wait_connected(ANSWER_S) and sender.link.wait_connected(ANSWER_S)):
             error = receiver.link.last_error or sender.link.last_error or "no answer"
-            yield Finding("bad", "broker", f"{config.mqtt.url}: {error}")
+            yield Finding("bad", "broker", f"{config.mqtt.url}: {error}{hint_on(error)}")
             return
         time.sleep(0.3)
         if receiver.link.refused:

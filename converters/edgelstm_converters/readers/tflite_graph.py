@@ -15,7 +15,7 @@ MAX_DEPTH = 8
 SAME = {
     "ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div", "LOGISTIC": "Sigmoid", "TANH": "Tanh", "RELU": "Relu", "NEG": "Neg",
     "FLOOR": "Floor", "LESS": "Less", "GREATER": "Greater", "LESS_EQUAL": "LessOrEqual", "GREATER_EQUAL": "GreaterOrEqual",
-    "EQUAL": "Equal", "LOGICAL_AND": "And", "LOGICAL_OR": "Or", "LOGICAL_NOT": "Not", "MAXIMUM": "Max", "MINIMUM": "Min",
+    "EQUAL": "Equal", "NOT_EQUAL": "NotEqual", "REDUCE_ANY": "ReduceAny", "LOGICAL_AND": "And", "LOGICAL_OR": "Or", "LOGICAL_NOT": "Not", "MAXIMUM": "Max", "MINIMUM": "Min",
     "DEQUANTIZE": "Identity", "QUANTIZE": "Identity", "RESHAPE": "Reshape", "TRANSPOSE": "Transpose", "EXPAND_DIMS": "Unsqueeze",
     "SHAPE": "Shape", "SELECT_V2": "Where", "BROADCAST_TO": "Expand", "TILE": "Tile", "ADD_N": "Sum", "RANGE": "Range",
     "SQRT": "Sqrt", "POW": "Pow", "SLICE": "SliceSizes", "ZEROS_LIKE": "ZerosLike", "BATCH_MATMUL": "MatMul",

@@ -182,17 +182,17 @@ def _tile(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
 
 
 def _repeated(walk: Walk, value: Value, shape: tuple[int, ...]) -> Value:
-    """Return what a sequence ends with as rows of a sequence of `shape` (batch, rows, values), the value itself where it is none."""
-    if not isinstance(value, Traced) or value.codes.ndim != 3 or len(shape) != 3:
+    """Return what a sequence ends with as rows of a sequence (.., rows, values) of `shape`, the value itself where it is none."""
+    if not isinstance(value, Traced) or len(shape) < 3 or value.codes.ndim != len(shape):
         return value
-    size = value.codes.shape
-    axis = next((n for n in (0, 1) if size[n] == 1 and shape[n] > 1), None)
-    others = all(
-        given in (1, wanted) for n, (given, wanted) in enumerate(zip(size, shape, strict=True)) if n != axis
-    )
-    if axis is None or not others or size[2] != shape[2] or int(time_of(value.codes).max()) < 2:
+    changed = [
+        n for n, (size, wanted) in enumerate(zip(value.codes.shape, shape, strict=True)) if size != wanted
+    ]
+    if len(changed) != 1 or changed[0] == len(shape) - 1 or value.codes.shape[changed[0]] != 1:
         return value
-    return Traced(repeated(walk.expressions, value.codes, axis, shape[axis]))
+    if int(time_of(value.codes).max()) < 2:
+        return value
+    return Traced(repeated(walk.expressions, value.codes, changed[0], shape[changed[0]]))
 
 
 def _pad(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:

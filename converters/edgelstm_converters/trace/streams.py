@@ -44,6 +44,10 @@ class Axes:
     batch: int | None
 
 
+class OpenLength(ConversionError):
+    """What goes over all samples of a sequence is in a graph that does not say how many those are."""
+
+
 ONE_VALUE = Axes(1, 0)
 """Of a signal of two axes: one value a sample, as what chooses the row of a table."""
 
@@ -138,6 +142,8 @@ def read_stream(
                 width = widths.get(signal.name, channels)
                 stream = _bounded(graph, [signal, *others], fixed, fold, width, axes, start, window)
             except NoStream:
+                raise
+            except OpenLength:
                 raise
             except ConversionError as exc:
                 errors.append(exc)
@@ -253,7 +259,7 @@ def _read(
     )
     free = axes.time is not None and signal.shape[axes.time] is None
     if free and walk.expressions.over_all:
-        raise ConversionError(
+        raise OpenLength(
             f'layer "{walk.expressions.over_all[0]}" goes over all samples of a sequence, and the input does not say how many: save '
             "the model with the length of its windows in the shape of its input"
         )

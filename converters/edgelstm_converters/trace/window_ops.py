@@ -117,7 +117,28 @@ def _averaged(share: bool) -> Any:
     return operator
 
 
+def _over_positions(operator: Any) -> Any:
+    """Pooling of ONNX over all axes behind the channels, which stay as axes of one."""
+
+    def pool(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+        axes = np.arange(2, inputs[0].codes.ndim)
+        return list(operator(walk, node, [inputs[0], axes]))
+
+    return pool
+
+
+def _compared(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    raise node.refused(
+        "it compares the signal with a number, as Masking of Keras does, and then skips samples: export the network without the mask, or "
+        "convert the .keras file, of which masks are known"
+    )
+
+
 WINDOWS = {
+    "Equal": _compared,
+    "NotEqual": _compared,
+    "GlobalAveragePool": _over_positions(_averaged(True)),
+    "GlobalMaxPool": _over_positions(_reduce_max),
     "ReduceMean": _averaged(True),
     "ReduceSum": _averaged(False),
     "AttentionOverTime": _attention,

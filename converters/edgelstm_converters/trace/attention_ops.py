@@ -209,26 +209,32 @@ def _masked(walk: Walk, codes: Codes) -> Any:
     return low.reshape(codes.shape)
 
 
-def _reduce_sum(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-    """ReduceSum, also of values that were multiplied with weights before."""
-    codes = inputs[0].codes
-    axes = listed(node, inputs, 1, "axes")
-    axis = axes[0] % codes.ndim if axes is not None and len(axes) == 1 else None
-    parts = None if axis is None or axis == codes.ndim - 1 else _weighted(walk, np.moveaxis(codes, axis, -1))
-    if parts is None or axis is None:
-        return _plain("ReduceSum", walk, node, inputs)
-    weights, values = parts  # (..., units, samples)
-    shape, units = weights.shape[:-2], weights.shape[-2]
-    one = weights[..., :1, :].reshape(-1, 1, weights.shape[-1])
-    found = _each_once(
-        lambda a, b: _context(walk, node, a, np.swapaxes(b, -1, -2)),
-        one,
-        values.reshape(-1, *values.shape[-2:]),
-    )
-    if found is None:
-        return _plain("ReduceSum", walk, node, inputs)
-    found = found.reshape(*shape, units)
-    return [settled(np.expand_dims(found, axis) if node.attributes.get("keepdims", 1) else found)]
+def of_weighted(plain: Operator) -> Operator:
+    """Return ReduceSum, also of values that were multiplied with weights before; of others it gives what `plain` gives."""
+
+    def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+        codes = inputs[0].codes
+        axes = listed(node, inputs, 1, "axes")
+        axis = axes[0] % codes.ndim if axes is not None and len(axes) == 1 else None
+        parts = (
+            None if axis is None or axis == codes.ndim - 1 else _weighted(walk, np.moveaxis(codes, axis, -1))
+        )
+        if parts is None or axis is None:
+            return plain(walk, node, inputs)
+        weights, values = parts  # (..., units, samples)
+        shape, units = weights.shape[:-2], weights.shape[-2]
+        one = weights[..., :1, :].reshape(-1, 1, weights.shape[-1])
+        found = _each_once(
+            lambda a, b: _context(walk, node, a, np.swapaxes(b, -1, -2)),
+            one,
+            values.reshape(-1, *values.shape[-2:]),
+        )
+        if found is None:
+            return plain(walk, node, inputs)
+        found = found.reshape(*shape, units)
+        return [settled(np.expand_dims(found, axis) if node.attributes.get("keepdims", 1) else found)]
+
+    return operator
 
 
 def _weighted(walk: Walk, codes: Codes) -> tuple[Codes, Codes] | None:
@@ -336,5 +342,5 @@ def _is_nan(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
 
 
 ATTENTION: dict[str, Operator] = {
-    "MatMul": _matmul, "Einsum": _einsum, "Softmax": _softmax, "ReduceSum": _reduce_sum, "Attention": _attention, "IsNaN": _is_nan,
+    "MatMul": _matmul, "Einsum": _einsum, "Softmax": _softmax, "Attention": _attention, "IsNaN": _is_nan,
 }  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgelstm_converters.trace.arithmetic_ops import ARITHMETIC, FUNCTIONS
-from edgelstm_converters.trace.attention_ops import ATTENTION
+from edgelstm_converters.trace.attention_ops import ATTENTION, of_weighted
 from edgelstm_converters.trace.convolution_ops import CONVOLUTION
 from edgelstm_converters.trace.graph import Node
 from edgelstm_converters.trace.grid_ops import GRIDS, on_grids
@@ -25,7 +25,7 @@ _ALONG_TIME: dict[str, Operator] = {
     **LAYOUT, **ARITHMETIC, **LIMITS, **CONVOLUTION, **VECTORS, **ATTENTION, **RECURRENT, **QUANTISED,
 }  # fmt: skip
 OPERATORS: dict[str, Operator] = {
-    **_ALONG_TIME, **WINDOWS, **GRIDS, **{op: on_grids(_ALONG_TIME[op]) for op in ("Conv", "AveragePool")}
+    **_ALONG_TIME, **WINDOWS, "ReduceSum": of_weighted(WINDOWS["ReduceSum"]), **GRIDS, **{op: on_grids(_ALONG_TIME[op]) for op in ("Conv", "AveragePool")}
 }  # fmt: skip
 
 

@@ -38,6 +38,10 @@ class ModeChoice:
             raise UsageError("--mode windowed: how many samples does a window have? Say --window N")
         if args.mode == "stateful" and args.window is not None:
             raise UsageError("--window: belongs to --mode windowed")
+        if args.window is not None and args.window < 1:
+            raise UsageError(
+                f"--window {args.window}: a window has 1 sample or more; without one it is --mode stateful"
+            )
         self._args, self.window = args, args.window
         self._length: int | None = None
         self.reason = ""

@@ -206,6 +206,24 @@ def test_a_mistake_is_one_line(folder, capsys, case):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "output", "message"),
+    [
+        ([], "net.safetensors", "-o net.safetensors: would overwrite the trained model"),
+        ([], "./data.csv", "-o ./data.csv: would overwrite --calibrate"),
+        (["--scaling", "scaling.json"], "scaling.json", "-o scaling.json: would overwrite --scaling"),
+        (["--report", "data.csv"], "net.elstm", "--report data.csv: would overwrite --calibrate"),
+        (["--report", "net.elstm"], "net.elstm", "--report net.elstm: is what -o writes, too"),
+        (["--window", "0"], "net.elstm", "--window 0: a window has 1 sample or more"),
+    ],
+)
+def test_what_is_read_is_never_written(folder, capsys, arguments, output, message):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert convert(*arguments, output=output) == 2
+    assert capsys.readouterr().err.startswith(f"edgelstm: {message}")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
     ("path", "message"), [("none.elstm", "no such file"), ("data.csv", "damaged or no model file")]
 )
 def test_inspecting_what_is_no_model_is_one_line(folder, capsys, path, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -30,15 +31,22 @@ def run(args: argparse.Namespace) -> int:
 
     config = load()
     _log_to_stderr(config)
+    from edgelstm.daemon import systemd
     from edgelstm.daemon.service import Service
+    from edgelstm.daemon.signals import Signals
 
+    signals = Signals()
     while True:  # a reload ends the service with everything on disk, and the next one goes on from there
         with configuration.errors_named(args.config):
-            service = Service(config, load)
+            service = Service(config, load, signals)
         service.run()
-        if not service.reloads:
+        if service.successor is None:
             return 0
-        config = load()
+        config = service.successor
+        del service  # with its models and streams, before the next ones are loaded
+        gc.unfreeze()
+        gc.collect()
+        systemd.notify("WATCHDOG=1")
 
 
 class _Json(logging.Formatter):

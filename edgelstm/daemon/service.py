@@ -6,7 +6,6 @@ import gc
 import hashlib
 import logging
 import random
-import signal
 import sqlite3
 import threading
 import time
@@ -28,6 +27,7 @@ from edgelstm.daemon.publisher import Publisher
 from edgelstm.daemon.report import Report
 from edgelstm.daemon.requests import INSTALL, verbs
 from edgelstm.daemon.routes import settings_of
+from edgelstm.daemon.signals import Signals
 from edgelstm.daemon.snapshots import Snapshots
 from edgelstm.daemon.topics import OFFLINE, ONLINE, Topics, event_payload
 from edgelstm.daemon.web import Web
@@ -99,13 +99,14 @@ def _only_one(path: Path) -> IO[str]:
 class Service:
     """One running daemon."""
 
-    def __init__(self, config: Config, load_again: Callable[[], Config] | None = None) -> None:
+    def __init__(self, config: Config, load_again: Callable[[], Config], signals: Signals) -> None:
         """Load everything that can be wrong; raises EdgeLstmError before anything is connected.
 
-        load_again  reads the configuration anew, for a reload; without one there is none
+        load_again  reads the configuration anew, for a reload
+        signals     are the same for the service that follows on a reload
         """
         self.config = config
-        self._load_again = load_again or (lambda: config)
+        self._load_again, self._signals = load_again, signals
         self._answering = threading.Semaphore(MOST_REQUESTS)
         _log.info(
             "event=loading: the first start on a machine compiles kernels, some minutes on a small board"
@@ -157,8 +158,10 @@ class Service:
             else None
         )
         self._birth_s: float | None = None  # when Home Assistant is to be told of all streams
-        self._reload = threading.Event()
-        self.reloads = False
+        self._check: threading.Thread | None = None  # of a new configuration
+        self._checked: Config | None = None  # what it found to be right
+        self.successor: Config | None = None
+        """What the next service is to begin with, None where none is to follow."""
         self.sources = {
             entry.name: sources.make(entry, config, self.worker.inbox.put)
             for entry in config.input
@@ -167,9 +170,7 @@ class Service:
 
     def run(self) -> None:
         """Run until a signal or `stop`; raises EdgeLstmError where a part failed or no broker answers in time."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop())
-        signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
+        self._signals.heed(self.stop)
         gc.collect()
         gc.freeze()  # what is loaded stays; a collection that looked through the compiler would hold samples up for 30 ms
         give_back_compiler()
@@ -191,13 +192,15 @@ class Service:
         for note in self._notes:
             self.counters.add("models_rolled_back")
             self.tell("model-rolled-back", note)
-        systemd.notify("READY=1", f"STATUS={self.report.trouble() or 'connected'}")
+        systemd.notify("READY=1", "WATCHDOG=1", f"STATUS={self.report.trouble() or 'connected'}")
         _log.info(
             "event=started node=%s broker=%s models=%d",
             self.config.node_name,
             self.config.mqtt.url,
             len(self.models),
         )
+        if self._signals.ended:  # while the service before ended
+            self.stop()
         failed, lost = None, ""
         while not self._stop.wait(0.5) and failed is None:
             failed = self.report.failed_part()
@@ -208,9 +211,7 @@ class Service:
             self._feed_watchdog()
             self._end_probations()
             self._remind_home_assistant()
-            if self._reload.is_set():
-                self._reload.clear()
-                self._try_reload()
+            self._go_on_reloading()
             if self.sources and all(source.ended for source in self.sources.values()) and not self._listens:
                 self.stop()
         log.close()
@@ -227,10 +228,27 @@ class Service:
 
     def reload(self) -> None:
         """Read the configuration again, soon; the one in force stays where the new one is wrong."""
-        self._reload.set()
+        self._signals.reload.set()
+
+    def _go_on_reloading(self) -> None:
+        """Let a new configuration be checked where one was asked for; end, for the next service, where it is right."""
+        if self._check is not None and self._check.is_alive():
+            return
+        if self._signals.reload.is_set():
+            self._signals.reload.clear()
+            self._checked = None
+            self._check = threading.Thread(target=self._try_reload, name="reload", daemon=True)
+            self._check.start()
+        elif self._checked is not None:
+            systemd.reloading()
+            self.successor = self._checked
+            self.stop()
 
     def _try_reload(self) -> None:
-        """Check the new configuration with all that belongs to it; then end, for the caller to begin anew with it."""
+        """Check the new configuration with all that belongs to it.
+
+        On a thread of its own: kernels that it needs and nobody did before are compiled, while the others are watched.
+        """
         try:
             fresh = self._load_again()
             load_models(fresh)
@@ -239,9 +257,7 @@ class Service:
             self.tell("reload-refused", str(exc))
             return
         self.tell("reload", f"{len(fresh.input)} inputs, {len(fresh.model)} models")
-        systemd.reloading()
-        self.reloads = True
-        self.stop()
+        self._checked = fresh
 
     def tell(self, event: str, detail: str) -> None:
         """Say something about the daemon itself, in the log and on the event topic."""
@@ -342,7 +358,7 @@ class Service:
     def _shut_down(self) -> None:
         """Finish the batch, write states, deliver alerts, say that we are gone."""
         _log.info("event=stopping")
-        if not self.reloads:
+        if self.successor is None:
             systemd.notify("STOPPING=1")
         self.control.stop()
         if self.web is not None:
@@ -352,7 +368,9 @@ class Service:
             source.stop()
         self.in_link.stop()
         self.publisher.stop(FLUSH_S)
-        self.out_link.stop(None if self.reloads else (self.topics.status, OFFLINE))
+        if self._signals.ended:
+            self.successor = None
+        self.out_link.stop(None if self.successor else (self.topics.status, OFFLINE))
         self._lock.close()
         _log.info(
             "event=stopped %s",

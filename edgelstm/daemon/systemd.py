@@ -35,4 +35,4 @@ def watchdog_s() -> float | None:
 
 def reloading() -> None:
     """Say that a reload begins; READY=1 ends it."""
-    notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    notify("RELOADING=1", "WATCHDOG=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")

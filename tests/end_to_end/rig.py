@@ -160,14 +160,17 @@ class Daemon:
         )
 
     def start(self, *, connected=True):
-        before = self.text().count("link=in event=subscribed")
+        links = ["in", "out"] if "[control]" in self.config.read_text() else ["in"]  # out: for requests
+        subscribed = lambda: [self.text().count(f"link={link} event=subscribed") for link in links]  # noqa: E731
+        before = subscribed()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self.program, "run", str(self.config)], stdout=log, stderr=log
             )
         if connected:
             wait_for(
-                lambda: self.text().count("link=in event=subscribed") > before, what=f"the daemon: {self.log}"
+                lambda: all(now > then for now, then in zip(subscribed(), before, strict=True)),
+                what=f"the daemon: {self.log}",
             )
         return self
 

@@ -346,6 +346,34 @@ def test_a_worker_that_stalls_is_not_alive(make_daemon, publish, monkeypatch, no
     daemon.kill()
 
 
+def test_a_reload_that_has_much_to_load_is_alive_and_goes_on_scoring(
+    make_daemon, subscribe, publish, tmp_path, monkeypatch, notify_socket
+):
+    gate, seen = tmp_path / "gate", subscribe()
+    monkeypatch.setenv("GATE", str(gate))
+    daemon = start_faulty(make_daemon(), monkeypatch, "slow-check")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_for(gate.with_suffix(".begun").exists, what="the models to be loaded")
+    before = notify_socket.count("WATCHDOG=1")
+    wait_for(lambda: notify_socket.count("WATCHDOG=1") > before + 2, what="signs of life")
+    publish.rows(RECORDING.times_ns[:100], RECORDING.values[:100])
+    wait_for(lambda: seen.count("/score", 70), what="scores")
+    assert "RELOADING=1" not in notify_socket
+    gate.touch()
+    wait_for(lambda: notify_socket.count("READY=1") == 2, what="the end of the reload")
+    assert daemon.stop() == 0
+
+
+def test_a_stop_while_a_reload_loads_is_heeded(make_daemon, subscribe, tmp_path, monkeypatch):
+    gate, seen = tmp_path / "gate", subscribe()
+    monkeypatch.setenv("GATE", str(gate))
+    daemon = start_faulty(make_daemon(), monkeypatch, "slow-check")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_for(gate.with_suffix(".begun").exists, what="the models to be loaded")
+    assert daemon.stop() == 0 and daemon.text().count("event=loading") == 1
+    wait_for(lambda: seen.raw("/status")[-1:] == [b"offline"], what="the word that we are gone")
+
+
 def test_a_reload_takes_what_is_right_and_loses_no_sample(make_daemon, subscribe, publish):
     seen, daemon = subscribe(), make_daemon().start()
     publish.rows(RECORDING.times_ns[:100], RECORDING.values[:100])

@@ -15,6 +15,10 @@ from edgelstm.stream import LoadedModel
 Floats = NDArray[np.float32]
 
 
+LOSSLESS_DB = 150.0
+"""What is said of outputs that are the same."""
+
+
 def measure(
     model: Model, x: Floats, expected: list[Floats], scales: list[NDArray[np.float64]]
 ) -> tuple[LayerErrors, ...]:
@@ -62,7 +66,7 @@ def snr_db(found: Floats, expected: Floats, *, each_alone: bool = False) -> floa
         ratio = float((noise[varies] / signal[varies]).mean()) if varies.any() else 0.0
     else:
         ratio = float(noise.sum() / signal.sum()) if signal.sum() > 0 else 0.0
-    return float(min(-10.0 * np.log10(max(ratio, 1e-15)), 150.0))
+    return float(min(-10.0 * np.log10(max(ratio, 1e-15)), LOSSLESS_DB))
 
 
 def each_snr_db(found: Floats, expected: Floats) -> NDArray[np.float64]:
@@ -70,7 +74,7 @@ def each_snr_db(found: Floats, expected: Floats) -> NDArray[np.float64]:
     noise = np.square(found.astype(np.float64) - expected).mean(axis=0)
     signal = expected.astype(np.float64).var(axis=0)
     ratio = np.divide(noise, signal, out=np.zeros_like(noise), where=signal > 0.0)
-    result: NDArray[np.float64] = np.minimum(-10.0 * np.log10(np.maximum(ratio, 1e-15)), 150.0)
+    result: NDArray[np.float64] = np.minimum(-10.0 * np.log10(np.maximum(ratio, 1e-15)), LOSSLESS_DB)
     return result
 
 

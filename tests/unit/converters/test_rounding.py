@@ -8,9 +8,10 @@ import pytest
 from edgelstm.model import Channel
 from edgelstm_converters.conversion import convert_with_report
 from edgelstm_converters.float_model import FloatModel
-from edgelstm_converters.layers import FloatDecoder, FloatRnn
+from edgelstm_converters.layers import FloatDecoder, FloatDense, FloatRnn
 from edgelstm_converters.quantize import RowsSeeing, Vector, balance, row_product, some_rows
 from edgelstm_converters.readers import Reading
+from edgelstm_converters.report import LOSSLESS_DB
 from edgelstm_converters.rounding import round_rows
 
 
@@ -157,3 +158,18 @@ def test_a_decoder_holds_a_state_that_begins_beyond_what_it_gives():
     with mock.patch("edgelstm_converters.readers.read", return_value=Reading(model, "")):
         conversion = convert_with_report(object(), calibration=x)
     np.testing.assert_allclose(conversion.found, model.run(x), atol=0.01)
+
+
+@pytest.mark.parametrize(("ratio_db", "kept"), [(LOSSLESS_DB, "calibrated"), (60.0, "nearest")])
+def test_of_two_that_lose_nothing_the_calibrated_one_is_kept(ratio_db, kept):
+    """Of two that lose the same the plain one, but for outputs that are symbols, where there is nothing to tell them apart by."""
+    rng = np.random.default_rng(6)
+    weights = rng.normal(size=(8, 16)).astype(np.float32)
+    model = FloatModel(16, (FloatDense("d", weights, np.zeros(8, np.float32), "linear"),))
+    x = correlated(rng, 800, 16).astype(np.float32)
+    with (
+        mock.patch("edgelstm_converters.readers.read", return_value=Reading(model, "")),
+        mock.patch("edgelstm_converters.report.snr_db", return_value=ratio_db),
+    ):
+        conversion = convert_with_report(object(), calibration=x)
+    assert conversion.model.provenance.rounding == kept

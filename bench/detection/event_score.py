@@ -37,3 +37,13 @@ def met(labels: np.ndarray, seen: Watched) -> tuple[int, int, int]:
     touched = [any(a <= end and b >= start for a, b in alerts) for start, end in ranges]
     false = sum(not any(a <= end and b >= start for start, end in ranges) for a, b in alerts)
     return sum(touched), false, len(ranges) - sum(touched)
+
+
+def alone(watched: list[Watched], others: list[Watched]) -> tuple[int, int]:
+    """Return how many alerts there are, and during how many of them the other detector had none open, over all files."""
+    alerts = [
+        other.alarm[start : end + 1]
+        for seen, other in zip(watched, others, strict=True)
+        for start, end in zip(seen.raised, [*seen.cleared, seen.alarm.size - 1], strict=False)
+    ]
+    return len(alerts), sum(not open_.any() for open_ in alerts)

@@ -16,7 +16,7 @@ def float_step(network: Network):
     state = {}
 
     def step(context, samples, said):
-        _, integer_state, _ = context
+        _, integer_state, *_ = context
         if not integer_state.any():
             state["h"] = state["c"] = np.zeros((len(samples), hidden.shape[1]), np.float32)
             integer_state[:] = 1

@@ -15,12 +15,14 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 if "--float" in sys.argv:
     os.environ["NUMBA_DISABLE_JIT"] = "1"
 
 from detectors import BASELINES, realised, watch
+from event_score import alone
 
 import edgelstm
 from edgelstm.machine import describe, print_header
@@ -29,8 +31,8 @@ from edgelstm.pretrained import GENERAL
 COLLECTIONS = ("nab", "skab", "wells", "spacecraft", "ecg")
 
 
-def evaluate(module, cases, loaded) -> dict:
-    """Return the scores of one detector: on all files, on either half, and its realised alarm rate."""
+def evaluate(module, cases, loaded) -> tuple[dict, list]:
+    """Return the scores of one detector, on all files, on either half, with its realised alarm rate; and its alerts."""
     started = time.monotonic()
     watched = [watch(loaded, case, module.BUDGET, apart=True, **module.SETTINGS) for case in cases]
     alerting = watched
@@ -43,7 +45,7 @@ def evaluate(module, cases, loaded) -> dict:
         for name, half in (("first half", slice(0, None, 2)), ("second half", slice(1, None, 2))):
             part = module.score(cases[half], watched[half])
             found[f"{module.HEADLINE}, {name}"] = part[module.HEADLINE]
-    return found | {"seconds": time.monotonic() - started}
+    return found | {"seconds": time.monotonic() - started}, alerting
 
 
 def evaluate_trained(module, seed: int, folder: Path) -> dict:
@@ -64,7 +66,7 @@ def evaluate_trained(module, seed: int, folder: Path) -> dict:
     return found | {"seconds": time.monotonic() - started}
 
 
-def mean(results: list[dict]) -> dict:
+def mean(results: Sequence[dict]) -> dict:
     return {name: sum(one[name] for one in results) / len(results) for name in results[0]}
 
 
@@ -93,7 +95,9 @@ def main() -> None:
         cases = module.load()
         print(f"{name}: {len(cases)} files, budget {module.BUDGET}, {module.SETTINGS or 'no other setting'}")
         found = {b: module.score(cases, [one(case, 0) for case in cases]) for b, one in BASELINES.items()}
-        seeds = [evaluate(module, cases, edgelstm.load(path)) for path in args.models]
+        seeds, alerts = zip(
+            *[evaluate(module, cases, edgelstm.load(path)) for path in args.models], strict=True
+        )
         found |= {f"general, int8, {n}": one for n, one in enumerate(seeds)}
         if len(seeds) > 1:
             found["general, int8, mean"] = mean(seeds)
@@ -102,7 +106,7 @@ def main() -> None:
             found |= {f"trained, int8, {n}": one for n, one in zip(args.seeds, seeds, strict=True)}
             found["trained, int8, mean"] = mean(seeds)
         if args.float:
-            found["general, float32"] = on_float(module, cases, args.models[0], args.float)
+            found["general, float32"] = on_float(module, cases, args.models[0], args.float, alerts[0])
         for which, scores in found.items():
             show(which, scores)
         report[name] = {
@@ -113,8 +117,8 @@ def main() -> None:
         Path(args.json).write_text(json.dumps(report, indent=1) + "\n")
 
 
-def on_float(module, cases, model: str, network_path: str) -> dict:
-    """Evaluate with the float network in the place of the int8 one."""
+def on_float(module, cases, model: str, network_path: str, integer_alerts: list) -> dict:
+    """Evaluate with the float network in the place of the int8 one, and count alerts that only one of both raised."""
     import torch
     from float_network import float_step
 
@@ -127,9 +131,11 @@ def on_float(module, cases, model: str, network_path: str) -> dict:
     network.load_state_dict(torch.load(network_path, weights_only=True))
     integer_step, chain.execute_block = chain.execute_block, float_step(network)
     try:
-        return evaluate(module, cases, edgelstm.load(model))
+        scores, alerts = evaluate(module, cases, edgelstm.load(model))
     finally:
         chain.execute_block = integer_step
+    ours, theirs = alone(integer_alerts, alerts), alone(alerts, integer_alerts)
+    return scores | {"alerts of either": ours[0] + theirs[0], "of one only": ours[1] + theirs[1]}
 
 
 if __name__ == "__main__":

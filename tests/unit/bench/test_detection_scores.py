@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "bench" / "detection"))
 import nab_scorer
 import skab_scorer
 from case import Case, Watched, runs
-from event_score import delays_s, met
+from event_score import alone, delays_s, met
 
 
 def nab_files(scores: np.ndarray):
@@ -87,3 +87,16 @@ def test_an_alert_in_unknown_rows_just_before_an_event_is_for_it_and_early():
     case = Case("x", ("a",), np.arange(100) * 10**9, np.zeros((100, 1), np.float32), 0, labels)
     assert delays_s(case, Watched(np.zeros(100), np.zeros(100, bool), [45], [60])) == [-5.0]
     assert delays_s(case, Watched(np.zeros(100), np.zeros(100, bool), [39], [60])) == []
+
+
+def test_an_alert_is_alone_where_the_other_detector_had_none_open():
+    def seen(*spans, rows=100):
+        alarm = np.zeros(rows, bool)
+        for start, end in spans:
+            alarm[start:end] = True
+        cleared = [end for _, end in spans if end < rows]
+        return Watched(np.zeros(rows), alarm, [start for start, _ in spans], cleared)
+
+    ours, theirs = [seen((10, 20), (50, 60), (80, 100))], [seen((15, 30), (90, 100))]
+    assert alone(ours, theirs) == (3, 1)
+    assert alone(theirs, ours) == (2, 0)

@@ -48,10 +48,13 @@ def _columns(file: TextIO, channels: Sequence[str] | None, time_column: str | No
         raise RecordingError("is empty" if not first else "its first row is empty, expected names of columns")
     if len(first) == _LONGEST_HEADER:
         raise RecordingError(f"its first row is longer than {_LONGEST_HEADER:,} letters: it is no table")
+    if "\0" in first or "\ufffd" in first:
+        raise RecordingError('its first row is not UTF-8; save it as "CSV UTF-8"')
     separator = max(SEPARATORS, key=first.count)
     header = [name.strip() for name in next(csv.reader([first], delimiter=separator))]
-    if all(_is_number(name) for name in header):
-        raise RecordingError(f'row 1 begins with "{header[0]}", a number; expected names of columns')
+    if all(_is_number(name) or _is_time(name) for name in header):
+        what = "a number" if _is_number(header[0]) else "a time"
+        raise RecordingError(f'row 1 begins with "{header[0]}", {what}; expected names of columns')
     chunks = _chunks(csv.reader(file, delimiter=separator), len(header))
     start = next(chunks, None)
     if start is None:
@@ -59,12 +62,7 @@ def _columns(file: TextIO, channels: Sequence[str] | None, time_column: str | No
     at_time = _find_time(header, start[1][0], channels, time_column)
     notes: list[str] = []
     if channels is None:
-        places = [n for n in range(len(header)) if n != at_time and _looks_numeric(start[1], n)]
-        left = [header[n] for n in range(len(header)) if n != at_time and n not in places]
-        if left:
-            notes.append(f"columns left out because they are not numbers: {', '.join(left)}")
-        if not places:
-            raise RecordingError("has no column of numbers")
+        places = _places_of_numbers(start, header, at_time, notes)
     else:
         places = find_columns(channels, header)
     blocks = _blocks(start, chunks, header, places, at_time, notes)
@@ -72,6 +70,45 @@ def _columns(file: TextIO, channels: Sequence[str] | None, time_column: str | No
 
 
 Chunk = tuple[Sequence[int], list[list[str]]]
+
+
+def _places_of_numbers(start: Chunk, header: list[str], at_time: int | None, notes: list[str]) -> list[int]:
+    """Return where the channels are of a file of which no one said what they are called."""
+    places, texts, unnamed = [], [], []
+    for n, name in enumerate(header):
+        if n == at_time:
+            continue
+        at, cell = _first_cell(start, n)
+        if not name:
+            unnamed.append(n)
+        elif _is_number(cell) or not cell:
+            if any(header[other] == name for other in places):
+                raise RecordingError(f'two columns are named "{name}"; give each a name of its own')
+            places.append(n)
+        elif _has_decimal_comma(cell):
+            raise _not_a_number(cell, at, name)
+        else:
+            texts.append((name, cell, at))
+    if not places:
+        found = "".join(f', but "{cell}" in row {at}, column "{name}"' for name, cell, at in texts[:1])
+        raise RecordingError(f"has no column of numbers{found}")
+    if texts:
+        notes.append(
+            f"columns left out because they are not numbers: {', '.join(name for name, _, _ in texts)}"
+        )
+    if unnamed:
+        notes.append(
+            f"columns left out because they have no name: {', '.join(f'number {n + 1}' for n in unnamed)}"
+        )
+    return places
+
+
+def _first_cell(start: Chunk, n: int) -> tuple[int, str]:
+    """Return the first cell of a column that is not missing, and its row; an empty one where all are."""
+    for at, row in zip(*start, strict=True):
+        if row[n].strip().lower() not in _MISSING:
+            return at, row[n].strip()
+    return start[0][0], ""
 
 
 def _blocks(
@@ -150,10 +187,18 @@ def _float(text: str, row: int, column: str) -> float:
     except ValueError:
         if text.strip().lower() in _MISSING:
             return float("nan")
+    raise _not_a_number(text, row, column)
+
+
+def _not_a_number(text: str, row: int, column: str) -> RecordingError:
     hint = "leave the cell empty where a value is missing"
-    if text.count(",") == 1 and _is_number(text.replace(",", ".")):
+    if _has_decimal_comma(text):
         hint = "write decimals with a point"
-    raise RecordingError(f'row {row}, column "{column}": "{text}" is not a number; {hint}')
+    return RecordingError(f'row {row}, column "{column}": "{text}" is not a number; {hint}')
+
+
+def _has_decimal_comma(text: str) -> bool:
+    return text.count(",") == 1 and _is_number(text.replace(",", "."))
 
 
 def _times(
@@ -170,13 +215,6 @@ def _times(
             "taken with its own"
         )
     return times
-
-
-def _looks_numeric(rows: list[list[str]], n: int) -> bool:
-    for row in rows:
-        if row[n].strip().lower() not in _MISSING:
-            return _is_number(row[n])
-    return True
 
 
 def _is_number(text: str) -> bool:

@@ -95,13 +95,15 @@ def parts(
     """
     source = Path(path)
     ending = (source.with_suffix("") if source.suffix == ".gz" else source).suffix.lower()
+    if not source.exists():
+        raise RecordingError(f"{source}: no such file")
+    if source.is_dir():
+        raise RecordingError(f"{source}: is a folder, expected a file")
     module = RECORDINGS.get(ending)
     if module is None:
         raise RecordingError(
             f"{source}: unknown kind of recording; expected {', '.join(RECORDINGS)}, also with .gz"
         )
-    if not source.exists():
-        raise RecordingError(f"{source}: no such file")
     reader = importlib.import_module(module)
     with ExitStack() as stack:
         with _named(source):

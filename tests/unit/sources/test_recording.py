@@ -147,7 +147,41 @@ def test_a_mistake_is_one_line_with_its_place(tmp_path, text, says):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "time;flow;count\n2026-01-01 00:00:00;1,5;3\n",
+            'row 2, column "flow": "1,5" is not a number; write decimals with a point',
+        ),
+        ("time,flow,flow\n1,2,3\n", 'two columns are named "flow"; give each a name of its own'),
+        ("2026-01-01 00:00:00,2\n2026-01-01 00:00:01,3\n", 'row 1 begins with "2026-01-01 00:00:00", a time'),
+        ("time,flow\n,l/min\n1,2\n", 'has no column of numbers, but "l/min" in row 2, column "flow"'),
+    ],
+)
+def test_what_makes_no_channel_is_told_with_its_place(tmp_path, text, says):
+    with pytest.raises(RecordingError) as caught:
+        read(written(tmp_path, text))
+    assert says in str(caught.value)
+
+
+def test_columns_without_a_name_are_left_out_and_it_is_said(tmp_path):
+    recording = read(written(tmp_path, ",time,a,\n0,1,2,\n1,2,4,\n"))
+    assert recording.names == ("a",)
+    assert "because they have no name: number 1, number 4" in recording.notes[0]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_names_in_another_encoding_are_no_names(tmp_path, encoding):
+    path = tmp_path / "data.csv"
+    path.write_bytes("time,water °C\n1,2\n2,3\n".encode(encoding))
+    with pytest.raises(RecordingError, match='first row is not UTF-8; save it as "CSV UTF-8"'):
+        read(path)
+
+
 def test_files_that_are_none(tmp_path):
+    with pytest.raises(RecordingError, match="is a folder, expected a file"):
+        read(tmp_path)
     with pytest.raises(RecordingError, match="no such file"):
         read(tmp_path / "absent.csv")
     with pytest.raises(RecordingError, match="unknown kind"):

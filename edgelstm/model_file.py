@@ -84,6 +84,13 @@ def load(path: str | os.PathLike[str]) -> Model:
         raise ModelFileError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
 
 
+def is_model_file(path: str | os.PathLike[str]) -> bool:
+    """Whether the header of a file is that of a model; what follows is not looked at."""
+    with Path(path).open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return length <= MAX_FILE_BYTES and f'"{METADATA_KEY}":'.encode() in file.read(length)
+
+
 def digest(model: Model) -> str:
     """Return the SHA-256, in hexadecimal, over the document and every tensor of the model."""
     total = hashlib.sha256(msgspec.json.encode(_document(model)))

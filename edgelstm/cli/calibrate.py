@@ -7,6 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
+from edgelstm.cli.output import expect_model_output
 from edgelstm.detector_settings import SIGNALS, SURPRISE_CAP
 from edgelstm.errors import CalibrationError, EdgeLstmError, UsageError
 
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("expected MODEL and HISTORY, or --pretrained HISTORY")
     if args.channels and not args.pretrained:
         raise UsageError("--channels is for --pretrained only: a model file says itself")
+    expect_model_output(args.output, [args.history])
     loaded = load(GENERAL if args.pretrained else args.model)
     names: Sequence[str] | None = loaded.channel_names
     if args.pretrained:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgelstm.cli.mode import MODES, ModeChoice
+from edgelstm.cli.output import expect_model_output, expect_output
 from edgelstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,6 +106,9 @@ def run(args: argparse.Namespace) -> int:
     from edgelstm import model_file
     from edgelstm_converters import convert_with_report
 
+    expect_model_output(args.output, [args.source, args.calibrate, args.scaling, args.architecture])
+    if args.report:
+        expect_output(args.report, [args.source, args.calibrate, args.output])
     mode = ModeChoice(args)
     _check_written_is_not_read(args)
     conversion = convert_with_report(

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgelstm.cli.output import expect_output
 from edgelstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
     if not 1 <= args.window <= 100_000:
         raise UsageError(f"--window is {args.window}, expected 1 to 100000")
+    if args.output:
+        expect_output(args.output, [args.model, args.recording])
     place = Place(args.at, args.recording)
     loaded = load(args.model)
     detector = loaded.detector()
@@ -86,17 +89,19 @@ class Place:
             at = self._row - first_row
             return at if at < len(part.values) else None
         if first_row == 0 and self._time_ns < part.times_ns[0]:
-            raise self.missing(0)
+            from edgelstm.alert_payload import timestamp
+
+            raise self.missing(0, f", which begins at {timestamp(int(part.times_ns[0]))}")
         later = (part.times_ns >= self._time_ns).nonzero()[0]
         return int(later[0]) if later.size else None
 
-    def missing(self, rows: int) -> UsageError:
+    def missing(self, rows: int, extent: str) -> UsageError:
         """Return the error of a sample that is not there."""
         if self._row is not None:
             return UsageError(
                 f'--at is "{self._text}", expected row:0 to row:{rows - 1}, the samples of {self._path}'
             )
-        return UsageError(f"--at {self._text} is not within {self._path}")
+        return UsageError(f"--at {self._text} is not within {self._path}{extent}")
 
 
 def walk(opened: Parts, place: Place, detector: Detector, length: int) -> tuple[Recording, int]:
@@ -107,6 +112,8 @@ def walk(opened: Parts, place: Place, detector: Detector, length: int) -> tuple[
     import dataclasses
 
     import numpy as np
+
+    from edgelstm.alert_payload import timestamp
 
     held: Recording | None = None
     rows = 0
@@ -128,4 +135,5 @@ def walk(opened: Parts, place: Place, detector: Detector, length: int) -> tuple[
         if at is not None:
             return held, rows + at
         rows += len(part.values)
-    raise place.missing(rows)
+    extent = "" if held is None else f", which ends at {timestamp(int(held.times_ns[-1]))}"
+    raise place.missing(rows, extent)

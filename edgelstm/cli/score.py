@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from edgelstm.cli.output import expect_output
 from edgelstm.errors import EdgeLstmError, RecordingError, UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.plot:
         _expect_matplotlib()
+    for path in (args.plot, args.scores):
+        if path and path != "-":
+            expect_output(path, [args.model, args.recording])
     with ExitStack() as stack:
         wanted, detector = _wanted(args)
         opened = stack.enter_context(

@@ -71,7 +71,9 @@ class Curves:
         try:
             figure.savefig(path, dpi=130)
         except (OSError, ValueError) as exc:
-            raise UsageError(f"{path}: cannot be written: {exc}") from exc
+            raise UsageError(
+                f"{path}: cannot be written: {(isinstance(exc, OSError) and exc.strerror) or exc}"
+            ) from exc
         finally:
             pyplot.close(figure)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgelstm.cli.calibrate import positive, span
+from edgelstm.cli.output import expect_model_output, expect_output
 from edgelstm.errors import RecordingError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -83,11 +85,19 @@ def run(args: argparse.Namespace) -> int:
     from edgelstm_converters.training import TrainingSettings
 
     settings = TrainingSettings(**_choices(args))
-    output = expect_folder(args.output)
-    data = read_data(args, settings)
-    return train_and_write(
-        args, settings, data, output, Path(args.report) if args.report else output.with_suffix(".html")
-    )
+    output = expect_model_output(args.output, [args.data])
+    report = expect_report(args.report or output.with_suffix(".html"), output, args.data)
+    return train_and_write(args, settings, read_data(args, settings), output, report)
+
+
+def expect_report(path: str | os.PathLike[str], model: Path, history: str) -> Path:
+    """Return the path of the page; raises UsageError where the model or the history is to be there."""
+    report = expect_output(path, [history])
+    if report.absolute() == model.absolute():
+        raise UsageError(
+            f"{report}: is where the page goes; name the model otherwise, or the page with --report"
+        )
+    return report
 
 
 def read_data(args: argparse.Namespace, settings: TrainingSettings) -> Dataset:
@@ -155,14 +165,6 @@ def train_and_write(
     print("\n".join(_summary(trained)))
     print(f"written: {output} ({output.stat().st_size:,} bytes), {report}")
     return 0
-
-
-def expect_folder(path: str) -> Path:
-    """Return the path of a file to write; raises UsageError where its folder is not there."""
-    output = Path(path)
-    if not output.parent.is_dir():
-        raise UsageError(f"{output.parent}: no such folder to write {output.name} to")
-    return output
 
 
 def task_of(args: argparse.Namespace) -> str:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from edgelstm.cli import train as train_verb
+from edgelstm.cli.output import expect_model_output, expect_output
 from edgelstm.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ def run(args: argparse.Namespace) -> int:
     if task == "classify" and not args.label:
         raise UsageError("--task classify needs --label NAME, the column to learn")
     base = TrainingSettings(task=task, seed=args.seed, epochs=args.epochs or 0)  # type: ignore[arg-type]
-    output = train_verb.expect_folder(args.output)
+    output = expect_model_output(args.output, [args.data])
+    report = train_verb.expect_report(output.with_suffix(".html"), output, args.data)
+    if args.plot:
+        expect_output(args.plot, [args.data])
     data = train_verb.read_data(args, base)
     try:
         tried = search(
@@ -80,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
         draw(args.plot, tried, chosen, target, "1 - event F1" if judged else "validation loss")
         print(f"written: {args.plot}")
-    return train_verb.train_and_write(args, chosen.settings, data, output, output.with_suffix(".html"))
+    return train_verb.train_and_write(args, chosen.settings, data, output, report)
 
 
 def _describe(one: Tried, judged: bool) -> str:

@@ -36,7 +36,9 @@ def draw(path: str, tried: list[Tried], chosen: Tried, target: Target, error_nam
     try:
         figure.savefig(Path(path), dpi=130)
     except (OSError, ValueError) as exc:
-        raise UsageError(f"{path}: cannot be written: {exc}") from exc
+        raise UsageError(
+            f"{path}: cannot be written: {(isinstance(exc, OSError) and exc.strerror) or exc}"
+        ) from exc
     finally:
         pyplot.close(figure)
 

@@ -74,7 +74,9 @@ Chunk = tuple[Sequence[int], list[list[str]]]
 
 def _places_of_numbers(start: Chunk, header: list[str], at_time: int | None, notes: list[str]) -> list[int]:
     """Return where the channels are of a file of which no one said what they are called."""
-    places, texts, unnamed = [], [], []
+    places: list[int] = []
+    texts: list[tuple[str, str, int]] = []
+    unnamed: list[int] = []
     for n, name in enumerate(header):
         if n == at_time:
             continue

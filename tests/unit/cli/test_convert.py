@@ -179,8 +179,8 @@ MISTAKES = {
     "several heads": ({"source": "two.safetensors"}, [], 65, "what follows the linear modules a, b: say --activations, 2 of"),
     "unknown activation": ({}, ["--activations", "gelu"], 65, 'activation "gelu", expected one of linear, relu, sigmoid, tanh'),
     "order of other modules": ({}, ["--order", "rnn,tail"], 65, "--order names rnn, tail; the modules are"),
-    "no folder to write in": ({"output": "none/net.elstm"}, [], 69, "none/net.elstm: cannot be written: No such file"),
-    "a folder in the way": ({"output": "folder.onnx"}, [], 69, "folder.onnx: cannot be written"),
+    "no folder to write in": ({"output": "none/net.elstm"}, [], 2, "none: no such folder to write net.elstm to"),
+    "a folder in the way": ({"output": "folder.onnx"}, [], 2, "folder.onnx: is a folder, expected a file to write"),
 }  # fmt: skip
 
 

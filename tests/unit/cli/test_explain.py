@@ -137,7 +137,8 @@ def test_a_network_that_sees_channels_apart_is_explained_by_its_channels(tmp_pat
     [
         ("row:9999", "row:0 to row:499"),
         ("soon", "is no time"),
-        ("1990-01-01", "not within"),
+        ("1990-01-01", "not within .*, which begins at 20"),
+        ("2190-01-01", "not within .*, which ends at 20"),
         ("row:3", "warm-up"),
     ],
 )

@@ -126,7 +126,7 @@ def test_plot(files, detector, capsys):
     call("score", detector, files[3], "--plot", picture)
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert picture.stat().st_size > 20_000
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="no such folder to write"):
         call("score", detector, files[3], "--plot", files[0] / "absent" / "p.png")
 
 
@@ -155,6 +155,18 @@ def test_mistakes_are_one_line(files, detector):
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
     assert not (folder / "x").exists()
+
+
+@pytest.mark.parametrize("option", ["--plot", "--scores"])
+def test_what_is_read_is_not_written_over(files, detector, option):
+    folder, _, _, recording = files
+    before = detector.read_bytes(), recording.read_bytes()
+    for path in (detector, recording):
+        with pytest.raises(UsageError, match="is a file that is read here"):
+            call("score", detector, recording, option, path)
+    with pytest.raises(UsageError, match="no such folder to write s to"):
+        call("score", detector, recording, option, folder / "none" / "s")
+    assert before == (detector.read_bytes(), recording.read_bytes())
 
 
 def test_the_pretrained_detector_needs_no_model_and_no_training(files, capsys):

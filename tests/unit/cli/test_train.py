@@ -83,6 +83,30 @@ def test_nowhere_to_write_and_nothing_to_read(tmp_path):
         call("train", tmp_path / "text.csv", "-o", tmp_path / "m.elstm")
 
 
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (["-o", "h.csv"], "is a file that is read here"),
+        (["-o", "notes.txt"], "is there already and is no model file"),
+        (["-o", "folder"], "is a folder"),
+        (["-o", "m.html"], "is where the page goes"),
+        (["-o", "m.elstm", "--report", "h.csv"], "is a file that is read here"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["train", "calibrate"])
+def test_nothing_that_is_no_model_is_written_over(tmp_path, monkeypatch, verb, output, words):
+    if verb == "calibrate" and ("--report" in output or "m.html" in output):
+        pytest.skip("calibrate writes no page")
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "h.csv", 600)
+    (tmp_path / "notes.txt").write_text("of the night shift")
+    (tmp_path / "folder").mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(UsageError, match=words):
+        call(verb, *(["--pretrained"] if verb == "calibrate" else []), "h.csv", *output)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
 def test_calibrate_chooses_signals_and_keeps_given_channels_unjudged(tmp_path, capsys):
     history, model = write(tmp_path / "history.csv"), tmp_path / "m.elstm"
     train = ("--channels", "flow", "--given", "pressure", "--epochs", 3)

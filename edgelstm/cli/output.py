@@ -1,0 +1,41 @@
+"""Where a command may write: never over what it reads, and a model only over a model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from edgelstm.errors import UsageError
+
+
+def expect_output(path: str | os.PathLike[str], read: Iterable[str | os.PathLike[str] | None] = ()) -> Path:
+    """Return the path of a file to write, before any work is done for it.
+
+    read  the files that the command reads: none of them is to be written over
+
+    Raises UsageError where its folder is not there, or where it is a folder or one of those files.
+    """
+    output = Path(path)
+    if not output.parent.is_dir():
+        raise UsageError(f"{output.parent}: no such folder to write {output.name} to")
+    if output.is_dir():
+        raise UsageError(f"{output}: is a folder, expected a file to write")
+    for other in read:
+        if other is not None and output.exists() and Path(other).exists() and output.samefile(other):
+            raise UsageError(f"{output}: is a file that is read here; write to another one")
+    return output
+
+
+def expect_model_output(
+    path: str | os.PathLike[str], read: Iterable[str | os.PathLike[str] | None] = ()
+) -> Path:
+    """As `expect_output`, of a model file: what is there already and is no model stays."""
+    from edgelstm.model_file import is_model_file
+
+    output = expect_output(path, read)
+    if output.exists() and output.stat().st_size and not is_model_file(output):
+        raise UsageError(
+            f"{output}: is there already and is no model file: it is not written over; write to another one, or remove it"
+        )
+    return output

@@ -378,7 +378,7 @@ def main() -> None:
             warnings.simplefilter("ignore")
             for title in wanted:
                 if title in makers:
-                    sections[title] = "\n".join(makers[title]())
+                    sections[title] = "\n".join(makers[title]()).rstrip("\n")
     target.write_text(written(sections, target.read_text()) + "\n")
     print(f"wrote {target}: {', '.join(sections)}", file=sys.stderr)
 

@@ -152,7 +152,7 @@ def fused_lstm(
 IN_SCALE, OUT_SCALE, CELL_SCALE = 0.03, 1 / 128, 2.0**-11
 
 
-def whole_lstm(path, *, time_major=False, clip=0.0, projection=False, peephole=False):
+def whole_lstm(path, *, time_major=False, clip=0.0, projection=False, peephole=False, out_scale=OUT_SCALE):
     """The fused LSTM of which everything is integers: signal, output int8, cell int16, biases int32; float at both ends."""
     model = new_model()
     graph = Graph(model, "main")
@@ -177,7 +177,7 @@ def whole_lstm(path, *, time_major=False, clip=0.0, projection=False, peephole=F
     inputs.append(-1)
     inputs.append(graph.tensor("h", (1, hidden), TYPE.INT8, variable=True, scale=OUT_SCALE))
     inputs.append(graph.tensor("c", (1, H), TYPE.INT16, variable=True, scale=CELL_SCALE))
-    y = graph.tensor("y8", (*sizes, hidden), TYPE.INT8, scale=OUT_SCALE)
+    y = graph.tensor("y8", (*sizes, hidden), TYPE.INT8, scale=out_scale)
     graph.add(
         OP.UNIDIRECTIONAL_SEQUENCE_LSTM, [signal, *inputs, *[-1] * 4], [y], "UnidirectionalSequenceLSTMOptions",
         fusedActivationFunction=4, cellClip=clip, projClip=0.0, timeMajor=time_major, asymmetricQuantizeInputs=False,
@@ -189,7 +189,7 @@ def whole_lstm(path, *, time_major=False, clip=0.0, projection=False, peephole=F
     made = graph.tensor("made", (*sizes, 2), TYPE.INT8, scale=0.02)
     graph.add(
         OP.FULLY_CONNECTED,
-        [y, graph.constant("dense/weights", weights, int8=True), _whole_bias(graph, "dense/bias", 2, OUT_SCALE * np.abs(weights).max() / 127)],
+        [y, graph.constant("dense/weights", weights, int8=True), _whole_bias(graph, "dense/bias", 2, out_scale * np.abs(weights).max() / 127)],
         [made], "FullyConnectedOptions", keepNumDims=True,
     )  # fmt: skip
     graph.graph.inputs = [x]

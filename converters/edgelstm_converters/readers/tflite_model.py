@@ -8,9 +8,13 @@ from pathlib import Path
 from edgelstm_converters.readers import Asked, Reading
 from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError
 from edgelstm_converters.readers.proof import NOT_ASKED, judge_stream
-from edgelstm_converters.readers.tflite_file import load
+from edgelstm_converters.readers.tflite_file import Subgraph, load
 from edgelstm_converters.readers.tflite_graph import keeps_states, quantised, to_graph
 from edgelstm_converters.trace.streams import Stream, read_stream
+
+REPORT = "please report this"
+STATE = 18
+"""The input of the fused LSTM that is its output of the sample before."""
 
 
 def read(path: Path, asked: Asked) -> Reading:
@@ -22,10 +26,10 @@ def read(path: Path, asked: Asked) -> Reading:
     )
     if not asked.verify:
         return Reading.of(stream, NOT_ASKED)
-    return Reading.of(stream, _prove(path, stream, quantised(graphs), keeps_states(graphs)))
+    return Reading.of(stream, _prove(path, stream, graphs))
 
 
-def _prove(path: Path, stream: Stream, int8: bool, carried: bool) -> str:
+def _prove(path: Path, stream: Stream, graphs: list[Subgraph]) -> str:
     if find_spec("ai_edge_litert") is None:
         return "not proved: ai-edge-litert is not installed"
     try:
@@ -34,4 +38,27 @@ def _prove(path: Path, stream: Stream, int8: bool, carried: bool) -> str:
         return f"not proved: this LiteRT cannot load it: {exc}"
     except EngineDied as exc:
         return f"not proved: {exc}"
-    return judge_stream(engine, stream, {}, "please report this", int8=int8, carried=carried)
+    int8, carried = quantised(graphs), keeps_states(graphs)
+    return judge_stream(engine, stream, {}, _hint(graphs) if int8 else REPORT, int8=int8, carried=carried)
+
+
+def _hint(graphs: list[Subgraph]) -> str:
+    """Return why an engine may be far from what the weights of a file say, and what to do.
+
+    An LSTM in whole numbers keeps its output as its state; where the converter of TensorFlow joins outputs, as behind
+    Bidirectional, it may give the output another scale than the state, which LiteRT does not convert.
+    """
+    for graph in graphs:
+        for operator in graph.operators:
+            if operator.op != "UNIDIRECTIONAL_SEQUENCE_LSTM" or len(operator.inputs) <= STATE:
+                continue
+            given, kept = (graph.tensors[n] for n in (operator.outputs[0], operator.inputs[STATE]))
+            if not given.scale.size or not kept.scale.size:
+                continue
+            if given.scale[0] != kept.scale[0] or given.zero[0] != kept.zero[0]:
+                return (
+                    f'"{given.name}" has scale {given.scale[0]:.3g} and zero {given.zero[0]}, its state, which is the same numbers, '
+                    f"{kept.scale[0]:.3g} and {kept.zero[0]}: TensorFlow writes a Bidirectional so in int8, and the engine is as far "
+                    "from the network that was trained. Export it in float, and convert that"
+                )
+    return f"an engine may lose so much in int8: export it in float, and convert that; if that is refused as well, {REPORT}"

@@ -82,6 +82,13 @@ def test_an_lstm_of_whole_numbers_only(tmp_path, variant):
     assert [layer.kind for layer in reading.model.layers] == ["lstm", "dense"]
 
 
+def test_an_output_of_another_scale_than_its_state(tmp_path):
+    """As TensorFlow writes a Bidirectional in int8: LiteRT is decibels from the weights, which is said, with what to do."""
+    path = tflite_cases.whole_lstm(tmp_path / "m.tflite", out_scale=tflite_cases.OUT_SCALE / 4)
+    with pytest.raises(ConversionError, match=r'"y8" has scale 0\.00195 .* 0\.00781 .* Export it in float'):
+        readers.read(path)
+
+
 def test_a_signal_of_an_endless_shape(tmp_path):
     """Found by fuzzing: the shape was believed, and made, before it was judged."""
     path = tflite_cases.fused_lstm(tmp_path / "m.tflite", steps=1 << 27)

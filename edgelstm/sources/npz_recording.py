@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelstm import npz_arrays
 from edgelstm.errors import RecordingError
 from edgelstm.sources.columns import Columns, find_columns
 
@@ -18,10 +18,9 @@ from edgelstm.sources.columns import Columns, find_columns
 def columns(path: Path, channels: Sequence[str] | None, time_column: str | None) -> Iterator[Columns]:
     """Read the arrays, all at once; channels are picked by `names`, or taken in order where there are none."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile) as exc:
-        raise RecordingError(f"is no NumPy archive of plain arrays: {exc}") from None
+        arrays = npz_arrays.load(path)
+    except ValueError as exc:
+        raise RecordingError(str(exc)) from None
     if (
         "values" not in arrays
         or arrays["values"].ndim not in (1, 2)

@@ -1,7 +1,10 @@
 """Recordings as people have them, and the one line each mistake gets."""
 
 import gzip
+import io
 import os
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +213,36 @@ def test_archives(tmp_path):
     np.savez(path, other=values)
     with pytest.raises(RecordingError, match='expected an array "values"'):
         read(path)
+
+
+def archive_that_says(path, shape, unpacked=None):
+    """Write an archive of 48 bytes of values that says of itself what it has not."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("values.npy", stream.getvalue() + bytes(48))
+        if unpacked is not None:
+            archive.infolist()[0].file_size = unpacked
+    return path
+
+
+@pytest.mark.parametrize(
+    ("unpacked", "message"),
+    [
+        (None, r'"values\.npy" says that its shape is \(1000000000, 3\)'),
+        (4 * 10**9, "bytes unpack to 4,000,000,000"),
+    ],
+)
+def test_an_archive_that_says_more_than_it_has(tmp_path, unpacked, message):
+    """NumPy would make room for all of it first."""
+    path = archive_that_says(tmp_path / "data.npz", (10**9, 3), unpacked)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecordingError, match=r"data\.npz: is damaged: .*" + message):
+            read(path)
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_every_kind_of_recording_has_its_reader():

@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelstm.model import Model
 from edgelstm_converters.training.self_check import DEVIATIONS
 from edgelstm_converters.training.workflow import Trained
 
@@ -55,7 +56,7 @@ def render(trained: Trained, title: str) -> str:
     if trained.found is not None:
         parts += [
             "<h2>What would have alarmed</h2>",
-            f"<p>{trained.alerts} alerts on the test stretch; the budget ({escape(trained.found.settings.budget)}) allows "
+            f"<p>{trained.alerts} {'alert' if trained.alerts == 1 else 'alerts'} on the test stretch; the budget ({escape(trained.found.settings.budget)}) allows "
             f"{trained.test_budget:.2g} there. Threshold {trained.found.settings.threshold:.2f}.</p>",
             _lines([("score", trained.scores)], "sample", level=trained.found.settings.threshold),
         ]
@@ -67,13 +68,7 @@ def render(trained: Trained, title: str) -> str:
     parts += [
         "<h2>int8 against float</h2>",
         f"<p>output {snr:.1f} dB from the float network.</p>" if snr is not None else "",
-        _table(
-            ("layer", "SNR dB", "largest error", "saturated"),
-            [
-                (one.layer, f"{one.snr_db:.1f}", f"{one.max_error:.2g}", str(one.saturated))
-                for one in model.provenance.layers
-            ],
-        ),
+        _layers(model),
     ]
     body = "\n".join(parts)
     return (
@@ -96,6 +91,30 @@ def _errors(trained: Trained) -> str:
         for name, (exact, integer, last) in trained.errors.items()
     ]
     return _table(("channel", "float32", "int8", "last value repeated", "int8 / last value"), rows)
+
+
+def _layers(model: Model) -> str:
+    """Return the table of what each layer costs, and lost."""
+    errors = {found.layer: found for found in model.provenance.layers}
+    rows = [
+        (
+            layer.name, f"{layer.weight_count:,}", f"{model.multiply_adds[layer.name]:,.0f}", f"{found.snr_db:.1f}",
+            f"{found.max_error:.2g}", f"{found.saturated:,}", f"{found.worst}: {found.worst_snr_db:z.1f} dB",
+        )
+        for layer in model.layers if (found := errors.get(layer.name))
+    ]  # fmt: skip
+    return _table(
+        (
+            "layer",
+            "int8 bytes",
+            "multiply-adds a sample",
+            "SNR dB",
+            "largest error",
+            "saturated",
+            "worst unit",
+        ),
+        rows,
+    )
 
 
 def _classes(trained: Trained) -> str:

@@ -1,5 +1,7 @@
 """Trained on real arrays: it learns, the same seed gives the same bits, what was interrupted goes on as if it had not been."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -182,6 +184,13 @@ def test_the_page_tells_everything_and_needs_nothing_else():
     for heading in ("Data", "Learning curves", "Error on", "Residuals", "would have alarmed", "int8 against"):
         assert heading in page
     assert "http" not in page
+    alerts = f"{trained.alerts} alert{'s' * (trained.alerts != 1)} on"
+    assert alerts in page
+    assert "<p>1 alert on" in render(replace(trained, alerts=1), "one")
+    for layer, found in zip(trained.model.layers, trained.model.provenance.layers, strict=True):
+        assert f"<td>{layer.name}</td><td>{layer.weight_count:,}</td>" in page
+        assert f"<td>{trained.model.multiply_adds[layer.name]:,.0f}</td>" in page
+        assert f"<td>{found.worst}: {found.worst_snr_db:z.1f} dB</td>" in page
 
 
 def test_the_estimator_fits_scores_and_predicts():

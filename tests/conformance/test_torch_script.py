@@ -41,6 +41,22 @@ class Loop(nn.Module):
         return torch.stack(rows, 1)
 
 
+class Appending(nn.Module):
+    """Keeps its rows in a list, which is a sequence of ONNX when it is scripted."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.LSTMCell(3, 8)
+
+    def forward(self, x):
+        h = torch.zeros(x.shape[0], 8)
+        c, rows = h, []
+        for t in range(x.shape[1]):
+            h, c = self.cell(x[:, t], (h, c))
+            rows.append(h)
+        return torch.stack(rows, 1)
+
+
 class Words(nn.Module):
     def __init__(self):
         super().__init__()
@@ -120,6 +136,13 @@ def test_steps_that_were_written_out(tmp_path):
     reading = readers.read(program(Loop(), tmp_path / "m.pt", torch.zeros(1, 5, 3)))
     assert [layer.kind for layer in reading.model.layers] == ["lstm", "dense"]
     assert reading.proof.startswith("torch: within") and reading.proof.endswith("over 5 samples")
+
+
+def test_a_loop_over_a_cell_converts_traced_and_scripted_says_so(tmp_path):
+    reading = readers.read(program(Appending(), tmp_path / "m.pt", torch.zeros(1, 5, 3)))
+    assert [layer.kind for layer in reading.model.layers] == ["lstm"]
+    with pytest.raises(ConversionError, match=r"initial_h is computed .* save it with torch\.jit\.trace"):
+        readers.read(program(Appending(), tmp_path / "m.pt"), inputs=3)
 
 
 def test_it_gives_what_the_module_gives(tmp_path):

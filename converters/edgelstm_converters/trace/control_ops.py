@@ -124,16 +124,22 @@ def _sequence(walk: Walk, node: Node, inputs: list[Value], around: Mapping[str, 
     if node.op == "SequenceConstruct":
         return [list(inputs)]
     rows = list(inputs[0])
-    position = None if len(inputs) < 2 or node.op == "ConcatFromSequence" else inputs[-1]
-    place = len(rows) if position is None else int(np.asarray(position).reshape(-1)[0])
     if node.op == "SequenceInsert":
-        place = len(rows) if len(inputs) < 3 else place
+        place = _place(node, inputs[2]) if len(inputs) > 2 and inputs[2] is not None else len(rows)
         return [[*rows[:place], inputs[1], *rows[place:]]]
     if node.op == "SequenceAt":
-        return [rows[place]]
+        return [rows[_place(node, inputs[1])]]
     axis = node.attributes["axis"]
     join: Any = np.stack if node.attributes.get("new_axis", 0) else np.concatenate
     return [joined(rows, lambda parts: join(parts, axis=axis))]
+
+
+def _place(node: Node, position: Value) -> int:
+    if isinstance(position, Traced):
+        raise node.refused(
+            "its position depends on the signal: append to the list in the loop, and stack it after the loop"
+        )
+    return int(np.asarray(position).reshape(-1)[0])
 
 
 Control = Callable[[Walk, Node, list[Value], Mapping[str, Value]], list[Value]]

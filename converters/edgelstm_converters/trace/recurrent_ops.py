@@ -148,7 +148,10 @@ def _state(walk: Walk, node: Node, what: str, state: Value, batch_first: bool) -
     rows = (codes.swapaxes(0, 1) if batch_first and codes.ndim == 3 else codes).reshape(-1, codes.shape[-1])
     kinds = {walk.expressions.of(code).kind for code in codes[~is_constant(codes)]}
     if kinds - {"state"}:
-        raise node.refused(f"{what} is computed from the signal, which no stream can know beforehand")
+        raise node.refused(
+            f"{what} is computed from the signal, which no stream can know beforehand; if this is a loop over a cell that was "
+            "scripted, save it with torch.jit.trace, which writes its steps out, or use the layer in place of the loop"
+        )
     if kinds:
         return None
     if (rows != rows[:1]).any():

@@ -247,9 +247,14 @@ def _reduce(share: bool, *, square: bool = False, root: bool = False) -> Any:
 
 def _batch_norm(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     """https://onnx.ai/onnx/operators/onnx__BatchNormalization.html, with the statistics of training."""
-    scale, bias, mean, variance = (np.asarray(value, np.float64) for value in inputs[1:5])
     if node.attributes.get("training_mode", 0):
         raise node.refused("it is in training mode: export the network after eval()")
+    if any(isinstance(value, Traced) for value in inputs[1:5]):
+        raise node.refused(
+            "its mean or variance depends on the signal, as in what tf2onnx makes of a LayerNormalization of Keras 2: convert the file of "
+            "Keras, or float TFLite"
+        )
+    scale, bias, mean, variance = (np.asarray(value, np.float64) for value in inputs[1:5])
     factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
     codes, name = inputs[0].codes, node.label
     shape = (1, -1, *[1] * (codes.ndim - 2))

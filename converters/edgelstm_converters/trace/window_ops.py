@@ -54,6 +54,7 @@ def _rows(node: Node, what: str, codes: Codes) -> tuple[Codes, Codes]:
 def _attention(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     """Attention along time: queries, keys and values (batch, samples, values), then constants as in PARTS, and score weights.
 
+    A layer as it is, in time of the window's length; spelled out for attention_ops.py it would take the square of that.
     Of scores that are additive, `scale` is that of queries and keys. Without a causal mask every row looks at all samples; the newest one does with it, too.
     """
     given = node.attributes

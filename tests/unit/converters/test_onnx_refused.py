@@ -30,6 +30,10 @@ REFUSED = {
     "clip": ([recurrent(clip=1.0), TAIL], [], r"rnn.*limits what its activations read to 1 \(clip\)"),
     "lengths": ([recurrent(inputs="x W R B n"), TAIL], [LENGTHS], "rnn.*sequence_lens"),
     "activation": ([recurrent(activations=["Sigmoid", "Softsign", "Tanh"]), TAIL], [], "rnn.*activation Softsign"),
+    "statistics of the signal": (
+        [recurrent(), SQUEEZE, helper.make_node("BatchNormalization", ["h"] * 5, ["y"], name="norm")], [],
+        r'node "norm" \(BatchNormalization\): its mean or variance depends on the signal',
+    ),
     "other operator": (
         [recurrent(), SQUEEZE, helper.make_node("Softsign", ["h"], ["y"], name="soft")], [], r'node "soft" \(Softsign\): cannot',
     ),

@@ -12,6 +12,7 @@ from edgelstm.layers.window import MAX_LENGTH
 from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.layers import (
     FloatConcat,
+    FloatDense,
     FloatLayer,
     FloatMasking,
     FloatRepeat,
@@ -63,7 +64,7 @@ class Execution:
         if self.same_as_carried(model):
             return model
         if self.window:
-            return self._windowed(model)
+            return self._head_behind(model) or self._windowed(model)
         if self.lookahead is not None:
             raise ConversionError(f"a look-ahead of {self.lookahead} samples needs a window")
         if self.hop != 1:
@@ -82,6 +83,27 @@ class Execution:
     def output_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names of the outputs of the model that is run so."""
         return (*names, *(f"{name} spread" for name in names)) if self.runs else names
+
+    def _head_behind(self, model: FloatModel) -> FloatModel | None:
+        """Return the windowed model with its last linear layer behind the window, or None where it has to stay inside.
+
+        What leaves a window are int16 of one step for all values of a layer, which channels of different units cannot share; the
+        last layer of a model gives 32 bits. It is also computed once instead of at every row.
+        """
+        last, rest = model.layers[-1], model.layers[:-1]
+        read = model.sources_of(len(rest))
+        if model.after is not None or not isinstance(last, FloatDense) or last.activation != "linear":
+            return None
+        alone = (
+            len(read) == 1 and read[0] != INPUT and not isinstance(rest[-1] if rest else None, FloatMasking)
+        )
+        if not alone or model.head_names != (last.name,) or last.name in model.backward or last.when:
+            return None
+        behind = self._windowed(replace(model, layers=rest, heads=read))
+        head = replace(last, sources=(behind.layers[-1].name,))
+        if self.hop > 1:  # what the window holds in between, it holds too
+            head = replace(head, period=self.hop, phase=(self.window - 1) % self.hop)
+        return replace(behind, layers=(*behind.layers, head), heads=())
 
     def _windowed(self, model: FloatModel) -> FloatModel:
         for what, samples in (("window", self.window), ("hop", self.hop)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelstm.calibration import BLIND_RATIO
 from edgelstm.layers import Dense, Layer
 from edgelstm.model import LayerErrors, Model, Output
 from edgelstm.stream import LoadedModel
@@ -107,6 +108,21 @@ def decisions(
     return Decisions(
         spreads, len(by_float), int(by_float.sum()), int(by_int8.sum()), int((by_float != by_int8).sum())
     )
+
+
+def blind_forecasts(model: Model, x: Floats, expected: Floats) -> dict[str, float]:
+    """Return the channels whose float forecast is beyond BLIND_RATIO of what the last value repeated would be, and how many times.
+
+    x, expected  (samples, channels), (samples, outputs)
+    """
+    ratios = {}
+    for n, output in enumerate(model.outputs):
+        column = next((c for c, channel in enumerate(model.channels) if channel.name == output.name), None)
+        if column is not None and len(x) > 1:
+            steps = float(np.abs(np.diff(x[:, column].astype(np.float64))).mean())
+            error = float(np.abs(x[1:, column].astype(np.float64) - expected[:-1, n]).mean())
+            ratios[output.name] = error / steps if steps else 0.0
+    return {name: ratio for name, ratio in ratios.items() if ratio > BLIND_RATIO}
 
 
 def worst_layer(model: Model, least_db: float) -> LayerErrors:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgelstm.cli.mode import MODES, ModeChoice
@@ -106,11 +105,11 @@ def run(args: argparse.Namespace) -> int:
     from edgelstm import model_file
     from edgelstm_converters import convert_with_report
 
-    expect_model_output(args.output, [args.source, args.calibrate, args.scaling, args.architecture])
+    read = [args.source, args.calibrate, args.scaling, args.architecture]
+    expect_model_output(args.output, read)
     if args.report:
-        expect_output(args.report, [args.source, args.calibrate, args.output])
+        expect_output(args.report, [*read, args.output])
     mode = ModeChoice(args)
-    _check_written_is_not_read(args)
     conversion = convert_with_report(
         args.source,
         calibration=args.calibrate,
@@ -160,23 +159,10 @@ def _print_report(conversion: Conversion, mode: ModeChoice, output: str) -> None
     if decided is not None:
         print(f"forecasts off by more than {decided.spreads:g} spreads: {decided.by_float} of float32, {decided.by_int8} of "
               f"int8, {decided.differ} of {decided.judged:,} samples judged differently")  # fmt: skip
+    for name, ratio in report.blind_forecasts(model, conversion.samples, conversion.exact).items():
+        print(f"warning: the forecast of {name} is {ratio:.3g} times worse than repeating the last value, in float32 too: are inputs "
+              "scaled as in training (--scaling), and channels in the order of the network (--channels)?")  # fmt: skip
     print(f"wrote {output}, {os.path.getsize(output):,} bytes")
-
-
-def _check_written_is_not_read(args: argparse.Namespace) -> None:
-    """Raise UsageError where an output would replace a file that the conversion is made from."""
-    read = {
-        "the trained model": args.source,
-        "--calibrate": args.calibrate,
-        "--scaling": args.scaling,
-        "--architecture": args.architecture,
-    }
-    for option, written in (("-o", args.output), ("--report", args.report)):
-        for what, path in read.items():
-            if written and path and Path(written).resolve() == Path(path).resolve():
-                raise UsageError(f"{option} {written}: would overwrite {what}; give another name")
-    if args.report and Path(args.report).resolve() == Path(args.output).resolve():
-        raise UsageError(f"--report {args.report}: is what -o writes, too; give another name")
 
 
 def _names(text: str | None) -> list[str] | None:

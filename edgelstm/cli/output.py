@@ -12,7 +12,7 @@ from edgelstm.errors import UsageError
 def expect_output(path: str | os.PathLike[str], read: Iterable[str | os.PathLike[str] | None] = ()) -> Path:
     """Return the path of a file to write, before any work is done for it.
 
-    read  the files that the command reads: none of them is to be written over
+    read  the files that the command reads, or writes otherwise: none of them is to be written over
 
     Raises UsageError where its folder is not there, or where it is a folder or one of those files.
     """
@@ -22,9 +22,15 @@ def expect_output(path: str | os.PathLike[str], read: Iterable[str | os.PathLike
     if output.is_dir():
         raise UsageError(f"{output}: is a folder, expected a file to write")
     for other in read:
-        if other is not None and output.exists() and Path(other).exists() and output.samefile(other):
-            raise UsageError(f"{output}: is a file that is read here; write to another one")
+        if other is not None and _same(output, Path(other)):
+            raise UsageError(
+                f"{output}: is a file that is read or written here already; write to another one"
+            )
     return output
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
 
 
 def expect_model_output(

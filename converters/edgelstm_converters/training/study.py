@@ -13,6 +13,8 @@ HEARTBEAT_S, GRACE_S = 10, 60
 """How often a running trial is heard of, and after what silence it is taken for dead."""
 
 POLL_S = 0.5
+AT_ONCE_S = 2.0
+"""After so long the tables are there that another process was making."""
 UNSAFE = "?#{}%"
 """What a name of a file cannot have that goes into the address of a database."""
 
@@ -30,12 +32,13 @@ def open_study(where: str, name: str, *, heartbeat_s: int = HEARTBEAT_S, grace_s
     Raises UsageError where it is no such file, UnavailableError where the database or its driver is not there.
     """
     import optuna
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     url = where if "://" in where else _url_of(where)
     waiting = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
-    try:
+
+    def opened() -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             storage = optuna.storages.RDBStorage(
@@ -48,6 +51,13 @@ def open_study(where: str, name: str, *, heartbeat_s: int = HEARTBEAT_S, grace_s
             direction="minimize",
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=5),
         )
+
+    try:
+        try:
+            return opened()
+        except (IntegrityError, OperationalError):  # another process makes the tables at the same moment
+            time.sleep(AT_ONCE_S)
+            return opened()
     except ImportError as exc:
         first = str(exc).splitlines()[0]
         raise UnavailableError(f"--study {shown(where)}: the database needs a driver: {first}") from None

@@ -56,10 +56,19 @@ def test_the_report(folder, capsys):
     table = {line.split()[0]: line.split() for line in lines if line.startswith("  ") and " dB " in line}
     assert table["rnn"][1:4] == ["lstm", "8", str(32 * 3 + 32 * 8)]
     assert table["head"][1:4] == ["dense", "3", str(3 * 8)]
-    assert lines[-3].startswith("output SNR ")
-    assert lines[-3].endswith(" input values clipped")
-    assert lines[-2].endswith("0 of 399 samples judged differently")
+    snr = next(n for n, line in enumerate(lines) if line.startswith("output SNR "))
+    assert lines[snr].endswith(" input values clipped")
+    assert lines[snr + 1].endswith("0 of 399 samples judged differently")
     assert lines[-1] == f"wrote net.elstm, {os.path.getsize('net.elstm'):,} bytes"
+
+
+def test_a_forgotten_scaling_is_named_by_what_it_does_to_forecasts(folder, capsys):
+    """int8 loses nothing by it: the float network is as wrong, and a signal-to-noise ratio says nothing."""
+    assert convert("--max-loss", "0") == 0
+    forgotten = capsys.readouterr().out
+    for name in NAMES:
+        assert f"warning: the forecast of {name} is " in forgotten
+    assert "are inputs scaled as in training (--scaling)" in forgotten
 
 
 def test_the_proof_is_part_of_the_report(folder, capsys):
@@ -208,11 +217,11 @@ def test_a_mistake_is_one_line(folder, capsys, case):
 @pytest.mark.parametrize(
     ("arguments", "output", "message"),
     [
-        ([], "net.safetensors", "-o net.safetensors: would overwrite the trained model"),
-        ([], "./data.csv", "-o ./data.csv: would overwrite --calibrate"),
-        (["--scaling", "scaling.json"], "scaling.json", "-o scaling.json: would overwrite --scaling"),
-        (["--report", "data.csv"], "net.elstm", "--report data.csv: would overwrite --calibrate"),
-        (["--report", "net.elstm"], "net.elstm", "--report net.elstm: is what -o writes, too"),
+        ([], "net.safetensors", "net.safetensors: is a file that is read"),
+        ([], "./data.csv", "data.csv: is a file that is read"),
+        (["--scaling", "scaling.json"], "scaling.json", "scaling.json: is a file that is read"),
+        (["--report", "data.csv"], "net.elstm", "data.csv: is a file that is read"),
+        (["--report", "net.elstm"], "net.elstm", "net.elstm: is a file that is read or written here already"),
         (["--window", "0"], "net.elstm", "--window 0: a window has 1 sample or more"),
     ],
 )

@@ -16,10 +16,11 @@ pytest.importorskip("termios", reason="terminals of POSIX")
 import pty
 
 CTRL_C, CTRL_D = "\x03", "\x04"
-LIMIT_S = 300
+LIMIT_S = 120
 CHILD = """
-import fcntl, sys, termios
+import fcntl, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored below a shell that runs us in the background
 from edgelstm.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -102,7 +103,7 @@ def test_a_window_is_asked_for_its_length_and_nonsense_is_asked_again(folder):
     )
     code, out, shown = at_a_terminal(folder, *dialogue)
     assert code == 0
-    (window,) = edgelstm.load(folder / "net.elstm").model.layers
+    window, _ = edgelstm.load(folder / "net.elstm").model.layers
     assert (window.kind, window.length) == ("window", 6)
     assert "runs windowed (as answered): over the last 6 samples" in out
     assert '"perhaps" is no answer; expected stateful or windowed\n' in shown

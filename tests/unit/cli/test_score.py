@@ -162,7 +162,7 @@ def test_what_is_read_is_not_written_over(files, detector, option):
     folder, _, _, recording = files
     before = detector.read_bytes(), recording.read_bytes()
     for path in (detector, recording):
-        with pytest.raises(UsageError, match="is a file that is read here"):
+        with pytest.raises(UsageError, match="is a file that is read"):
             call("score", detector, recording, option, path)
     with pytest.raises(UsageError, match="no such folder to write s to"):
         call("score", detector, recording, option, folder / "none" / "s")

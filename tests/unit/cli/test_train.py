@@ -86,11 +86,11 @@ def test_nowhere_to_write_and_nothing_to_read(tmp_path):
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        (["-o", "h.csv"], "is a file that is read here"),
+        (["-o", "h.csv"], "is a file that is read"),
         (["-o", "notes.txt"], "is there already and is no model file"),
         (["-o", "folder"], "is a folder"),
         (["-o", "m.html"], "is where the page goes"),
-        (["-o", "m.elstm", "--report", "h.csv"], "is a file that is read here"),
+        (["-o", "m.elstm", "--report", "h.csv"], "is a file that is read"),
     ],
 )
 @pytest.mark.parametrize("verb", ["train", "calibrate"])

@@ -36,6 +36,26 @@ def test_a_window_gives_what_the_network_gives_for_it_alone():
         np.testing.assert_array_equal(hopping[t], found[t - (t - 7) % 5])
 
 
+def test_outputs_of_different_units_are_as_fine_in_a_window_as_without():
+    """What leaves a window has one step for all values of a layer; the last linear layer stands behind it, and gives 32 bits."""
+    x = np.random.default_rng(3).normal(0, 1, (400, 2)).astype(np.float32) * np.float32([100, 0.01])
+    scaling = {"big": {"mean": 5000.0, "std": 100.0}, "small": {"mean": 0.02, "std": 0.01}}
+    x += np.float32([5000, 0.02])
+    found = convert_with_report(
+        network(), calibration=x, channels=("big", "small"), scaling=scaling, execution=Execution(8)
+    )
+    assert [layer.kind for layer in found.model.layers] == ["window", "dense"]
+    assert found.model.provenance.output_snr_db > 40
+    assert sum(errors.saturated for errors in found.model.provenance.layers) == 0
+
+
+def test_a_head_behind_a_window_that_hops_has_the_windows_pace():
+    """Before the first window it gives zeros, as the window does."""
+    found = Execution(window=8, hop=5).apply(network()).run(X)
+    assert not found[:2].any()
+    assert found[2].any()
+
+
 def test_windowed_and_stateful_are_one_where_nothing_is_carried():
     """Then no window is made of it; a shorter one, and one that hops or is late, is another matter."""
     make = Floats(2)
@@ -44,7 +64,7 @@ def test_windowed_and_stateful_are_one_where_nothing_is_carried():
     for window in (3, 40):
         assert Execution(window).apply(model) is model
     for execution in (Execution(2), Execution(3, hop=2), Execution(4, lookahead=1)):
-        assert [layer.kind for layer in execution.apply(model).layers] == ["window"]
+        assert [layer.kind for layer in execution.apply(model).layers] == ["window", "dense"]
     assert FloatModel(2, model.layers, backward=("d",)).span is None
 
 
@@ -126,7 +146,7 @@ def convert(folder, *arguments):
 def test_the_command_makes_a_windowed_model(folder, capsys):
     assert convert(folder, "--mode", "windowed", "--window", "6", "--hop", "2") == 0
     model = edgelstm.load(folder / "m.elstm")
-    (layer,) = model.model.layers
+    layer, _ = model.model.layers
     assert (layer.kind, layer.length, layer.hop, layer.due) == ("window", 6, 2, 1)
     assert (
         "runs windowed (as asked for): over the last 6 samples from its initial state, at every 2nd sample, which is 3 steps"

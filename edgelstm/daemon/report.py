@@ -46,7 +46,8 @@ class Report:
         deaf = self._service.in_link.refused
         if deaf:
             errors.append(f"the broker does not let us read {', '.join(deaf)}: check its access rules")
-        return "; ".join([*filter(None, [self.stalled().strip()]), *errors])
+        parts = [self.stalled().strip(), self._service.worker.unwritten]
+        return "; ".join([*filter(None, parts), *errors])
 
     def status(self) -> dict[str, Any]:
         """Return everything that `edgelstm status` shows."""

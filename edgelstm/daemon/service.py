@@ -108,9 +108,10 @@ class Service:
         self.config = config
         self._load_again, self._signals = load_again, signals
         self._answering = threading.Semaphore(MOST_REQUESTS)
-        _log.info(
-            "event=loading: the first start on a machine compiles kernels, some minutes on a small board"
-        )
+        if kernels().TO_COMPILE:
+            _log.info(
+                "event=compiling: kernels, once for a machine; half a minute, on a small board some minutes"
+            )
         load_models(config)  # a mistake in it is found before anything is touched
         self._stores = [ModelStore(config.state_dir, entry) for entry in config.model]
         self.counters = Counters()

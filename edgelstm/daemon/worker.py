@@ -78,6 +78,7 @@ class Worker:
         self._last_score_s: dict[str, float] = {}
         self._decided: list[tuple[str, Alert]] = []  # by the batch at hand
         self._unwritten: dict[str, Position] = {}  # since the disk is full
+        self.unwritten = ""  # why the database cannot be written, while it cannot
         self._numbered = any(entry.subject for entry in config.input)
         self._places: dict[str, int] = {}  # how far sources were read that number their messages
         self._samples = self._scored = self._saturated = 0  # of the batch at hand
@@ -357,8 +358,12 @@ class Worker:
         while True:
             try:
                 write()
+                if self.unwritten:
+                    self.unwritten = ""
+                    _log.info("event=written-again database=%s", self._database)
                 return True
             except (sqlite3.Error, OSError) as exc:
+                self.unwritten = f"{self._database} cannot be written: {exc}"
                 self.progress_s = time.monotonic()  # waiting for a disk is no stall
                 self._counters.complain("commit_failed", str(self._database), str(exc))
                 if alerts is not None and not self._strict and self._publisher.deliver(alerts, RETRY_S):

@@ -72,7 +72,7 @@ def _find_cache() -> KernelCache:
         os.utime(directory)  # what is in use is not deleted
         _prune(directory)
     except (OSError, RuntimeError) as exc:  # RuntimeError: no home directory
-        if directory is not None and next(directory.glob("*/*.nbi"), None) is not None:
+        if directory is not None and _is_filled(directory):
             return KernelCache(directory, "")
         return KernelCache(
             None,
@@ -80,6 +80,10 @@ def _find_cache() -> KernelCache:
             f"the machine code cannot be kept: {exc}; set EDGELSTM_CACHE_DIR to a folder that can be written",
         )
     return KernelCache(directory, "")
+
+
+def _is_filled(directory: Path) -> bool:
+    return next(directory.glob("*/*.nbi"), None) is not None
 
 
 def _prune(own: Path) -> None:
@@ -105,6 +109,9 @@ def not_kept() -> str:
 
 
 CACHE = _find_cache()
+TO_COMPILE = compiled.COMPILES and (CACHE.directory is None or not _is_filled(CACHE.directory))
+"""Whether there was no machine code when this process began."""
+
 compiled.set_cache(CACHE.directory)
 if CACHE.directory is not None:
     with compiled.importing():

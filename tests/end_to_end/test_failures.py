@@ -75,6 +75,11 @@ def test_a_full_disk_holds_samples_back_until_there_is_room(make_daemon, subscri
     publish.rows(RECORDING.times_ns[10:], RECORDING.values[10:], first=10)
     wait_for(lambda: "event=commit_failed" in daemon.text(), what="a word about the disk")
     assert daemon.process.poll() is None
+    told = subprocess.run(
+        [sys.executable, "-m", "edgelstm", "status", str(daemon.config)], capture_output=True, text=True
+    )
+    assert told.returncode == 1, told.stdout
+    assert "cannot be written: " in told.stdout
     resource.prlimit(
         daemon.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     )
@@ -82,6 +87,7 @@ def test_a_full_disk_holds_samples_back_until_there_is_room(make_daemon, subscri
     wait_for(lambda: seen.count("/score", len(wanted)), what="every score")
     assert [score["score"] for score in seen.of("/score")] == wanted
     wait_for(lambda: seen.of("/alert"), what="the alert")
+    assert "event=written-again" in daemon.text()
     assert daemon.stop() == 0
     assert daemon.counts()["commit_failed"] >= 1
 

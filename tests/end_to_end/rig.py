@@ -160,7 +160,8 @@ class Daemon:
         )
 
     def start(self, *, connected=True):
-        links = ["in", "out"] if "[control]" in self.config.read_text() else ["in"]  # out: for requests
+        asked = "[control]\nenabled = true" in self.config.read_text()
+        links = ["in", "out"] if asked else ["in"]  # out: for requests
         subscribed = lambda: [self.text().count(f"link={link} event=subscribed") for link in links]  # noqa: E731
         before = subscribed()
         with open(self.log, "ab") as log:

@@ -163,7 +163,7 @@ def test_a_scaling_holds_for_the_mask_too():
 
 def test_windowed_execution_keeps_the_mask():
     conversion = converted(MASKED, WITH_MASKED, execution=Execution(window=6))
-    assert [layer.kind for layer in conversion.model.layers] == ["masking", "window"]
+    assert [layer.kind for layer in conversion.model.layers] == ["masking", "window", "dense"]
     np.testing.assert_allclose(conversion.found, conversion.exact, rtol=0, atol=0.02)
     with pytest.raises(ConversionError, match="cannot take part in masked runs"):
         converted(MASKED, WITH_MASKED, execution=Execution(runs=4, dropout=0.2))

@@ -136,7 +136,7 @@ COMMANDS = {
     "scaling": (
         ["convert", "net.safetensors", "--calibrate", "data.csv", "--scaling", "data.csv", "-o", "o.elstm"], 65, "is no JSON",
     ),
-    "folder": (["convert", "net.safetensors", "--calibrate", "data.csv", "-o", "no/o.elstm"], 69, "cannot be written"),
+    "folder": (["convert", "net.safetensors", "--calibrate", "data.csv", "-o", "no/o.elstm"], 2, "no such folder"),
     "units": (
         ["convert", "net.safetensors", "--calibrate", "data.csv", "--units", "flow", "-o", "o.elstm"], 2, "CHANNEL=UNIT",
     ),

@@ -87,7 +87,7 @@ def test_too_large_a_loss_fails_and_names_the_layer(converted, capsys):
 
 def test_a_page_that_cannot_be_written(converted, capsys):
     assert convert(converted, "--report", str(converted / "no" / "r.html")) == 2
-    assert "--report" in capsys.readouterr().err
+    assert "no: no such folder to write r.html to" in capsys.readouterr().err
 
 
 def test_decisions_are_counted_on_the_sample_that_was_forecast():

@@ -370,7 +370,7 @@ def test_a_stop_while_a_reload_loads_is_heeded(make_daemon, subscribe, tmp_path,
     daemon = start_faulty(make_daemon(), monkeypatch, "slow-check")
     daemon.process.send_signal(signal.SIGHUP)
     wait_for(gate.with_suffix(".begun").exists, what="the models to be loaded")
-    assert daemon.stop() == 0 and daemon.text().count("event=loading") == 1
+    assert daemon.stop() == 0 and daemon.text().count("event=started") == 1
     wait_for(lambda: seen.raw("/status")[-1:] == [b"offline"], what="the word that we are gone")
 
 

@@ -23,6 +23,7 @@ from edgelstm_converters import quantize, readers, report
 from edgelstm_converters.execution import Execution
 from edgelstm_converters.float_model import FloatModel, with_folded_affine
 from edgelstm_converters.layers import FloatMasking, FloatRepeat
+from edgelstm_converters.layers.float_layer import Quantised
 from edgelstm_converters.layers.graph import padding, quantize_layers, with_plain_sources
 from edgelstm_converters.rounding import HELD_BACK
 from edgelstm_converters.scaling import Scaling, fold, read_scaling
@@ -32,7 +33,6 @@ ROUNDINGS = ("nearest", "calibrated")
 Floats = NDArray[np.float32]
 Named = tuple[tuple[str, ...], tuple[str, ...], Mapping[str, str]]
 """Names of channels, names of outputs, units by name."""
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +134,10 @@ def convert_with_report(
     float_model = replace(float_model, layers=with_plain_sources(float_model.layers, float_model.inputs))
     expected = _run_layers(float_model, x)
     exact = _of_heads(float_model, expected)
-    model, scales, final, rounding = _best(
+    model, quantised, final, rounding = _best(
         float_model, x, expected, exact, (names, output_names, units or {})
     )
-    layer_errors = report.measure(model, x, expected, scales)
+    layer_errors = report.measure(model, x, expected, quantised)
     path = Path(source) if isinstance(source, str | Path) else None
     provenance = Provenance(
         source=path.name if path else type(source).__name__,
@@ -244,18 +244,18 @@ def _run_layers(float_model: FloatModel, x: Floats) -> list[Floats]:
 
 def _best(
     float_model: FloatModel, x: Floats, expected: list[Floats], exact: Floats, named: Named
-) -> tuple[Model, list[Doubles], Floats, str]:
+) -> tuple[Model, list[Quantised], Floats, str]:
     """Quantise with weights each rounded to its nearest and as calibration says; keep the second where it loses less, on the
     held-back part and on the whole, and where neither loses anything, as symbols do not: then its rows were better each by itself.
 
-    Returns the model, the scales of every layer's outputs, what it gives for `x`, and which rounding it has.
+    Returns the model, its layers with what their values stand for, what it gives for `x`, and which rounding it has.
     """
     parts = slice(int(len(x) * (1.0 - HELD_BACK)), None), slice(None)
     found = []
     for rounding in ROUNDINGS:
-        model, scales = _quantize(float_model, x, expected, named, calibrated=rounding == "calibrated")
+        model, quantised = _quantize(float_model, x, expected, named, calibrated=rounding == "calibrated")
         y = edgelstm.stream.LoadedModel(model).stream().run(x)
-        found.append((model, scales, y, rounding))
+        found.append((model, quantised, y, rounding))
     nearest, calibrated = (
         [report.snr_db(y[part], exact[part], each_alone=True) for part in parts] for _, _, y, _ in found
     )
@@ -267,8 +267,8 @@ def _best(
 
 def _quantize(
     float_model: FloatModel, x: Floats, expected: list[Floats], named: Named, *, calibrated: bool
-) -> tuple[Model, list[Doubles]]:
-    """Return the int8 model, and the scales of every layer's outputs."""
+) -> tuple[Model, list[Quantised]]:
+    """Return the int8 model, and its layers with what their values stand for."""
     names, outputs, units = named
     rows = rows_by_channel(float_model.layers, float_model.inputs)
     kept = _unmasked(float_model, x)
@@ -279,8 +279,7 @@ def _quantize(
     channels = quantize.holding(channels, padding(float_model.layers, float_model.inputs))
     source = quantize.vector_of(channels)
     found = quantize_layers(float_model.layers, source.seeing(x) if calibrated else source, values)
-    scales = [quantised.scale for quantised in found]
-    by_name = {layer.name: scale for layer, scale in zip(float_model.layers, scales, strict=True)}
+    by_name = {quantised.layer.name: quantised.scale for quantised in found}
     leaving = np.concatenate([by_name[head] for head in float_model.head_names])
     model = Model(
         channels=channels,
@@ -296,7 +295,7 @@ def _quantize(
     except ModelFileError as exc:
         hint = "; is the network's input scaled as in training? see --scaling" if "int32" in str(exc) else ""
         raise ConversionError(f"{exc}{hint}") from None
-    return model, scales
+    return model, found
 
 
 def _unmasked(float_model: FloatModel, x: Floats) -> Floats:

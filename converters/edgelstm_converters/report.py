@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.calibration import BLIND_RATIO
-from edgelstm.layers import Dense, Layer
 from edgelstm.model import LayerErrors, Model, Output
 from edgelstm.stream import LoadedModel
+from edgelstm_converters.layers.float_layer import Quantised
 
 Floats = NDArray[np.float32]
 
@@ -21,18 +21,18 @@ LOSSLESS_DB = 150.0
 
 
 def measure(
-    model: Model, x: Floats, expected: list[Floats], scales: list[NDArray[np.float64]]
+    model: Model, x: Floats, expected: list[Floats], layers: Sequence[Quantised]
 ) -> tuple[LayerErrors, ...]:
     """Let every layer in turn be the output of the model, and compare it with its float original.
 
     x         float32 (samples, channels)
     expected  what every float layer gave for `x`
-    scales    of every layer's values, were they the outputs
+    layers    of the model, with what their values stand for
     """
     errors = []
-    for number, (reference, scale) in enumerate(zip(expected, scales, strict=True)):
+    for number, (reference, quantised) in enumerate(zip(expected, layers, strict=True)):
         layer = model.layers[number]
-        outputs = tuple(Output(name=f"y{n}", scale=float(step)) for n, step in enumerate(scale))
+        outputs = tuple(Output(name=f"y{n}", scale=float(step)) for n, step in enumerate(quantised.scale))
         shown = replace(
             model,
             layers=model.layers[: number + 1],
@@ -47,7 +47,7 @@ def measure(
                 layer=layer.name,
                 snr_db=snr_db(found, reference),
                 max_error=float(np.abs(found - reference).max()),
-                saturated=_saturated(layer, found, last=layer.name in model.head_names),
+                saturated=_saturated(quantised, found, last=layer.name in model.head_names),
                 worst=int(each.argmin()),
                 worst_snr_db=float(each.min()),
             )
@@ -138,12 +138,11 @@ def clipped_inputs(model: Model, x: Floats) -> int:
     return int((np.abs((x - offsets) * gains) > 32767.5).sum())
 
 
-def _saturated(layer: Layer, found: Floats, *, last: bool) -> int:
-    """Count outputs at the end of what carries them: int16 to the next layer, int32 out of the last dense one."""
-    limit = 1.0
-    if isinstance(layer, Dense) and layer.activation in ("linear", "relu"):
-        limit = 2.0 ** ((23 if last else 15) - layer.exponent)
-    return int((np.abs(found) >= limit * (1 - 2.0**-15)).sum())
+def _saturated(quantised: Quantised, found: Floats, *, last: bool) -> int:
+    """Count values at the end of what carries them: int16 to the next layer, int32 where an output has finer steps."""
+    step, scale = quantised.vector.step, quantised.scale
+    limit = np.where(last & (scale < step), 2.0**31 * scale, 2.0**15 * step)
+    return int((np.abs(found - quantised.vector.offset) >= limit * (1 - 2.0**-15)).sum())
 
 
 def table(model: Model) -> Iterator[str]:

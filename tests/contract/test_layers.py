@@ -128,3 +128,12 @@ def test_int8_loses_what_its_weights_lose(case):
     assert max(beside_weights_db) <= 0.2, beside_weights_db
     assert np.median(beyond_nearest_db) <= 0.1, beyond_nearest_db
     assert max(beyond_nearest_db) <= 1.0, beyond_nearest_db
+
+
+@pytest.mark.parametrize("case", FLOAT_CASES)
+def test_nothing_that_calibration_saw_is_called_saturated(case):
+    """Whatever steps a family's values have: their end is where these samples do not come."""
+    model, x = FloatModel(3, FLOAT_CASES[case](Floats(0), 3)), fed(case, 0, 200)
+    assert [
+        errors.saturated for errors in converted(model, x).model.provenance.layers if errors.saturated
+    ] == []

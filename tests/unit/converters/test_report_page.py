@@ -9,6 +9,8 @@ import pytest
 from edgelstm.cli import main
 from edgelstm.errors import ConversionError
 from edgelstm_converters import report
+from edgelstm_converters.layers.float_layer import Quantised
+from edgelstm_converters.quantize import Vector
 
 
 class Tags(HTMLParser):
@@ -105,3 +107,15 @@ def test_decisions_are_counted_on_the_sample_that_was_forecast():
     assert (told.by_float, told.by_int8, told.differ) == (1, 2, 1)
     other = Model(channels=(Channel(name="a"),), outputs=(Output(name="b", scale=1.0),), layers=())
     assert report.decisions(other, x, found, exact) is None
+
+
+def test_a_value_is_saturated_at_the_end_of_what_carries_it():
+    """int16 to the next layer, with an offset or without; int32 where an output has finer steps."""
+    found = np.float32([[0.5, 1.0, -1.0], [2.0, 0.0, 3.0]])
+    to_next = Quantised(None, Vector.uniform(3, 2.0**-15), np.full(3, 2.0**-15))
+    assert report._saturated(to_next, found, last=True) == 4
+    shifted = Quantised(None, Vector(np.full(3, 2.0**-15), np.float64([0, 0, 2.5])), np.full(3, 2.0**-15))
+    assert report._saturated(shifted, found, last=False) == 3
+    finer = Quantised(None, Vector.uniform(3, 2.0**-15), np.full(3, 2.0**-23))
+    assert report._saturated(finer, found, last=True) == 0
+    assert report._saturated(finer, found, last=False) == 4

@@ -35,6 +35,17 @@ def write(path, count=2500, fault=slice(0, 0), every=10**6):
     return path
 
 
+def test_a_forecast_that_was_not_learned_is_told(tmp_path, capsys):
+    """The next value of a slow wave is almost this one: one epoch learns less than that."""
+    slow = [f"{START_NS // 10**9 + n},{np.sin(n / 300.0):.6g}" for n in range(3000)]
+    (tmp_path / "slow.csv").write_text("ts,level\n" + "\n".join(slow) + "\n")
+    assert call("train", tmp_path / "slow.csv", "-o", tmp_path / "m.elstm", "--epochs", 1) == 0
+    assert (
+        "warning: the forecast of level is more than twice as far off as the last value"
+        in capsys.readouterr().out
+    )
+
+
 def test_a_file_becomes_a_detector_that_finds_a_fault(tmp_path, capsys):
     history, model = write(tmp_path / "history.csv"), tmp_path / "m.elstm"
     assert call("train", history, "-o", model, "--channels", "flow,pressure,flat", "--epochs", 15) == 0

@@ -97,8 +97,7 @@ def decisions(
 
     x, found, expected  (samples, channels), (samples, outputs) of int8, of float
     """
-    names = [channel.name for channel in model.channels]
-    pairs = [(n, names.index(y.name)) for n, y in enumerate(model.outputs) if y.name in names]
+    pairs = _forecasts(model)
     if not pairs or len(x) < 2:
         return None
     outputs, channels = (list(column) for column in zip(*pairs, strict=True))
@@ -110,18 +109,23 @@ def decisions(
     )
 
 
+def _forecasts(model: Model) -> list[tuple[int, int]]:
+    """Return which outputs forecast which channels: those of the same name."""
+    names = [channel.name for channel in model.channels]
+    return [(n, names.index(y.name)) for n, y in enumerate(model.outputs) if y.name in names]
+
+
 def blind_forecasts(model: Model, x: Floats, expected: Floats) -> dict[str, float]:
     """Return the channels whose float forecast is beyond BLIND_RATIO of what the last value repeated would be, and how many times.
 
     x, expected  (samples, channels), (samples, outputs)
     """
     ratios = {}
-    for n, output in enumerate(model.outputs):
-        column = next((c for c, channel in enumerate(model.channels) if channel.name == output.name), None)
-        if column is not None and len(x) > 1:
-            steps = float(np.abs(np.diff(x[:, column].astype(np.float64))).mean())
-            error = float(np.abs(x[1:, column].astype(np.float64) - expected[:-1, n]).mean())
-            ratios[output.name] = error / steps if steps else 0.0
+    for output, channel in _forecasts(model) if len(x) > 1 else ():
+        known = x[:, channel].astype(np.float64)
+        steps = float(np.abs(np.diff(known)).mean())
+        error = float(np.abs(known[1:] - expected[:-1, output]).mean())
+        ratios[model.outputs[output].name] = error / steps if steps else 0.0
     return {name: ratio for name, ratio in ratios.items() if ratio > BLIND_RATIO}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice, permutations
 from typing import Any
 
@@ -140,7 +141,8 @@ def read_stream(
                 break
             try:
                 width = widths.get(signal.name, channels)
-                stream = _bounded(graph, [signal, *others], fixed, fold, width, axes, start, window)
+                read = partial(_read, graph, [signal, *others], fixed, fold, width, axes, start)
+                stream = _bounded(read, window)
             except NoStream:
                 raise
             except OpenLength:
@@ -187,19 +189,13 @@ def _ways(signal: Input) -> Iterator[Axes]:
     yield Axes(0, None)
 
 
-def _bounded(
-    graph: Graph,
-    inputs: list[Input],
-    fixed: Mapping[str, Any],
-    fold: Fold,
-    channels: int | None,
-    axes: Axes,
-    start: str | None,
-    window: int | None,
-) -> Stream:
-    """Read a graph whose memory ends somewhere: run on more samples where attention reads all of a few."""
+def _bounded(read: Callable[[int], Stream], window: int | None) -> Stream:
+    """Read a graph whose memory ends somewhere: run on more samples where attention reads all of a few.
+
+    read  traces the graph over so many samples
+    """
     for steps in (STEPS, *((window,) if window else LONGER)):
-        stream = _read(graph, inputs, fixed, fold, channels, axes, start, steps)
+        stream = read(steps)
         reaching = next((layer.name for layer in stream.model.layers if _reach(layer) >= steps), None)
         if not stream.free or reaching is None:
             return stream

@@ -32,6 +32,21 @@ _start:
 	mov x8, #93
 	mov x0, x19
 	svc #0
+memset:
+	mov x3, x0
+1:	cbz x2, 2f
+	strb w1, [x3], #1
+	sub x2, x2, #1
+	b 1b
+2:	ret
+memcpy:
+	mov x3, x0
+1:	cbz x2, 2f
+	ldrb w4, [x1], #1
+	strb w4, [x3], #1
+	sub x2, x2, #1
+	b 1b
+2:	ret
 """,
     "x86_64": """
 	.globl _start
@@ -47,9 +62,21 @@ _start:
 	movl $60, %eax
 	movl %ebx, %edi
 	syscall
+memset:
+	movq %rdi, %r8
+	movl %esi, %eax
+	movq %rdx, %rcx
+	rep stosb
+	movq %r8, %rax
+	ret
+memcpy:
+	movq %rdi, %rax
+	movq %rdx, %rcx
+	rep movsb
+	ret
 """,
 }
-"""Runs, writes y to standard output, exits with 0 if `run` returned DONE, which is -1."""
+"""Runs, writes y to standard output, exits with 0 if `run` returned DONE, which is -1; beside it what compilers call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +108,16 @@ def build(program, x, triple: str, processor: str, folder: Path) -> Built:
     return Built((folder / "step.s").read_text(), folder, options)
 
 
-def _lower(triple: str, processor: str):
-    """Let Numba lower the entry and the usual operations for another target.
+def _kinds(words) -> set[int]:
+    """Return the kinds of the operations of a program."""
+    from edgelstm.reference import operations as op
+
+    table = words[op.FIRST_OPERATION :][: words[op.OPERATION_COUNT] * op.OPERATION_WORDS]
+    return {int(kind) for kind in table[:: op.OPERATION_WORDS]}
+
+
+def _lower(triple: str, processor: str, words):
+    """Let Numba lower the entry, the usual operations and the seldom ones of a program for another target.
 
     Return the LLVM texts, the name of the entry, and those of the operations by kind.
     """
@@ -109,6 +144,7 @@ def _lower(triple: str, processor: str):
     specification.loader.exec_module(instructions)
     instructions.target = lambda: (triple, processor, "")
     from edgelstm.kernels import seldom, step
+    from edgelstm.reference.operations import SELDOM
 
     def lowered(function):
         (done,) = function.overloads.values()
@@ -118,7 +154,11 @@ def _lower(triple: str, processor: str):
         return done.library.get_llvm_str(), done.fndesc.llvm_func_name
 
     entry_text, entry = lowered(step.execute)
-    found = {kind: lowered(function) for kind, function in seldom.USUAL.items()}
+    operations = dict(seldom.USUAL)
+    for kind in _kinds(words) & SELDOM.keys():
+        of_kernels, function = SELDOM[kind]
+        operations[kind] = getattr(importlib.import_module(f"edgelstm.kernels.{of_kernels}"), function)
+    found = {kind: lowered(function) for kind, function in operations.items()}
     texts = [entry_text, *(text for text, _ in found.values())]
     return texts, entry, {kind: name for kind, (_, name) in found.items()}
 
@@ -212,7 +252,7 @@ def main() -> None:
     triple, processor, folder = sys.argv[1:]
     with np.load(io.BytesIO(sys.stdin.buffer.read())) as given:
         words, sizes, x = given["words"], given["sizes"], given["x"]
-    texts, entry, operations = _lower(triple, processor)
+    texts, entry, operations = _lower(triple, processor, words)
     assembly = _emit([*texts, _driver(entry, operations, triple, words, sizes, x)], triple, processor)
     start = _START[triple.split("-")[0]].format(y_bytes=4 * int(sizes[2]) * len(x))
     Path(folder).mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Sequence
 
 import msgspec
 
@@ -12,48 +10,20 @@ EVENT_TYPES = ("raised", "updated", "cleared")
 
 
 class ChannelReason(msgspec.Struct, frozen=True, kw_only=True):
-    """What one channel showed, what was expected of it, and its share of the score."""
+    """What one channel showed, what was expected of it, its share of the score, and a sentence that says so."""
 
     name: str
     value: float | None  # None: missing
-    expected: float | None
-    low: float | None  # the expected band
+    judged: float | None = None  # the value, or a mean of the last ones; None where the signal judges neither
+    expected: float | None  # of what was judged
+    low: float | None  # the band in which it usually is
     high: float | None
     share: float  # 0 to 1; shares add up to 1
     signal: str | None = (
         None  # which of the channel's signals says most; None: none spoke, or a device does not say
     )
     signal_share: float | None = None  # its part of the share
-
-
-def reasons_of(
-    names: Sequence[str],
-    values: Sequence[float],
-    found: Sequence[Sequence[float]],
-    signals: Sequence[tuple[str | None, float | None]] | None = None,
-) -> tuple[ChannelReason, ...]:
-    """Return the reasons of all channels, the largest share first.
-
-    found    expected, half the band, share of each
-    signals  the signal of each that says most, and its share, where they are known
-    """
-    spoke = [(None, None)] * len(names) if signals is None else signals
-    reasons = [
-        ChannelReason(
-            name=name,
-            value=value if math.isfinite(value) else None,
-            expected=expected,
-            low=expected - band,
-            high=expected + band,
-            share=share,
-            signal=signal,
-            signal_share=signal_share,
-        )
-        for name, value, (expected, band, share), (signal, signal_share) in zip(
-            names, values, found, spoke, strict=True
-        )
-    ]
-    return tuple(sorted(reasons, key=lambda reason: -reason.share))
+    says: str  # what follows the channel's name in a sentence
 
 
 class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):

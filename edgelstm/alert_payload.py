@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from edgelstm.alert import Alert, ChannelReason, alert_id
+from edgelstm.words import span
 
 PAYLOAD_VERSION = 1
+MOST_TOLD = 3
+ENOUGH_TOLD = 0.8
+"""A line tells of channels until they make up so much of the score."""
 FIELDS = (
     "event_type", "v", "id", "node", "stream", "topic", "ts", "severity", "score", "peak_score", "threshold", "model",
-    "model_version", "channels", "reasons", "opened", "duration_s", "samples", "resumed", "note",
+    "model_version", "channels", "reasons", "opened", "duration_s", "samples", "resumed", "note", "text",
 )  # fmt: skip
 
 
@@ -34,8 +38,8 @@ def alert_payload(
     topic: str | None = None,
     resumed: bool = False,
 ) -> dict[str, Any]:
-    """Return the alert flat, `event_type` first; `channels` are shares, `reasons` say what was expected of each."""
-    return {
+    """Return the alert flat, `event_type` first; `channels` are shares, `reasons` say what was expected of each, `text` all of it."""
+    payload = {
         "event_type": alert.event_type,
         "v": PAYLOAD_VERSION,
         "id": alert_id(node, stream, model_digest, alert.opened_ns),
@@ -57,39 +61,65 @@ def alert_payload(
         "resumed": resumed,
         "note": alert.note,
     }
+    return payload | {"text": alert_text(payload)}
+
+
+def alert_text(payload: Mapping[str, Any]) -> str:
+    """Return what an event means, in a sentence: of a channel that is unusual in which way, or for how long it was."""
+    if payload["event_type"] == "cleared":
+        return f"over after {span(payload['duration_s'])}" + (
+            f": {payload['note']}" if payload["note"] else ""
+        )
+    told = "; ".join(f"{name} {says}" for name, says, _ in _told(payload["reasons"]))
+    note = f" ({payload['note']})" if payload["note"] else ""
+    return f"{told or 'unusual'}{note}"
 
 
 def event_line(payload: Mapping[str, Any]) -> str:
-    """Return one event for a reader: the channels that make up most of it, each with what was expected."""
-    parts: list[str] = []
-    covered = 0.0
-    for reason in payload["reasons"]:
-        if covered >= 0.8 or len(parts) == 3:
-            break
-        covered += reason["share"]
-        value = "missing" if reason["value"] is None else f"{reason['value']:.4g}"
-        parts.append(
-            f"{reason['name']} {reason['share']:.0%} ({_signal(reason)}{value}, expected {reason['low']:.4g}..{reason['high']:.4g})"
-        )
-    note = f"  [{payload['note']}]" if payload["note"] else ""
+    """Return one event for a reader: how unusual, and the channels that make up most of it, each in words.
+
+    The severity is that of the peak: where the score has fallen since then, both are said.
+    """
+    scores = f"score {payload['score']:.2f}"
+    if payload["peak_score"] > payload["score"]:
+        scores += f" (peak {payload['peak_score']:.2f})"
+    if payload["event_type"] == "cleared":
+        text = alert_text(payload)
+    else:
+        text = "; ".join(f"{name} ({share:.0%}) {says}" for name, says, share in _told(payload["reasons"]))
+        text += f"  [{payload['note']}]" if payload["note"] else ""
     return (
         f"{payload['ts']}  {payload['event_type']:<7}  {payload['id']}  {payload['severity']:<8}  "
-        f"score {payload['score']:.2f} / {payload['threshold']:.2f}  {', '.join(parts)}{note}"
+        f"{scores} / {payload['threshold']:.2f}  {text}"
     )
 
 
-def _signal(reason: Mapping[str, Any]) -> str:
-    return f"{reason['signal']}: " if reason.get("signal") else ""  # nodes before it was said do not say it
+def _told(reasons: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, float]]:
+    """Return the channels that make up most of the score: name, what is said of each, and share."""
+    told: list[tuple[str, str, float]] = []
+    for reason in reasons:
+        if sum(share for _, _, share in told) >= ENOUGH_TOLD or len(told) == MOST_TOLD:
+            break
+        told.append((reason["name"], reason.get("says") or _of_older(reason), reason["share"]))
+    return told
+
+
+def _of_older(reason: Mapping[str, Any]) -> str:
+    """Return what a node says that does not yet say it in words."""
+    value = "missing" if reason["value"] is None else f"{reason['value']:.4g}"
+    return f"is {value}, expected {reason['low']:.4g} to {reason['high']:.4g}"
 
 
 def _reason(reason: ChannelReason) -> dict[str, Any]:
     return {
         "name": reason.name,
         "value": reason.value,
+        "judged": reason.judged,
         "expected": reason.expected,
         "low": reason.low,
         "high": reason.high,
         "share": reason.share,
         "signal": reason.signal,
         "signal_share": reason.signal_share,
+        "says": reason.says,
     }

@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm.alert import Alert, ChannelReason, OpenAlert, reasons_of
+from edgelstm import reasons
+from edgelstm.alert import Alert, ChannelReason, OpenAlert
 from edgelstm.backend import engine
 from edgelstm.detector_arrays import constants_of, initial_floats, initial_ints, policies_of
-from edgelstm.detector_settings import SIGNALS, DetectorSettings
+from edgelstm.detector_settings import DetectorSettings
 from edgelstm.errors import SampleError, SnapshotError, UsageError
 from edgelstm.kernels.compiled import COMPILES
 from edgelstm.kernels.detection import chain, many
@@ -102,14 +103,14 @@ class Detector:
         if state == at.STATE_NONE:
             return None
         event = int(self._ints[at.EVENT])
-        reasons = self._explain() if state == at.STATE_ANOMALY or event != at.NO_EVENT else ()
+        explained = self._explain() if state == at.STATE_ANOMALY or event != at.NO_EVENT else ()
         return Verdict(
             time_ns=sample.time_ns,
             score=float(self._one_score[0]),
             threshold=float(self._one_threshold[0]),
             state="anomaly" if state == at.STATE_ANOMALY else "ok",
-            channels=reasons,
-            alert=self._alert(sample.time_ns, float(self._one_threshold[0]), reasons) if event else None,
+            channels=explained,
+            alert=self._alert(sample.time_ns, float(self._one_threshold[0]), explained) if event else None,
         )
 
     def push_block(self, times_ns: NDArray[np.int64], values: NDArray[np.float32]) -> Verdicts:
@@ -335,12 +336,10 @@ class Detector:
         )
 
     def _explain(self) -> tuple[ChannelReason, ...]:
-        values, found = self._reasons[:, 0], self._reasons[:, 1:4]  # value, expected, band, share
-        spoke = self._reasons[:, [at.STRONGEST, at.STRONGEST_SHARE]]
-        signals = [(SIGNALS[int(n)], share) if share > 0.0 else (None, None) for n, share in spoke.tolist()]
-        return reasons_of(self.channel_names, values.tolist(), found.tolist(), signals)
+        rebuilt = bool(self._policies[at.REBUILDS])
+        return reasons.of_detector(self.settings, self._floats, self._ints, rebuilt, self._reasons)
 
-    def _alert(self, time_ns: int, threshold: float, reasons: tuple[ChannelReason, ...]) -> Alert:
+    def _alert(self, time_ns: int, threshold: float, explained: tuple[ChannelReason, ...]) -> Alert:
         return Alert(
             event_type=EVENTS[self._ints[at.EVENT]],
             time_ns=time_ns,
@@ -350,7 +349,7 @@ class Detector:
             peak_score=float(self._floats[at.PEAK]),
             threshold=threshold,
             samples=int(self._ints[at.OPEN_SAMPLES]),
-            channels=reasons,
+            channels=explained,
             note=NOTES[self._ints[at.ADOPTED]],
         )
 
@@ -363,7 +362,7 @@ def warm_up(*, calibration: bool = False) -> None:
     words, state = np.zeros(8, np.int32), np.zeros((1, 1), np.int32)
     context, _owner = engine().bind(words, state, np.zeros((1, 1), np.int32))
     floats, ints = np.zeros(1), np.zeros(at.FIRST_CHANNEL_INT, np.int64)
-    reasons = np.zeros((1, at.REASON_WORDS))
+    found = np.zeros((1, at.REASON_WORDS))
     vector, matrix, flags = np.zeros(1, np.float32), np.zeros((1, 1), np.float32), np.zeros(1, np.int8)
     no_times, no_values, nothing = np.zeros(0, np.int64), np.zeros((0, 1), np.float32), np.zeros(0)
     no_states = np.zeros(0, np.int8)
@@ -375,7 +374,7 @@ def warm_up(*, calibration: bool = False) -> None:
         ints,
         floats,
         ints,
-        reasons,
+        found,
         vector,
         flags,
         matrix,

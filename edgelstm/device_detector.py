@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm.alert import Alert, ChannelReason, OpenAlert, reasons_of
+from edgelstm import reasons
+from edgelstm.alert import Alert, ChannelReason, OpenAlert
 from edgelstm.detector import ADOPTED_NOTE, SEVERITIES
 from edgelstm.detector_settings import DetectorSettings
 from edgelstm.device_verdict import ADOPTED, CRITICAL, DeviceVerdict
@@ -143,7 +144,7 @@ class DeviceDetector:
     def _reasons(self, verdict: DeviceVerdict, x: NDArray[np.float32]) -> tuple[ChannelReason, ...]:
         if verdict.reasons is None:
             return ()
-        return reasons_of(self.channel_names, x.tolist(), verdict.reasons.tolist())
+        return reasons.of_device(self.channel_names, x.tolist(), verdict.reasons.tolist())
 
     def snapshot(self) -> bytes:
         return seal(MAGIC, self.model.digest, msgspec.json.encode(self._state))

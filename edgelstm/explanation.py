@@ -17,6 +17,7 @@ from edgelstm.kernels.detection.tail import surprise
 from edgelstm.reference import operations as op
 from edgelstm.reference import step
 from edgelstm.reference.activations import sigmoid, tanh
+from edgelstm.signal_words import Judgement
 from edgelstm.stream import LoadedModel
 from edgelstm.verdict import Verdict
 
@@ -39,6 +40,7 @@ class Explanation:
     spoke      (channels,)                   the signal that says most of the channel at the end
     judged     (samples, channels)           what that signal judges: the value, or a mean of the last values
     bands      (2, samples, channels)        where that is no surprise; NaN before there are verdicts, or where the signal has no band
+    judgements (channels,)                   how each signal that the channel has judged it at the end, by name; none of what is missing
     surprises  (channels, signals)           -log10 p of each at the end; NaN where a channel does not have it
     weights    (channels, signals)           of each surprise in the score
     occluded   (channels, parts)             by how much the score falls where that part of the window is what was expected
@@ -52,6 +54,7 @@ class Explanation:
     spoke: list[str]
     judged: Floats
     bands: Floats
+    judgements: list[dict[str, Judgement]]
     surprises: Floats
     weights: Floats
     occluded: Floats
@@ -86,9 +89,20 @@ def explain(
     spoke = [SIGNALS[n] for n in np.nan_to_num(weights * surprises, nan=-1.0).argmax(axis=1)]
     occluded = _occlude(detector, before, times_ns, values, score)
     detector.restore(before)
-    judged, bands = explanation_bands.over(detector, times_ns, values, spoke)
+    judged, bands, judgements = explanation_bands.over(detector, times_ns, values, spoke)
     return Explanation(
-        verdict, times_ns, values, spoke, judged, bands, surprises, weights, occluded, gates, cells
+        verdict,
+        times_ns,
+        values,
+        spoke,
+        judged,
+        bands,
+        judgements,
+        surprises,
+        weights,
+        occluded,
+        gates,
+        cells,
     )
 
 

@@ -11,14 +11,15 @@ from edgelstm.detector import Detector
 from edgelstm.kernels.detection import layout as at
 from edgelstm.kernels.detection import season
 from edgelstm.kernels.detection.spread import error_scale, level_scale
-
-SIGMAS_OF_FORECAST = at.SIGMAS_OF_BAND
+from edgelstm.reasons import channels_of
+from edgelstm.signal_words import Judgement, Shown, judge
 
 
 def over(
     detector: Detector, times_ns: NDArray[np.int64], values: NDArray[np.float32], spoke: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Push a window; return what was judged, (samples, channels), and its band, (2, samples, channels); NaN where nothing was.
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[dict[str, Judgement]]]:
+    """Push a window; return what was judged, (samples, channels), and its band, (2, samples, channels), NaN where nothing was,
+    and how each signal that a channel showed at the end judged it.
 
     spoke  for each channel the signal whose band it is
 
@@ -27,50 +28,59 @@ def over(
     """
     judged = np.full(values.shape, np.nan)
     bands = np.full((2, *values.shape), np.nan)
-    rebuilds = bool(detector._policies[at.REBUILDS])
+    last: list[dict[str, Judgement]] = [{} for _ in spoke]
     for t in range(len(values)):
-        before = _words(detector).copy()
+        before = detector._floats.copy()
         verdicts = detector.push_block(times_ns[t : t + 1], values[t : t + 1])
         if not np.isfinite(verdicts.scores[0]):
             continue
-        if rebuilds:
-            before[:, at.FORECAST] = _words(detector)[:, at.FORECAST]
         for c, signal in enumerate(spoke):
-            if np.isfinite(values[t, c]):
-                found = _band(detector, c, signal, before[c], int(times_ns[t]), float(values[t, c]))
-                judged[t, c], bands[0, t, c], bands[1, t, c] = found
-    return judged, bands
+            if not np.isfinite(values[t, c]):
+                continue
+            found = judge(
+                signal, shown_of(detector, c, signal, before, int(times_ns[t]), float(values[t, c]))
+            )
+            judged[t, c] = values[t, c] if found.judged is None else found.judged
+            if found.low is not None and found.high is not None:
+                bands[:, t, c] = found.low, found.high
+            if t == len(values) - 1:
+                last[c] = {
+                    name: judge(
+                        name, shown_of(detector, c, name, before, int(times_ns[t]), float(values[t, c]))
+                    )
+                    for name in detector.settings.channels[c].evidence
+                }
+    return judged, bands, last
 
 
-def _band(
+def shown_of(
     detector: Detector, c: int, signal: str, before: NDArray[np.float64], time_ns: int, x: float
-) -> tuple[float, float, float]:
-    """Return what is judged of channel `c` and its band; `before` are its words as they were before the sample."""
+) -> Shown:
+    """Return what a signal of channel `c` showed at the newest sample; `before` is the state's float64 half before it."""
+    settings, policies = detector.settings, detector._policies
     channel = detector._constants[at.FIRST_CHANNEL_CONSTANT + c * at.CHANNEL_CONSTANTS :]
-    state = detector._floats[at.FIRST_CHANNEL_WORD + c * at.CHANNEL_WORDS :]
-    tail = before[at.FIRST_TAIL + at.SIGNALS.index(signal) * at.TAIL_WORDS + at.TAIL_THRESHOLD]
-    policies = detector._policies
+    words, own = (one[c].copy() for one in channels_of(settings, detector._floats, detector._ints))
+    was = channels_of(settings, before, detector._ints)[0][c]
+    words[at.LOWEST_SEEN], words[at.HIGHEST_SEEN] = was[at.LOWEST_SEEN], was[at.HIGHEST_SEEN]
+    rebuilds = bool(policies[at.REBUILDS])
     if signal in ("error", "error_mean"):
-        scales = tail if signal == "error" else SIGMAS_OF_FORECAST
-        return _around(before[at.FORECAST], scales * error_scale(channel, before), x)
-    if signal == "level":
-        return _around(state[at.LONG_MEAN], tail * level_scale(channel, before), state[at.SHORT_MEAN])
-    if signal == "season" and policies[at.SEASON_BINS]:
+        expected, scale = (words if rebuilds else was)[at.FORECAST], error_scale(channel, was)
+    elif signal == "season" and policies[at.SEASON_BINS]:
         bins = int(policies[at.SEASON_BINS])
-        first = len(detector._floats) - (len(detector.channel_names) - c) * bins
-        middle = detector._floats[first + season.bin_of(time_ns, int(policies[at.SEASON_NS]), bins)]
-        scale = season.scale(channel, before)
-        return _around(middle, tail * scale, middle + state[at.SEASON_MEAN] * scale)
-    if signal == "novelty":
-        return x, float(before[at.LOWEST_SEEN]), float(before[at.HIGHEST_SEEN])
-    return x, float("nan"), float("nan")
-
-
-def _around(middle: float, half: float, judged: float) -> tuple[float, float, float]:
-    return float(judged), float(middle - half), float(middle + half)
-
-
-def _words(detector: Detector) -> NDArray[np.float64]:
-    count = len(detector.channel_names)
-    own = detector._floats[at.FIRST_CHANNEL_WORD : at.FIRST_CHANNEL_WORD + count * at.CHANNEL_WORDS]
-    return own.reshape(count, at.CHANNEL_WORDS)
+        first = len(before) - (len(settings.channels) - c) * bins
+        expected = before[first + season.bin_of(time_ns, int(policies[at.SEASON_NS]), bins)]
+        scale = season.scale(channel, was)
+    else:
+        expected, scale = was[at.LONG_MEAN], level_scale(channel, was)
+    tail = was[at.FIRST_TAIL + at.SIGNALS.index(signal) * at.TAIL_WORDS + at.TAIL_THRESHOLD]
+    return Shown(
+        x,
+        float(expected),
+        float(scale),
+        words,
+        own,
+        float(tail),
+        settings.channels[c].longest_repeat,
+        settings,
+        rebuilds,
+    )

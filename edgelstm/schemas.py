@@ -22,8 +22,8 @@ def _object(**properties: Any) -> dict[str, Any]:
 
 
 _REASON = _object(
-    name=_TEXT, value=_or_null(_NUMBER), expected=_or_null(_NUMBER), low=_or_null(_NUMBER), high=_or_null(_NUMBER),
-    share={"type": "number", "minimum": 0, "maximum": 1}, signal=_or_null(_TEXT),
+    name=_TEXT, value=_or_null(_NUMBER), judged=_or_null(_NUMBER), expected=_or_null(_NUMBER), low=_or_null(_NUMBER),
+    high=_or_null(_NUMBER), says=_TEXT, share={"type": "number", "minimum": 0, "maximum": 1}, signal=_or_null(_TEXT),
     signal_share=_or_null({"type": "number", "minimum": 0, "maximum": 1}),
 )  # fmt: skip
 _V = {"const": 1}
@@ -40,7 +40,7 @@ PAYLOADS: dict[str, dict[str, Any]] = {
         node=_TEXT, stream=_TEXT, topic=_or_null(_TEXT), ts=_TIME, severity=_SEVERITY, score=_NUMBER,
         peak_score=_NUMBER, threshold=_NUMBER, model=_TEXT, model_version=_TEXT,
         channels={"type": "object", "additionalProperties": _NUMBER}, reasons={"type": "array", "items": _REASON},
-        opened=_TIME, duration_s=_NUMBER, samples=_COUNT, resumed={"type": "boolean"}, note=_TEXT,
+        opened=_TIME, duration_s=_NUMBER, samples=_COUNT, resumed={"type": "boolean"}, note=_TEXT, text=_TEXT,
     ),
     "state": _object(
         v=_V, ts=_or_null(_TIME), state={"enum": ["warming", "ok", "anomaly", "stale", "paused"]}, score=_or_null(_NUMBER),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgelstm.cli.output import expect_model_output
 from edgelstm.detector_settings import SIGNALS, SURPRISE_CAP
 from edgelstm.errors import CalibrationError, EdgeLstmError, UsageError
+from edgelstm.words import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -194,11 +195,3 @@ def _report(found: Calibration) -> list[str]:
             "note         so rare an alert is beyond what scores can tell: expect more than the budget"
         )
     return lines
-
-
-def span(seconds: float) -> str:
-    """Return a length of time as a person says it."""
-    for name, unit in (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 2.0 * unit:
-            return f"{seconds / unit:.1f} {name}"
-    return f"{seconds:.1f} seconds"

@@ -10,23 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgelstm.alert_payload import timestamp
-from edgelstm.cli.calibrate import span
 from edgelstm.detector_settings import SIGNALS, SURPRISE_CAP
+from edgelstm.words import span
 
 if TYPE_CHECKING:
     from edgelstm.detector_settings import DetectorSettings
     from edgelstm.explanation import Explanation
-
-WORDS = {
-    "error": "the value is far from its forecast",
-    "error_mean": "forecasts have been bad for some samples",
-    "level": "the level has moved",
-    "season": "it is not what it is at this time of its season",
-    "novelty": "the value is outside all that was seen",
-    "repeat": "the sensor repeats one value",
-    "logit": "the network itself takes it for a fault",
-}
-"""Every signal as a plant engineer would say it."""
 
 SMALLEST_SHOWN = 2.0
 """Of a signal beside the loudest one: one in a hundred samples."""
@@ -40,7 +29,7 @@ class Told:
     """One channel in words.
 
     share   of the score
-    value   what it is, and what was judged, against what was expected of it
+    value   what it is
     says    a sentence for every signal that spoke, the loudest first
     rare    how rare each is
     signals and surprises, weighted, of each
@@ -124,8 +113,8 @@ def _told(found: Explanation, name: str, c: int, share: float, settings: Detecto
         channel=c,
         name=name,
         share=share,
-        value=_value(found, c, settings),
-        says=[WORDS[SIGNALS[n]] for n in loud],
+        value=_value(float(found.values[-1, c])),
+        says=[found.judgements[c][SIGNALS[n]].says for n in loud],
         rare=[rarity(float(found.surprises[c, n]), settings.period_ns) for n in loud],
         signals=[SIGNALS[n] for n in loud],
         weighted=[float(weighted[n]) for n in loud],
@@ -133,21 +122,8 @@ def _told(found: Explanation, name: str, c: int, share: float, settings: Detecto
     )
 
 
-def _value(found: Explanation, c: int, settings: DetectorSettings) -> str:
-    """Return what a channel is and what was judged of it: a value, or the mean of the last ones."""
-    value, judged = float(found.values[-1, c]), float(found.judged[-1, c])
-    low, high = found.bands[:, -1, c].tolist()
-    if not math.isfinite(value):
-        return "missing"
-    if not math.isfinite(low):
-        return f"{value:.4g}"
-    means = {"level": settings.level_short, "season": settings.season_mean_memory}
-    if found.spoke[c] not in means:
-        return f"{value:.4g}, expected {low:.4g} to {high:.4g}"
-    return (
-        f"{value:.4g}, its mean over some {means[found.spoke[c]]} samples {judged:.4g}, "
-        f"expected {low:.4g} to {high:.4g}"
-    )
+def _value(value: float) -> str:
+    return f"{value:.6g}" if math.isfinite(value) else "missing"
 
 
 def rarity(surprise: float, period_ns: int) -> str:

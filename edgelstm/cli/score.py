@@ -285,7 +285,7 @@ def _write_scores(file: TextIO, recording: Recording, verdicts: Verdicts) -> Non
 
 
 def _summary(detector: Detector, span_s: float) -> list[str]:
-    from edgelstm.cli.calibrate import span
+    from edgelstm.words import span
 
     counters, settings = detector.counters, detector.settings
     budget_s = settings.budget_samples * settings.period_ns / 1e9

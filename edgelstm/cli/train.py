@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgelstm.cli.calibrate import positive, span
+from edgelstm.cli.calibrate import positive
 from edgelstm.cli.output import expect_model_output, expect_output
 from edgelstm.errors import RecordingError, UnavailableError, UsageError
+from edgelstm.words import span
 
 if TYPE_CHECKING:
     from edgelstm_converters.training import Trained, TrainingSettings

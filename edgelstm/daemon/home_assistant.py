@@ -22,6 +22,9 @@ _HEALTH: tuple[tuple[str, str, dict[str, str]], ...] = (
 )
 """What of the health message is shown: its key, a name, and what Home Assistant is to know of it."""
 
+LONGEST_STATE = 255
+"""Home Assistant refuses a state of more characters."""
+
 
 def node_ident(config: Config) -> str:
     return f"edgelstm_{config.node_name}{config.shard_suffix}"
@@ -80,7 +83,7 @@ def discovery_topic(config: Config, stream: str) -> str:
 
 
 def discovery(config: Config, stream: Watched) -> bytes:
-    """Return the message that shows a stream as device with a problem sensor, its score and its alerts."""
+    """Return the message that shows a stream as device with a problem sensor, its score, its alerts and what the last one means."""
     from edgelstm import __version__
 
     topics, ident = Topics.of(config), f"edgelstm_{config.node_name}_{stream.name}"
@@ -110,6 +113,12 @@ def discovery(config: Config, stream: Watched) -> bytes:
             "name": "Alert",
             "state_topic": topics.stream(stream.name, "alert"),
             "event_types": ["raised", "updated", "cleared"],
+        },
+        "reason": {
+            "p": "sensor",
+            "name": "Reason",
+            "state_topic": topics.stream(stream.name, "alert"),
+            "value_template": f"{{{{ value_json.text[:{LONGEST_STATE}] }}}}",
         },
     }
     for name, component in components.items():

@@ -209,7 +209,7 @@ def test_home_assistant_is_told_of_streams_and_again_at_its_birth(make_daemon, s
     found, node = seen.of("gw_pump1/config")[0], seen.of("gw/config")[0]
     check_discovery(found)
     check_discovery(node)
-    assert set(found["cmps"]) == {"problem", "score", "threshold", "alert"}
+    assert set(found["cmps"]) == {"problem", "score", "threshold", "alert", "reason"}
     assert found["dev"]["via_device"] in node["dev"]["ids"]
     assert {part["topic"] for part in found["availability"]} == {
         "edgelstm/gw/status",

@@ -49,7 +49,7 @@ def test_it_names_the_channel_and_draws_the_page(files, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "sample 405: score" in lines[0]
     assert lines[1].startswith(f"{names[1]}:")
-    assert any("the level has moved" in line for line in lines)
+    assert any("above its usual" in line for line in lines)
     assert any("without its values" in line for line in lines)
     text = page.read_text()
     assert f"<h1>Alert: {names[1]} does not behave as usual.</h1>" in text

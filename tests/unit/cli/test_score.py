@@ -77,7 +77,8 @@ def test_score_prints_events_and_a_summary(files, detector, capsys):
     assert " raised " in lines[0]
     assert " cleared " in lines[-1]
     assert "flow " in lines[0]
-    assert "expected" in lines[0]
+    assert "flow (" in lines[0]
+    assert "over after" in lines[-1]
     assert len({line.split()[2] for line in lines}) == 1
     assert "800 samples" in err
     assert "1 alert raised" in err
@@ -96,9 +97,12 @@ def test_score_as_json_has_the_fields_of_the_daemon(files, detector, capsys):
     assert sum(first["channels"].values()) == pytest.approx(1.0)
     assert first["reasons"][0]["name"] == "flow"
     assert first["reasons"][0]["signal"] in SIGNALS
-    assert f"({first['reasons'][0]['signal']}: " in event_line(first)
-    older = first | {"reasons": [{k: v for k, v in first["reasons"][0].items() if "signal" not in k}]}
-    assert "% (" in event_line(older), "of a node that does not name signals yet"
+    assert first["text"].startswith(f"flow {first['reasons'][0]['says']}")
+    assert f"%) {first['reasons'][0]['says']}" in event_line(first)
+    older = first | {
+        "reasons": [{k: v for k, v in first["reasons"][0].items() if k not in ("signal", "says")}]
+    }
+    assert "%) is " in event_line(older), "of a node that does not say it in words yet"
     opened = to_ns(first["ts"])
     assert events[-1]["duration_s"] == (to_ns(events[-1]["ts"]) - opened) / 1e9
     call("score", detector, files[3], "--json", "--node", "gw1")

@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from edgelstm.calibration import examine
     from edgelstm.evidence_choice import is_constant
     from edgelstm.pretrained import GENERAL
+    from edgelstm.sources.label_columns import LabelColumns
     from edgelstm.sources.recording import read
     from edgelstm.stream import load
 
@@ -97,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         time_column=args.time_column,
         newest=args.newest,
         most_values=MOST_VALUES,
+        labels=LabelColumns(),
     )
     for note in history.notes:
         print(f"edgelstm: {note}", file=sys.stderr)

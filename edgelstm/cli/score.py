@@ -63,6 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Score the recording, part by part; events to stdout, a summary to stderr."""
     from edgelstm.label_score import Agreement
+    from edgelstm.sources.label_columns import LabelColumns
     from edgelstm.sources.recording import parts
 
     if args.plot:
@@ -73,9 +74,15 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         wanted, detector = _wanted(args)
         opened = stack.enter_context(
-            parts(args.recording, wanted, period_s=args.period, time_column=args.time_column)
-        )
+            parts(
+                args.recording, wanted, period_s=args.period, time_column=args.time_column,
+                labels=LabelColumns(args.label),
+            )
+        )  # fmt: skip
         _expect_label(args.label, opened.names)
+        notes = opened.notes
+        for note in notes:
+            print(f"edgelstm: {note}", file=sys.stderr)
         recordings = iter(opened)
         if detector is None:
             detector, recordings = _general(args, recordings)
@@ -95,8 +102,8 @@ def run(args: argparse.Namespace) -> int:
                 agreement.add(recording.times_ns, verdicts.states, labels, recording.period_ns)
             extent.add(recording)
             moves.add(recording)
-        notes = opened.notes
-    for note in notes:
+        later = [note for note in opened.notes if note not in notes]
+    for note in later:
         print(f"edgelstm: {note}", file=sys.stderr)
     if args.pretrained and not moves.any:
         raise RecordingError(f"{args.recording}: no channel ever moves: there is nothing to watch")
@@ -162,8 +169,9 @@ def _general(
     except EdgeLstmError as exc:
         raise type(exc)(f"{args.recording}: {exc}") from None
     still = [name for name, column in zip(watched[0].names, values.T, strict=True) if is_constant(column)]
+    count = len(watched[0].names)
     print(
-        f"edgelstm: general detector, {len(watched[0].names)} channels ({', '.join(watched[0].names)}); the first {rows} rows "
+        f"edgelstm: general detector, {count} channel{'' if count == 1 else 's'} ({', '.join(watched[0].names)}); the first {rows} rows "
         f"are taken for normal; threshold {found.settings.threshold:.2f} for {found.settings.budget}"
         + (f"; never moved in them: {', '.join(still)}" if still else ""),
         file=sys.stderr,

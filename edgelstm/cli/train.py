@@ -104,6 +104,7 @@ def expect_report(path: str | os.PathLike[str], model: Path, history: str) -> Pa
 def read_data(args: argparse.Namespace, settings: TrainingSettings) -> Dataset:
     """Read what the arguments name and say what was found in it."""
     from edgelstm.budget import interval_s
+    from edgelstm.sources.label_columns import LabelColumns
     from edgelstm_converters.training.dataset import examine, read_all
 
     interval_s(args.budget)
@@ -114,8 +115,9 @@ def read_data(args: argparse.Namespace, settings: TrainingSettings) -> Dataset:
     if channels and args.label and args.label not in channels:
         channels.append(args.label)
     recordings = read_all(
-        args.data, channels, period_s=args.period, time_column=args.time_column, newest=args.newest
-    )
+        args.data, channels, period_s=args.period, time_column=args.time_column, newest=args.newest,
+        labels=LabelColumns(args.label, *given),
+    )  # fmt: skip
     try:
         data = examine(
             recordings,

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from edgelstm.errors import RecordingError
 from edgelstm.sources import RECORDINGS
 from edgelstm.sources.columns import Columns
+from edgelstm.sources.label_columns import LabelColumns
 
 DEFAULT_PERIOD_S = 1.0
 HOUR_NS = 3600 * 10**9
@@ -84,12 +86,14 @@ def parts(
     *,
     period_s: float | None = None,
     time_column: str | None = None,
+    labels: LabelColumns | None = None,
 ) -> Iterator[Parts]:
     """Open a recording to read it part by part.
 
     channels     the columns wanted, in this order; None: every column of numbers
     period_s     seconds between rows, for a file without times
     time_column  where it is not to be found by name
+    labels       leaves columns out that look like labels, where no channels are named; None: they are columns as any other
 
     Raises RecordingError, here or while it is read: one line that names file, row, column and what was found there.
     """
@@ -108,7 +112,26 @@ def parts(
     with ExitStack() as stack:
         with _named(source):
             found = stack.enter_context(reader.columns(source, channels, time_column))
+            if labels is not None and channels is None:
+                _leave_out(found, labels)
         yield Parts(source, found, period_s)
+
+
+def _leave_out(found: Columns, labels: LabelColumns) -> None:
+    """Take columns that look like labels out of an open recording, by its first block."""
+    first = next(found.blocks, None)
+    if first is None:
+        return
+    blocks = chain([first], found.blocks)
+    left_out = labels.left_out(found.names, first[1])
+    found.notes += labels.note(left_out)
+    places = [n for n, name in enumerate(found.names) if name not in left_out]
+    found.names = [found.names[n] for n in places]
+    found.blocks = (
+        ((times_ns, np.ascontiguousarray(values[:, places])) for times_ns, values in blocks)
+        if left_out
+        else blocks
+    )
 
 
 def read(
@@ -119,13 +142,14 @@ def read(
     time_column: str | None = None,
     newest: int | None = None,
     most_values: int | None = None,
+    labels: LabelColumns | None = None,
 ) -> Recording:
     """Read a recording at once; arguments and errors as of `parts`.
 
     newest       how many rows at its end are kept; None: all, or as many as make `most_values` of all channels together,
                  which a note then says. What is older is read and let go: what is held does not grow with the file.
     """
-    with parts(path, channels, period_s=period_s, time_column=time_column) as opened:
+    with parts(path, channels, period_s=period_s, time_column=time_column, labels=labels) as opened:
         names = opened.names
         most = newest or (None if most_values is None else max(most_values // max(len(names), 1), 1))
         kept, rows = _newest(opened, most)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgelstm.calibration import MINIMUM_ROWS
 from edgelstm.errors import RecordingError, UsageError
 from edgelstm.sources import RECORDINGS
+from edgelstm.sources.label_columns import LabelColumns
 from edgelstm.sources.recording import Recording, newest_rows, read
 
 FEWEST_ROWS = 400
@@ -87,10 +88,12 @@ def read_all(
     period_s: float | None = None,
     time_column: str | None = None,
     newest: int | None = None,
+    labels: LabelColumns | None = None,
 ) -> list[Recording]:
     """Read a recording, or every recording in a folder, in order of their first times.
 
     newest  how many rows at the end are kept; None: all, or as many as make MOST_VALUES of all channels together
+    labels  leaves out columns that look like labels, where no channels are named; None: they are as any other
 
     Raises RecordingError naming the file that has other channels than the first one.
     """
@@ -112,6 +115,7 @@ def read_all(
             time_column=time_column,
             newest=newest,
             most_values=MOST_VALUES,
+            labels=labels,
         )
         names = names or one.names
         if one.names != names:

@@ -18,6 +18,7 @@ from edgelstm.errors import RecordingError
 from edgelstm.sources import RECORDINGS
 from edgelstm.sources.columns import Columns
 from edgelstm.sources.label_columns import LabelColumns
+from edgelstm.sources.newest_first import turn_round
 
 DEFAULT_PERIOD_S = 1.0
 HOUR_NS = 3600 * 10**9
@@ -114,6 +115,7 @@ def parts(
             found = stack.enter_context(reader.columns(source, channels, time_column))
             if labels is not None and channels is None:
                 _leave_out(found, labels)
+            turn_round(found, source)
         yield Parts(source, found, period_s)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from edgelstm.cli.output import expect_output
+from edgelstm.cli.picture import expect_picture
 from edgelstm.errors import EdgeLstmError, RecordingError, UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="events as JSON, one a line, as the daemon publishes them"
     )
     parser.add_argument("--scores", metavar="FILE", help="every score as CSV, exact to the bit; - for stdout")
-    parser.add_argument("--plot", metavar="PNG", help="channels, alerts, score and threshold as a picture")
+    parser.add_argument(
+        "--plot", metavar="PICTURE", help="channels, alerts, score and threshold: .png, .svg, .pdf"
+    )
     parser.add_argument("--node", help="name of this node in ids (default: the host's)")
     parser.add_argument("--stream", help="name of the stream in ids (default: the file's)")
     parser.add_argument("--period", type=float, metavar="S", help="time between rows of a file without times")
@@ -67,10 +70,9 @@ def run(args: argparse.Namespace) -> int:
     from edgelstm.sources.recording import parts
 
     if args.plot:
-        _expect_matplotlib()
-    for path in (args.plot, args.scores):
-        if path and path != "-":
-            expect_output(path, [args.model, args.recording])
+        expect_picture(args.plot, [args.model, args.recording, args.scores])
+    if args.scores and args.scores != "-":
+        expect_output(args.scores, [args.model, args.recording])
     with ExitStack() as stack:
         wanted, detector = _wanted(args)
         opened = stack.enter_context(
@@ -84,11 +86,12 @@ def run(args: argparse.Namespace) -> int:
         for note in notes:
             print(f"edgelstm: {note}", file=sys.stderr)
         recordings = iter(opened)
+        normal_until_ns = None
         if detector is None:
-            detector, recordings = _general(args, recordings)
+            detector, recordings, normal_until_ns = _general(args, recordings)
         scores = _scores_file(args, stack)
         agreement = Agreement() if args.label else None
-        curves, moves, extent = _curves(args, detector), _Moves(), _Extent()
+        curves, moves, extent = _curves(args, detector, normal_until_ns), _Moves(), _Extent()
         for part in recordings:
             recording, labels = _without(part, args.label)
             verdicts = detector.push_block(recording.times_ns, recording.values)
@@ -143,9 +146,9 @@ def _expect_label(label: str | None, names: Sequence[str]) -> None:
 
 def _general(
     args: argparse.Namespace, recordings: Iterator[Recording]
-) -> tuple[Detector, Iterator[Recording]]:
-    """Make the general detector from the first rows of the recording, and return all of its rows again; what was found goes
-    to stderr."""
+) -> tuple[Detector, Iterator[Recording], int]:
+    """Make the general detector from the first rows of the recording, and return all of its rows again and the time of the
+    last of the first; what was found goes to stderr."""
     import numpy
 
     from edgelstm.evidence_choice import is_constant
@@ -176,7 +179,7 @@ def _general(
         + (f"; never moved in them: {', '.join(still)}" if still else ""),
         file=sys.stderr,
     )
-    return loaded.detector(), chain(first, recordings)
+    return loaded.detector(), chain(first, recordings), int(times_ns[-1])
 
 
 class _Moves:
@@ -225,12 +228,12 @@ def _without(recording: Recording, label: str | None) -> tuple[Recording, NDArra
     return dataclasses.replace(recording, names=names, values=values), recording.values[:, at]
 
 
-def _curves(args: argparse.Namespace, detector: Detector) -> Curves | None:
+def _curves(args: argparse.Namespace, detector: Detector, normal_until_ns: int | None) -> Curves | None:
     if not args.plot:
         return None
     from edgelstm.cli.score_plot import Curves
 
-    return Curves(detector.channel_names)
+    return Curves(detector.channel_names, normal_until_ns)
 
 
 def _scores_file(args: argparse.Namespace, stack: ExitStack) -> TextIO | None:
@@ -321,12 +324,3 @@ def _summary(detector: Detector, span_s: float) -> list[str]:
     else:
         lines.append(f"nothing was scored: {detector.samples_until_ready} more samples until ready")
     return [f"edgelstm: {line.rstrip('; ')}" for line in lines]
-
-
-def _expect_matplotlib() -> None:
-    import importlib.util
-
-    from edgelstm.errors import UnavailableError
-
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UnavailableError('--plot needs matplotlib: install it with: pip install "edgelstm[plot]"')

@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from edgelstm.cli import train as train_verb
-from edgelstm.cli.output import expect_model_output, expect_output
+from edgelstm.cli.output import expect_model_output
+from edgelstm.cli.picture import expect_picture
 from edgelstm.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -31,17 +32,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="how far from the best loss, or event score, the smallest network may be (0.02)")  # fmt: skip
     parser.add_argument("--epochs", type=int, metavar="N", help="of every trial, at most (as edgelstm train)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers (0)")
-    parser.add_argument("--plot", metavar="PNG", help="all networks: loss against bytes, and the front")
+    parser.add_argument("--plot", metavar="PICTURE", help="all networks: loss against bytes, and the front")
 
 
 def run(args: argparse.Namespace) -> int:
     """Search, print the front, train the chosen network."""
     train_verb.expect_torch()
-    for package, extra in (("optuna", "tune"), *((("matplotlib", "plot"),) if args.plot else ())):
-        if importlib.util.find_spec(package) is None:
-            raise UnavailableError(
-                f'tuning needs {package}: install it with: pip install "edgelstm[{extra}]"'
-            )
+    if importlib.util.find_spec("optuna") is None:
+        raise UnavailableError('tuning needs optuna: install it with: pip install "edgelstm[tune]"')
     if not 1 <= args.trials <= 100_000:
         raise UsageError(f"--trials is {args.trials}, expected 1 to 100000")
     if not 0.0 <= args.tolerance <= 10.0:
@@ -58,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     output = expect_model_output(args.output, [args.data])
     report = train_verb.expect_report(output.with_suffix(".html"), output, args.data)
     if args.plot:
-        expect_output(args.plot, [args.data])
+        expect_picture(args.plot, [args.data, output, report])
     data = train_verb.read_data(args, base)
     try:
         tried = search(

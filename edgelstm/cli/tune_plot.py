@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgelstm.errors import UsageError
+from edgelstm.cli.picture import save
 
 if TYPE_CHECKING:
     from edgelstm_converters.training.tuning import Target, Tried
@@ -33,14 +32,7 @@ def draw(path: str, tried: list[Tried], chosen: Tried, target: Target, error_nam
         panel.set_xlabel(name)
     panels[0].set_ylabel(error_name)
     panels[1].legend(frameon=False)
-    try:
-        figure.savefig(Path(path), dpi=130)
-    except (OSError, ValueError) as exc:
-        raise UsageError(
-            f"{path}: cannot be written: {(isinstance(exc, OSError) and exc.strerror) or exc}"
-        ) from exc
-    finally:
-        pyplot.close(figure)
+    save(figure, path)
 
 
 def lower_left(places: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -134,6 +134,38 @@ def test_plot(files, detector, capsys):
         call("score", detector, files[3], "--plot", files[0] / "absent" / "p.png")
 
 
+@pytest.mark.parametrize(("name", "words"), [("p.foo", ".foo is no kind of picture"), ("p", "has no ending")])
+def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_scored(
+    files, detector, capsys, name, words
+):
+    pytest.importorskip("matplotlib")
+    with pytest.raises(UsageError, match=words):
+        call("score", detector, files[3], "--plot", files[0] / name)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_picture_marks_what_is_not_judged_and_which_channels_alerted(files, detector):
+    """The beginning is warm-up where a detector was there before, and was taken for normal where it was made from it."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    from edgelstm.cli.score_plot import Curves
+    from edgelstm.sources.recording import read
+
+    loaded = load(detector)
+    recording = read(files[3], loaded.detector().channel_names)
+    verdicts = loaded.detector().push_block(recording.times_ns, recording.values)
+    for until_ns, words in ((None, "warm-up: not judged"), (int(recording.times_ns[99]), "taken for normal")):
+        curves = Curves(recording.names, until_ns)
+        curves.add(recording, verdicts)
+        figure = curves._figure(pyplot, "d")
+        before, *_ = figure.axes[recording.names.index("flow")].patches
+        assert figure.axes[0].texts[0].get_text() == words
+        width_days = before.get_width()
+        assert width_days * 86_400 == pytest.approx(99.0 if until_ns else loaded.detector().settings.warm_up)
+        blamed = [axis.patches[1].get_alpha() for axis in figure.axes]
+        assert blamed[recording.names.index("flow")] == blamed[-1] == max(blamed) > min(blamed)
+        pyplot.close(figure)
+
+
 def test_mistakes_are_one_line(files, detector):
     folder, model, history, data = files
     cases = [

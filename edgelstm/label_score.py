@@ -47,9 +47,10 @@ class LabelScore:
     @property
     def line(self) -> str:
         """All of it for a reader."""
+        delay = f", median delay {self.delay_s:.3g} s" if self.found else ""
         return (
             f"precision {self.precision:.3f}, recall {self.recall:.3f}, F1 {self.f1:.3f}; "
-            f"{self.found} of {self.events} events found, median delay {self.delay_s:.3g} s; "
+            f"{self.found} of {self.events} events found{delay}; "
             f"{self.false_events} false events, {self.false_per_day:.3g} per day of normal samples; event F1 {self.event_f1:.3f}"
         )
 

@@ -230,7 +230,8 @@ def _summary(trained: Trained) -> list[str]:
     else:
         lines.append(
             f"detector: threshold {trained.found.settings.threshold:.2f} for {trained.found.settings.budget}; the test "
-            f"stretch raises {trained.alerts}, the budget allows {trained.test_budget:.2g}"
+            f"stretch raises {trained.alerts}{', and one is open when it begins' if trained.alerting else ''}, the budget allows "
+            f"{trained.test_budget:.2g}"
         )
     if trained.checks:
         lines.append("faults put into the test stretch, one at a time:")

@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="host", metavar="CORE",
                         help="what bytes and latency are counted on: host, or a core such as cortex-m4 (host)")  # fmt: skip
     parser.add_argument("--tolerance", type=float, default=0.02, metavar="X",
-                        help="how far from the best loss, or event score, the smallest network may be (0.02)")  # fmt: skip
+                        help="how far from the best loss, or score of labels, the smallest network may be (0.02)")  # fmt: skip
     parser.add_argument("--epochs", type=int, metavar="N", help="of every trial, at most (as edgelstm train)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers (0)")
     parser.add_argument("--plot", metavar="PICTURE", help="all networks: loss against bytes, and the front")
@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--tolerance is {args.tolerance}, expected 0 to 10")
     from edgelstm.cli.tune_target import target_of
     from edgelstm_converters.training import TrainingSettings
-    from edgelstm_converters.training.tuning import choose, front, judges, search
+    from edgelstm_converters.training.trial_error import measure_of
+    from edgelstm_converters.training.tuning import choose, front, labels_are_mute, search
 
     target = target_of(args.target)
     task: str = args.task or "forecast"
@@ -73,22 +74,24 @@ def run(args: argparse.Namespace) -> int:
         return 130
     chosen = choose(tried, args.tolerance)
     best = front(tried)
-    judged = judges(data, base)
+    measure = measure_of(data, task, args.budget)
+    if labels_are_mute(tried):
+        print(f"  no network has an {measure.name} above 0: chosen by the loss")
     print(f"  {target.bytes_name}, {target.latency_name}:")
     for one in best if chosen in best else [*best, chosen]:
-        print(f"  {_describe(one, judged)}{'  <- chosen' if one is chosen else ''}")
+        print(f"  {_describe(one, measure.name)}{'  <- chosen' if one is chosen else ''}")
     if args.plot:
         from edgelstm.cli.tune_plot import draw
 
-        draw(args.plot, tried, chosen, target, "1 - event F1" if judged else "validation loss")
+        draw(args.plot, tried, chosen, target, measure.error_name)
         print(f"written: {args.plot}")
     return train_verb.train_and_write(args, chosen.settings, data, output, report)
 
 
-def _describe(one: Tried, judged: bool) -> str:
+def _describe(one: Tried, judged_by: str) -> str:
     chosen = one.settings
-    event = f"event F1 {1.0 - one.error:.3f}  " if judged else ""
+    judged = f"{judged_by} {1.0 - one.error:.3f}  " if judged_by else ""
     return (
-        f"{one.bytes:8,}  {one.latency:10,.{2 if one.latency < 1000 else 0}f}  {event}loss {one.loss:8.4f}  "
+        f"{one.bytes:8,}  {one.latency:10,.{2 if one.latency < 1000 else 0}f}  {judged}loss {one.loss:8.4f}  "
         f"{chosen.cell} {chosen.layers} x {chosen.hidden}"
     )

@@ -56,7 +56,7 @@ def render(trained: Trained, title: str) -> str:
     if trained.found is not None:
         parts += [
             "<h2>What would have alarmed</h2>",
-            f"<p>{trained.alerts} {'alert' if trained.alerts == 1 else 'alerts'} on the test stretch; the budget ({escape(trained.found.settings.budget)}) allows "
+            f"<p>{trained.alerts} {'alert' if trained.alerts == 1 else 'alerts'} on the test stretch{', and one that was open when it begins' if trained.alerting else ''}; the budget ({escape(trained.found.settings.budget)}) allows "
             f"{trained.test_budget:.2g} there. Threshold {trained.found.settings.threshold:.2f}.</p>",
             _lines([("score", trained.scores)], "sample", level=trained.found.settings.threshold),
         ]

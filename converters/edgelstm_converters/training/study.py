@@ -26,8 +26,12 @@ class _Withdrawn(Exception):
     """A trial was begun while others that were begun before it are as many as asked."""
 
 
-def open_study(where: str, name: str, *, heartbeat_s: int = HEARTBEAT_S, grace_s: int = GRACE_S) -> Any:
+def open_study(
+    where: str, name: str, *, heartbeat_s: int = HEARTBEAT_S, grace_s: int = GRACE_S, rungs: bool = False
+) -> Any:
     """Open a study, or begin it, in a file (SQLite) or in the database of a URL.
+
+    rungs  whether trials report at a few steps alone, each of which may give one up; else a step is an epoch, and the first are free
 
     Raises UsageError where it is no such file, UnavailableError where the database or its driver is not there.
     """
@@ -49,7 +53,7 @@ def open_study(where: str, name: str, *, heartbeat_s: int = HEARTBEAT_S, grace_s
             storage=storage,
             load_if_exists=True,
             direction="minimize",
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=5),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=0 if rungs else 5),
         )
 
     try:

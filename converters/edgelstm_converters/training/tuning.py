@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from edgelstm.stream import LoadedModel
 from edgelstm_converters.training import checkpoint, loop, study, workflow
 from edgelstm_converters.training.dataset import Dataset
 from edgelstm_converters.training.settings import TrainingSettings
+from edgelstm_converters.training.trial_error import Measure, Watched, measure_of
 
 TIMED_SAMPLES, TIMED_ROUNDS = 2000, 5
 LATENCY_THAT_COUNTS = 1.05
@@ -53,7 +55,7 @@ class DoesNotFit(Exception):
 class Tried:
     """One network that was trained to its end.
 
-    error     what is made small: the loss, or one minus the event score of the labels
+    error     what is made small: the loss, or one minus the score of the labels
     loss      on the validation stretch, in nats a value: 0.02 more is a spread 2 % wider
     """
 
@@ -88,19 +90,18 @@ def search(
     where   a file, or the URL of a database that several processes and machines share
     budget  of the detector that the labels judge
 
-    Where a dataset to be forecast or rebuilt has labels, the error is one minus the event score of the detector on the validation
-    stretch; the network never sees them. Else it is the loss there. Networks that are worse, half way, than the median of the
-    others are given up (pruned), by their loss.
+    What is made small is said by `trial_error`: where labels name faults in the validation stretch, one minus the score of events or
+    classes there, else the loss. Networks that are worse than the median of the others on their way are given up (pruned), by
+    the same.
     """
     import optuna
 
     target = target or host()
-    judged = judges(data, base)
-    if judged:
-        _expect_events(data)
-    parts = (checkpoint.fingerprint(base, data)[:12], target.name, *([budget] if judged else []))
-    name = f"edgelstm-{'-'.join(parts)}"
-    opened = study.open_study(where, name, heartbeat_s=heartbeat_s, grace_s=grace_s)
+    measure = measure_of(data, base.task, budget)
+    told(measure.why)
+    judged_by = [measure.name, budget] if measure.name else []
+    name = f"edgelstm-{'-'.join([checkpoint.fingerprint(base, data)[:12], target.name, *judged_by])}"
+    opened = study.open_study(where, name, heartbeat_s=heartbeat_s, grace_s=grace_s, rungs=bool(measure.name))
     done, running = study.counted(opened)
     if done or running:
         told(f"{study.shown(where)}: goes on after {done} trials")
@@ -112,9 +113,9 @@ def search(
             opened.sampler = optuna.samplers.TPESampler(
                 seed=base.seed + trial.number, multivariate=False, constant_liar=True
             )
-        return _objective(trial, data, base, target, budget)
+        return _objective(trial, data, base, target, measure)
 
-    study.run_trials(opened, trials, objective, told, _line, grace_s=grace_s)
+    study.run_trials(opened, trials, objective, told, partial(_line, measure.name), grace_s=grace_s)
     finished = [trial for trial in opened.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if not finished:
         raise UsageError(f"none of {len(opened.trials)} trials came to an end: ask for more with --trials")
@@ -131,16 +132,20 @@ def search(
     ]
 
 
-def judges(data: Dataset, base: TrainingSettings) -> bool:
-    """Return whether the labels judge the detector; a classifier learns them."""
-    return data.labels is not None and base.task != "classify"
-
-
 def choose(tried: list[Tried], tolerance: float) -> Tried:
-    """Return the smallest network whose error is at most `tolerance` above the best."""
-    best = min(one.error for one in tried)
-    near = (one for one in tried if one.error <= best + tolerance)
-    return min(near, key=lambda one: (one.bytes, one.error, one.latency, one.loss))
+    """Return the smallest network whose error is at most `tolerance` above the best; of networks of which the labels say nothing
+    good, by the loss."""
+    judged_by = "loss" if labels_are_mute(tried) else "error"
+    errors = [float(getattr(one, judged_by)) for one in tried]
+    near = [
+        (error, one) for error, one in zip(errors, tried, strict=True) if error <= min(errors) + tolerance
+    ]
+    return min(near, key=lambda found: (found[1].bytes, found[0], found[1].latency, found[1].loss))[1]
+
+
+def labels_are_mute(tried: list[Tried]) -> bool:
+    """Return whether the networks were judged by labels, and none found anything."""
+    return all(one.error == 1.0 != one.loss for one in tried)
 
 
 def front(tried: Iterable[Tried]) -> list[Tried]:
@@ -153,7 +158,7 @@ def front(tried: Iterable[Tried]) -> list[Tried]:
     return kept
 
 
-def _objective(trial: Any, data: Dataset, base: TrainingSettings, target: Target, budget: str) -> float:
+def _objective(trial: Any, data: Dataset, base: TrainingSettings, target: Target, measure: Measure) -> float:
     import optuna
 
     settings = _settings(
@@ -172,21 +177,16 @@ def _objective(trial: Any, data: Dataset, base: TrainingSettings, target: Target
     torch.set_num_threads(1)
     run = loop.begin(settings, data)
 
-    def say(progress: loop.Progress) -> None:
-        trial.report(progress.validation, progress.epoch)
+    def report(error: float, step: int) -> None:
+        trial.report(error, step)
         if trial.should_prune():
             raise optuna.TrialPruned
 
-    loop.advance(run, settings, data, say, lambda _: None)
+    loop.advance(run, settings, data, Watched(measure, run, settings, data, report), lambda _: None)
     if not np.isfinite(run.best):
         raise optuna.TrialPruned
     model = workflow.convert_network(run, settings, data, "trial").model
-    error = run.best
-    if judges(data, base):
-        watching, _ = workflow.calibrate(model, settings, data, budget, data.split.train)
-        _, agreement = workflow.watch(LoadedModel(watching), data, data.split.train, data.split.validate)
-        assert agreement is not None
-        error = 1.0 - agreement.event_f1
+    error = run.best if measure.error is None else measure.error(model, settings)
     try:
         cost = target.cost(LoadedModel(model), _samples(data))
     except DoesNotFit:
@@ -202,17 +202,6 @@ def _settings(base: TrainingSettings, chosen: dict[str, Any]) -> TrainingSetting
     return msgspec.structs.replace(base, **chosen)
 
 
-def _expect_events(data: Dataset) -> None:
-    """Raise UsageError where the validation stretch holds no labelled event: nothing could be judged."""
-    assert data.labels is not None
-    first, last = data.split.train, data.split.validate
-    if not data.labels[first:last].any():
-        raise UsageError(
-            f"the labels name no fault in rows {first + 1:,} to {last:,}, which judge the networks; "
-            "give a recording with faults there, or none and no --label"
-        )
-
-
 def _samples(data: Dataset) -> NDArray[np.float32]:
     return (data.filled[:TIMED_SAMPLES] * data.std + data.mean).astype(np.float32)
 
@@ -226,13 +215,12 @@ def _cost_here(loaded: LoadedModel, x: NDArray[np.float32]) -> Cost:
     return Cost(sum(layer.weight_count for layer in loaded.model.layers), least / 1e3)
 
 
-def _line(trial: Any) -> str:
+def _line(judged_by: str, trial: Any) -> str:
     what = " ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in trial.params.items()
     )
     if trial.state.name != "COMPLETE":
         return f"{trial.user_attrs.get('why', 'given up')}  {what}"
-    loss = trial.user_attrs["loss"]
-    event = f"event F1 {1.0 - trial.value:.3f}  " if trial.value != loss else ""
-    return f"{event}loss {loss:.4f}  {what}"
+    judged = f"{judged_by} {1.0 - trial.value:.3f}  " if judged_by else ""
+    return f"{judged}loss {trial.user_attrs['loss']:.4f}  {what}"

@@ -34,7 +34,7 @@ class Trained:
     errors       root mean square error a channel on the test stretch: float32, int8, and repeating the last value
     residuals    float32 (samples, channels) of the int8 model on the test stretch, in deviations
     metrics      of a classifier on the test stretch, int8
-    alerts       raised on the test stretch
+    alerts       raised on the test stretch; alerting: whether one was open when it began
     test_budget  how many the budget allows there
     scores       float64 (samples,) on the test stretch
     checks       what the detector finds of faults put into the test stretch
@@ -53,6 +53,7 @@ class Trained:
     metrics: ClassMetrics | None
     float_metrics: ClassMetrics | None
     alerts: int
+    alerting: bool
     test_budget: float
     scores: NDArray[np.float64]
     agreement: LabelScore | None
@@ -210,11 +211,13 @@ def _judge(
         residuals = np.where(usable, (integer[: len(truth)] - truth) / data.std[watched], np.nan).astype(
             np.float32
         )
-    alerts, allowed, scores, agreement = 0, 0.0, np.zeros(0), None
+    alerts, allowed, scores, agreement, alerting = 0, 0.0, np.zeros(0), None, False
     checks: list[self_check.Checked] = []
     if found is not None:
         verdicts, agreement = watch(loaded, data, start, data.split.rows)
         alerts = sum(alert.event_type == "raised" for alert in verdicts.alerts)
+        first = next(iter(verdicts.alerts), None)
+        alerting = bool(verdicts.states[0] == 1) and (first is None or first.time_ns > data.times_ns[start])
         allowed = len(data.values[start:]) / found.settings.budget_samples
         scores = verdicts.scores
         if settings.task != "classify":  # which faults it is to find, its labels say
@@ -232,6 +235,7 @@ def _judge(
         metrics=metrics,
         float_metrics=float_metrics,
         alerts=alerts,
+        alerting=alerting,
         test_budget=allowed,
         scores=scores,
         agreement=agreement,

@@ -67,6 +67,17 @@ def test_a_label_column_makes_a_classifier(tmp_path, capsys):
     assert load(tmp_path / "m.elstm").output_names == ("fault_logit",)
 
 
+def test_an_alert_that_is_open_when_the_test_stretch_begins_is_not_passed_over(tmp_path, capsys):
+    """The test stretch raises none then, while the labels say that an event in it is found."""
+    history = write(tmp_path / "history.csv", 2500, slice(2100, 2160))
+    options = ("--label", "fault", "--task", "forecast", "--epochs", 15)
+    assert call("train", history, "-o", tmp_path / "m.elstm", *options) == 0
+    said = capsys.readouterr().out
+    assert "the test stretch raises 0, and one is open when it begins, the budget allows" in said
+    assert "1 of 1 events found" in said
+    assert "and one that was open when it begins" in (tmp_path / "m.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [

@@ -1,6 +1,7 @@
 """`edgelstm tune`: it goes on where it was, shares a study, and takes the smallest network that is near the best."""
 
 import argparse
+import dataclasses
 import importlib
 import json
 import os
@@ -20,10 +21,11 @@ import optuna
 
 from edgelstm.cli.tune_plot import lower_left
 from edgelstm.errors import UnavailableError, UsageError
-from edgelstm.sources.recording import read
-from edgelstm.stream import load
-from edgelstm_converters.training import TrainingSettings
+from edgelstm.sources.recording import Recording, read
+from edgelstm.stream import LoadedModel, load
+from edgelstm_converters.training import TrainingSettings, loop, workflow
 from edgelstm_converters.training.dataset import examine
+from edgelstm_converters.training.trial_error import Measure, Watched, measure_of
 from edgelstm_converters.training.tuning import Tried, choose, front, host, search
 
 pytestmark = pytest.mark.torch
@@ -115,7 +117,7 @@ def test_a_search_writes_a_model_and_goes_on(tmp_path, capsys):
     assert call(*common, "--trials", 3) == 0
     again = capsys.readouterr()
     assert "goes on after 2 trials" in again.err
-    assert again.err.splitlines()[1].startswith("3/3  "), "one more trial, not three"
+    assert again.err.splitlines()[2].startswith("3/3  "), "one more trial, not three"
 
 
 def test_labels_judge_the_detector_and_are_not_learned(tmp_path, capsys):
@@ -129,6 +131,98 @@ def test_labels_judge_the_detector_and_are_not_learned(tmp_path, capsys):
     assert load(model).output_names == ("x",)
     at_test = float(said.out.split("event F1 ")[-1].split()[0])
     assert at_test > 0.6, "a fault of forty deviations is found"
+
+
+def test_a_classifier_is_judged_by_its_events(tmp_path, capsys):
+    faults = [*range(300, 340), *range(700, 740), *range(1230, 1270), *range(1420, 1460)]
+    data = write(tmp_path / "h.csv", 1500, faults)
+    common = (data, "-o", tmp_path / "m.elstm", "--channels", "x", "--epochs", 3, "--trials", 2)
+    assert call(*common, "--label", "fault", "--task", "classify") == 0
+    said = capsys.readouterr()
+    assert "networks are judged by the F1 of events: rows 1,051 to 1,275 hold 1" in said.err
+    assert "event F1" in said.out
+
+
+def judged(labels, classes, task):
+    """Return how networks are judged of a recording with such labels."""
+    data = dataclasses.replace(
+        examine([one_channel()]), labels=None if labels is None else np.array(labels), classes=classes
+    )
+    return measure_of(data, task, "1 per week")
+
+
+def one_channel():
+    return Recording(
+        np.arange(1000, dtype=np.int64) * 10**9, np.random.default_rng(0).normal(size=(1000, 1)).astype(np.float32), ("x",),
+        10**9, "ts",
+    )  # fmt: skip
+
+
+def test_it_is_said_by_what_networks_are_judged():
+    early, late = [1] * 100 + [0] * 900, [0] * 750 + [1] * 20 + [2] * 20 + [0] * 210
+    assert (
+        judged(None, (), "forecast").why
+        == "networks are judged by their loss, as no --label says what is a fault"
+    )
+    found = judged(early, ("0", "1"), "classify")
+    assert (found.name, found.error_name) == ("", "validation loss")
+    assert "their loss, as the labels name no fault in rows 701 to 850" in found.why
+    assert judged(late, ("0", "1"), "forecast").error_name == "1 - event F1"
+    assert judged(late, ("0", "1", "2"), "forecast").name == "event F1"
+    assert judged(late, ("0", "1", "2"), "classify").name == "class F1"
+
+
+def test_where_labels_judge_a_network_is_given_up_by_them_and_seldom():
+    """The loss falls throughout; what is reported is what the labels say, of a network converted at a third and two thirds."""
+    data = examine([one_channel()])
+    settings = TrainingSettings(epochs=6)
+    run = loop.begin(settings, data)
+    reported = []
+    by_labels = Measure("event F1", "", lambda model, _: 0.25 if model.channels[0].name == "x" else 1.0)
+    loop.advance(
+        run,
+        settings,
+        data,
+        Watched(by_labels, run, settings, data, lambda *one: reported.append(one)),
+        lambda _: None,
+    )
+    assert reported == [(0.25, 0), (0.25, 1)]
+    reported.clear()
+    run = loop.begin(settings, data)
+    by_loss = Measure("", "", None)
+    loop.advance(
+        run,
+        settings,
+        data,
+        Watched(by_loss, run, settings, data, lambda *one: reported.append(one)),
+        lambda _: None,
+    )
+    assert reported == [(found, n + 1) for n, (_, found) in enumerate(run.history)]
+
+
+def test_a_class_score_is_of_the_validation_stretch():
+    labels = [n // 10 % 3 for n in range(1000)]
+    data = dataclasses.replace(examine([one_channel()]), labels=np.array(labels), classes=("0", "1", "2"))
+    settings = TrainingSettings(task="classify", epochs=1)
+    model = workflow.convert_network(loop.begin(settings, data), settings, data, "m").model
+    error = measure_of(data, "classify", "1 per week").error(model, settings)
+    x = (data.filled * data.std + data.mean).astype(np.float32)
+    said = LoadedModel(model).stream().run(x)[700:850].argmax(axis=1)
+    truth = data.labels[700:850]
+    scores = [
+        2 * ((said == k) & (truth == k)).sum() / max((said == k).sum() + (truth == k).sum(), 1)
+        for k in (1, 2)
+    ]
+    assert error == pytest.approx(1.0 - np.mean(scores))
+
+
+def test_where_labels_say_nothing_the_loss_chooses():
+    mute = [
+        dataclasses.replace(tried(n, loss, size), error=1.0)
+        for n, loss, size in ((0, -0.9, 900), (1, 0.4, 100))
+    ]
+    assert choose(mute, 0.02).number == 0
+    assert choose([*mute, tried(2, 0.5, 5000)], 0.02).number == 2
 
 
 def test_labels_that_cannot_judge_are_one_line(tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm import evidence_choice, season_search, tail_fit
+from edgelstm.blind_forecasts import blind
 from edgelstm.budget import interval_s
 from edgelstm.detector import Detector
 from edgelstm.detector_settings import (
@@ -36,9 +37,6 @@ MINIMUM_ROWS = 100
 
 FLOOR_RATIO = 0.05
 FLOOR_OF_CONSTANT = 0.05
-BLIND_RATIO = 3.0
-"""A forecast so many times worse than the last value repeated says that the network saw other inputs in training."""
-
 LEVEL_FLOOR_STEPS = 4.0
 SEASON_BINS = 24
 SHORTEST_REPEAT = 20
@@ -152,7 +150,7 @@ def examine(
 
 
 def _blind(loaded: LoadedModel, settings: DetectorSettings, values: NDArray[np.float32]) -> dict[str, float]:
-    """Return the forecast channels whose error is beyond BLIND_RATIO of what the last value as forecast would have."""
+    """Return the forecast channels whose error is far beyond what the last value as forecast would have."""
     if rebuilds(loaded):
         return {}
     ratios = {}
@@ -162,7 +160,7 @@ def _blind(loaded: LoadedModel, settings: DetectorSettings, values: NDArray[np.f
         steps = np.abs(np.diff(column[np.isfinite(column)].astype(np.float64)))
         if output >= 0 and steps.any():
             ratios[channel.name] = channel.error_spread / float(steps.mean())
-    return {name: ratio for name, ratio in ratios.items() if ratio > BLIND_RATIO}
+    return blind(ratios)
 
 
 def _expect_rows(rows: int) -> None:

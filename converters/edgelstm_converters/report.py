@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm.calibration import BLIND_RATIO
+from edgelstm.blind_forecasts import blind
 from edgelstm.model import LayerErrors, Model, Output
 from edgelstm.stream import LoadedModel
 from edgelstm_converters.layers.float_layer import Quantised
@@ -116,7 +116,7 @@ def _forecasts(model: Model) -> list[tuple[int, int]]:
 
 
 def blind_forecasts(model: Model, x: Floats, expected: Floats) -> dict[str, float]:
-    """Return the channels whose float forecast is beyond BLIND_RATIO of what the last value repeated would be, and how many times.
+    """Return the channels whose float forecast is far beyond what the last value repeated would be, and how many times.
 
     x, expected  (samples, channels), (samples, outputs)
     """
@@ -126,7 +126,7 @@ def blind_forecasts(model: Model, x: Floats, expected: Floats) -> dict[str, floa
         steps = float(np.abs(np.diff(known)).mean())
         error = float(np.abs(known[1:] - expected[:-1, output]).mean())
         ratios[model.outputs[output].name] = error / steps if steps else 0.0
-    return {name: ratio for name, ratio in ratios.items() if ratio > BLIND_RATIO}
+    return blind(ratios)
 
 
 def worst_layer(model: Model, least_db: float) -> LayerErrors:

@@ -7,6 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
+from edgelstm.blind_forecasts import warnings
 from edgelstm.cli.output import expect_model_output
 from edgelstm.detector_settings import SIGNALS, SURPRISE_CAP
 from edgelstm.errors import CalibrationError, EdgeLstmError, UsageError
@@ -176,11 +177,7 @@ def _report(found: Calibration) -> list[str]:
     ]
     if found.constant:
         lines.append(f"constant     {', '.join(found.constant)}: never moved in this history")
-    for name, ratio in found.blind.items():
-        lines.append(
-            f"warning      the forecast of {name} is {ratio:.3g} times worse than repeating the last value: are inputs scaled "
-            "as in training (convert --scaling), and channels in the order of the network (convert --channels)?"
-        )
+    lines += warnings(found.blind)
     lines += [
         f"budget       {settings.budget}: one in {settings.budget_samples:.0f} samples",
         f"threshold    {settings.threshold:.2f} (largest score of this history: {found.largest_score:.2f})",

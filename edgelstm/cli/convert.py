@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from edgelstm.blind_forecasts import warnings
 from edgelstm.cli.mode import MODES, ModeChoice
 from edgelstm.cli.output import expect_model_output, expect_output
 from edgelstm.errors import UsageError
@@ -159,9 +160,8 @@ def _print_report(conversion: Conversion, mode: ModeChoice, output: str) -> None
     if decided is not None:
         print(f"forecasts off by more than {decided.spreads:g} spreads: {decided.by_float} of float32, {decided.by_int8} of "
               f"int8, {decided.differ} of {decided.judged:,} samples judged differently")  # fmt: skip
-    for name, ratio in report.blind_forecasts(model, conversion.samples, conversion.exact).items():
-        print(f"warning: the forecast of {name} is {ratio:.3g} times worse than repeating the last value, in float32 too: are inputs "
-              "scaled as in training (--scaling), and channels in the order of the network (--channels)?")  # fmt: skip
+    for line in warnings(report.blind_forecasts(model, conversion.samples, conversion.exact)):
+        print(line)
     print(f"wrote {output}, {os.path.getsize(output):,} bytes")
 
 

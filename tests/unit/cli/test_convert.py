@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -68,7 +69,19 @@ def test_a_forgotten_scaling_is_named_by_what_it_does_to_forecasts(folder, capsy
     forgotten = capsys.readouterr().out
     for name in NAMES:
         assert f"warning: the forecast of {name} is " in forgotten
-    assert "are inputs scaled as in training (--scaling)" in forgotten
+    assert "are inputs scaled as in training (edgelstm convert --scaling)" in forgotten
+
+
+def test_calibrate_says_of_a_blind_forecast_what_convert_says(folder, capsys):
+    """The figures may differ a little: one is of the float network's mean error, the other of the int8 detector's."""
+    assert convert() == 0
+    of_convert = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert main(["calibrate", "net.elstm", "data.csv", "-o", "d.elstm"]) == 0
+    of_calibrate = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    told = [
+        [re.sub(r"is [\d.]+ times", "is N times", line) for line in one] for one in (of_convert, of_calibrate)
+    ]
+    assert told[0] == told[1] and told[0]
 
 
 def test_the_proof_is_part_of_the_report(folder, capsys):

@@ -20,6 +20,11 @@ LOSSLESS_DB = 150.0
 """What is said of outputs that are the same."""
 
 
+def told_of_proof(proof: str) -> str:
+    """Return the line of a reading's proof as a sentence says it."""
+    return proof if proof.startswith("not proved") else f"read and proved against {proof}"
+
+
 def measure(
     model: Model, x: Floats, expected: list[Floats], layers: Sequence[Quantised]
 ) -> tuple[LayerErrors, ...]:

@@ -44,11 +44,12 @@ def page(conversion: Conversion) -> str:
     each = report.each_snr_db(conversion.found, conversion.exact)
     order = np.argsort(each)[:MOST_OUTPUTS]
     names = [output.name for output in model.outputs]
+    told = report.told_of_proof(conversion.proof)
     parts = [
         f"<h1>{escape(model.name)}: int8 against float32</h1>",
         f'<p class="quiet">{escape(provenance.source)}, {escape(provenance.converter)}; {provenance.calibration_samples:,} '
         f"samples of {escape(provenance.calibration)}</p>",
-        f"<p>Read and compared with {escape(conversion.proof)}.</p>",
+        f"<p>{escape(told[0].upper() + told[1:])}.</p>",
         f"<p>Output signal to noise <b>{provenance.output_snr_db:.1f} dB</b>; weights rounded "
         f"{'as calibration says' if provenance.rounding == 'calibrated' else 'each to its nearest'}; "
         f"{conversion.clipped_inputs:,} of {conversion.samples.size:,} input values clipped "

@@ -144,8 +144,7 @@ def _print_report(conversion: Conversion, mode: ModeChoice, output: str) -> None
     model, provenance = conversion.model, conversion.model.provenance
     print(f"{provenance.source}: {', '.join(channel.name for channel in model.channels)}"
           f" -> {', '.join(y.name for y in model.outputs)}")  # fmt: skip
-    print(f"  read and proved against {conversion.proof}" if "not proved" not in conversion.proof
-          else f"  {conversion.proof}")  # fmt: skip
+    print(f"  {report.told_of_proof(conversion.proof)}")
     print(f"  int8 against float32 on {provenance.calibration_samples} samples of {provenance.calibration}:")
     print()
     for line in report.table(model):

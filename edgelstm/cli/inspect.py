@@ -70,7 +70,7 @@ def _print(path: str, facts: dict[str, Any]) -> None:
     print(f"digest       {facts['digest']}")
     print(f"source       {provenance['source'] or 'unknown'}, by {provenance['converter'] or 'unknown'}")
     if provenance.get("proof"):
-        print(f"proved       {provenance['proof']}")
+        print(f"proof        {provenance['proof']}")
     print(f"format {facts['format_version']}, arithmetic {facts['arithmetic_version']}")
     print()
     width = max(8, *(len(channel["name"]) for channel in facts["channels"]))

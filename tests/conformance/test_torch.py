@@ -86,7 +86,7 @@ def test_a_trained_network_survives_int8():
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 nearly"])
 def test_a_damaged_file_is_refused(tmp_path, content):
     (tmp_path / "m.pt").write_bytes(content)
-    with pytest.raises(ConversionError, match=r"m\.pt: is damaged or no PyTorch file"):
+    with pytest.raises(ConversionError, match=r"m\.pt: is (damaged or no PyTorch file|empty)"):
         readers.read(tmp_path / "m.pt")
 
 
@@ -175,7 +175,7 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path, content):
 def test_a_file_that_was_cut_off_is_refused(tmp_path, kept):
     torch.save(Network(nn.GRU, 1, False, False).state_dict(), tmp_path / "m.pt")
     (tmp_path / "m.pt").write_bytes((tmp_path / "m.pt").read_bytes()[:kept])
-    with pytest.raises(ConversionError, match=r"m\.pt: is damaged or no PyTorch file"):
+    with pytest.raises(ConversionError, match=r"m\.pt: is (damaged or no PyTorch file|empty)"):
         readers.read(tmp_path / "m.pt")
 
 
@@ -290,7 +290,7 @@ def test_variants_of_recurrent_modules(name, tmp_path):
         with pytest.raises(ConversionError, match="does not say whether with tanh or relu"):
             readers.read(tmp_path / "m.pt")
     else:
-        assert readers.read(tmp_path / "m.pt").proof.startswith("torch: within")
+        assert "; torch gives the same for these layers, within" in readers.read(tmp_path / "m.pt").proof
 
 
 @pytest.mark.parametrize("name", ["rnn", "gru, no bias"])
@@ -305,7 +305,7 @@ def test_a_program_of_torch_export(name, tmp_path):
     content = (tmp_path / "m.pt2").read_bytes()
     for damaged in (b"", content[: len(content) // 2]):
         (tmp_path / "m.pt2").write_bytes(damaged)
-        with pytest.raises(ConversionError, match=r"m\.pt2: is damaged"):
+        with pytest.raises(ConversionError, match=r"m\.pt2: is (damaged|empty)"):
             readers.read(tmp_path / "m.pt2")
 
 

@@ -1,5 +1,7 @@
 """Bidirectional networks of PyTorch, live, as weights and in a graph: run over windows, with the numbers that PyTorch gives."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -43,7 +45,7 @@ def test_a_bidirectional_network_runs_over_windows(cell, tmp_path):
         exact = network(torch.from_numpy(windows))[:, length - 1 - lookahead].numpy()
     for source in (network, tmp_path / "both.pt"):
         conversion = edgelstm_converters.convert_with_report(source, calibration=x, execution=execution)
-        assert "torch: within" in conversion.proof
+        assert re.search("torch(: within| gives the same for these layers, within)", conversion.proof)
         np.testing.assert_allclose(conversion.float_model.run(x)[length - 1 :], exact, rtol=0, atol=1e-5)
         loaded = LoadedModel(conversion.model)
         found = loaded.stream().run(x)[length - 1 :]

@@ -32,6 +32,20 @@ def test_every_verb_and_option_is_documented(verb):
     assert not missing
 
 
+def test_every_extra_that_is_named_can_be_installed():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    folders = ("edgelstm", "converters", "firmware_sim")
+    source = "\n".join(path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    named = {
+        name for found in re.findall(r"edgelstm\[([\w,]+)\]", source + TEXT) for name in found.split(",")
+    }
+    assert named <= set(extras)
+    assert all(
+        any(part.startswith(f"{needed}>") for part in extras["graph"])
+        for needed in ("torch", "onnx", "onnxscript")
+    )
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):

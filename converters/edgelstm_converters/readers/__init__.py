@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgelstm.errors import ConversionError
 from edgelstm_converters.float_model import FloatModel
+from edgelstm_converters.readers import contents
 
 if TYPE_CHECKING:
     from edgelstm_converters.trace.streams import Stream
@@ -107,18 +108,30 @@ def read(source: Any, **asked: Any) -> Reading:
         reading: Reading = _module(LIVE_READER).read(source, Asked(**asked))
         return reading
     path = Path(source)
-    if path.suffix.lower() not in READERS:
-        raise ConversionError(
-            f"{path}: unknown kind of model; expected {', '.join(READERS)}, or a live torch module"
-        )
-    if not path.is_file():
-        raise ConversionError(f"{path}: no such file")
+    _expect_kind(path)
     try:
         reading = _module(READERS[path.suffix.lower()]).read(path, Asked(**asked))
     except ConversionError as exc:
         text = _NOT_PRINTED.sub(" ", str(exc))  # of names that the file chose
         raise ConversionError(f"{path}: {text}") from None
     return reading
+
+
+def _expect_kind(path: Path) -> None:
+    """Raise ConversionError for a file that is none, whose name says nothing that can be read, or another thing than it is."""
+    suffix = path.suffix.lower()
+    try:
+        found = contents.of(path) if path.exists() else None
+    except OSError as exc:
+        raise ConversionError(f"{path}: cannot be read: {exc.strerror}") from None
+    if found is not None and suffix not in found.suffixes:
+        raise ConversionError(f"{path}: {found.told()}")
+    if suffix not in READERS:
+        raise ConversionError(
+            f"{path}: unknown kind of model; expected {', '.join(READERS)}, or a live torch module"
+        )
+    if not path.is_file():
+        raise ConversionError(f"{path}: no such file")
 
 
 def _module(name: str) -> Any:

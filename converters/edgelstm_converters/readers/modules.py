@@ -129,10 +129,7 @@ def _modules(weights: Weights) -> list[_Module]:
             )
         groups = found.groupdict()
         if tensor.ndim != (1 if groups["part"].startswith("bias") else 2):
-            raise ConversionError(
-                f'"{key}" has shape {tensor.shape}: only LSTM, GRU and linear modules can be converted'
-                f"{LEAVE_OUT if tensor.ndim < 2 else ''}{EXPORT_IT}"
-            )
+            raise ConversionError(_other_shape(key, tensor.shape, f"{owner(key)}.running_mean" in weights))
         if not np.isfinite(tensor).all():
             raise ConversionError(f'"{key}" holds numbers that are not finite')
         if tensor.size == 0 or tensor.dtype.kind != "f":
@@ -148,6 +145,24 @@ def _modules(weights: Weights) -> list[_Module]:
     for module in modules.values():
         _check_parts(module)
     return list(modules.values())
+
+
+def _other_shape(key: str, shape: tuple[int, ...], has_mean: bool) -> str:
+    """Say what module a weight is likely of, and how its network can be converted."""
+    said = f'"{key}" has shape {shape}'
+    if len(shape) == 3:
+        return (
+            f"{said}, as of a Conv1d of {shape[2]} taps: a state_dict does not say its stride, padding and dilation. Where it is "
+            f'causal, an architecture file does (kind = "conv1d", --architecture){EXPORT_IT}'
+        )
+    if len(shape) > 3:
+        return f"{said}, as of a convolution along {len(shape) - 2} axes, which is not found in a state_dict{EXPORT_IT}"
+    if has_mean:
+        return f"{said}, as of a batch normalisation, which is not found in a state_dict{EXPORT_IT}"
+    return (
+        f"{said}: only LSTM, GRU and linear modules are found in a state_dict; a layer normalisation is said in an architecture "
+        f'file (kind = "normalization", --architecture){LEAVE_OUT}{EXPORT_IT}'
+    )
 
 
 def _check_parts(module: _Module) -> None:

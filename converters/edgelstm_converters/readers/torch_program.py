@@ -25,7 +25,9 @@ def read(kind: str, path: Path, asked: Asked, needs: tuple[str, ...], content: b
     missing = [name for name in needs if find_spec(name) is None]
     if missing:
         words = f"{', '.join(needs[:-1])} and {needs[-1]}"
-        raise UnavailableError(f"{path}: reading it needs {words}; missing: {', '.join(missing)}")
+        raise UnavailableError(
+            f"{path}: reading it needs {words}; missing: {', '.join(missing)}: pip install 'edgelstm[graph]'"
+        )
     if path.stat().st_size > MAX_BYTES:
         raise ConversionError(f"is {path.stat().st_size:,} bytes, more than the {MAX_BYTES:,} that are read")
     import onnx

@@ -13,15 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.errors import ConversionError
+from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.readers import Asked, Reading, checkpoint, named_layers, proof, torch_script
 from edgelstm_converters.readers.modules import Weights, assemble, owner
 from edgelstm_converters.readers.pickled import Made
-from edgelstm_converters.readers.torch_file import NO_FILE, TorchFile, load
+from edgelstm_converters.readers.torch_file import NO_FILE, load
 from edgelstm_converters.readers.torch_module import ACTIVATIONS, leaves
 
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 _SEQUENTIAL = "torch.nn.modules.container.Sequential"
-NOT_RUN = "a pickled module is read without running its code, so what its forward() does besides is not known"
+NOT_RUN = "a pickled module is read without running its code, so pooling, activations, skips and an order of its own in forward() are not seen"
+WEIGHTS_ALONE = "a state_dict has weights alone, so pooling, activations, skips and an order of its own in forward() are not seen"
+GRAPH = "a graph says them, .pt2 or ONNX, or an architecture file"
+MOST_NAMED = 8
 
 
 def read(path: Path, asked: Asked) -> Reading:
@@ -33,18 +37,10 @@ def read(path: Path, asked: Asked) -> Reading:
     if "constants.pkl" in file.members:
         return torch_script.read(path, asked)
     if file.content is None and "data.pkl" not in file.members and file.members:
-        raise ConversionError(_other_container(file))
+        raise ConversionError(NO_FILE)
     asked.only("activations", "order", "architecture", "weights")
     network = checkpoint.network(file.content, asked.weights)
     return _made(checkpoint.arrays(file, network.tensors), network.modules, asked, in_order=True)
-
-
-def _other_container(file: TorchFile) -> str:
-    if ".data/extern_modules" in file.members:
-        return f"is a package of torch.package, which is code: load it where it is trusted, and save the weights, {checkpoint.SAVE_IT}, or a graph"
-    if "archive_format" in file.members:
-        return "is a program of torch.export.save(): give it a name that ends in .pt2"
-    return NO_FILE
 
 
 def _made(weights: Weights, modules: Mapping[str, Made], asked: Asked, *, in_order: bool) -> Reading:
@@ -59,11 +55,33 @@ def _made(weights: Weights, modules: Mapping[str, Made], asked: Asked, *, in_ord
         weights, in_order=in_order, order=asked.order, activations=activations, inputs=asked.inputs,
         squashing=squashing,
     )  # fmt: skip
-    told = [proof.against_torch_layers(model) if asked.verify else proof.NOT_ASKED]
+    told = [_proof(model, asked, modules)]
     left_out = [name for name in weights if asked.order is not None and owner(name) not in asked.order]
     told += [f"left out: {', '.join(left_out)}"] if left_out else []
-    told += [NOT_RUN] if modules else []
     return Reading(model, "; ".join(told))
+
+
+def _proof(model: FloatModel, asked: Asked, modules: Mapping[str, Made]) -> str:
+    """Return the line of proof. PyTorch can confirm the layers, but what else is run only where all of a pickled module is its own."""
+    compared = proof.against_torch_layers(model) if asked.verify else proof.NOT_ASKED
+    if (
+        modules
+        and {modules[name].by for name in _around(modules)} <= {_SEQUENTIAL}
+        and not (asked.activations or asked.order)
+    ):
+        return compared
+    chain = [
+        f"{layer.name} ({getattr(layer, 'activation', '') if layer.kind == 'dense' else layer.kind})"
+        for layer in model.layers
+        if layer.kind != "concat" and layer.name not in model.backward
+    ]
+    named = ", ".join([*chain[:MOST_NAMED], *(["..."] if len(chain) > MOST_NAMED else [])])
+    confirmed = (
+        compared
+        if compared.startswith("not")
+        else f"torch gives the same for these layers, {compared.partition(': ')[2]}"
+    )
+    return f"not proved: {NOT_RUN if modules else WEIGHTS_ALONE} (read as {named}; {GRAPH}); {confirmed.removeprefix('not proved: ')}"
 
 
 def _of_classes(modules: Mapping[str, Made], asked: Asked) -> tuple[Sequence[str] | None, dict[str, str]]:
@@ -71,11 +89,14 @@ def _of_classes(modules: Mapping[str, Made], asked: Asked) -> tuple[Sequence[str
 
     Raises ConversionError for a module of a class that cannot be converted, and for one of which only code says where it is run.
     """
-    around = {name.rpartition(".")[0] for name in modules if name}
+    around = _around(modules)
     inner = {name: made for name, made in modules.items() if name not in around}
     if asked.order is not None:
         inner = {name: made for name, made in inner.items() if (name or "layer") in asked.order}
-    kinds = {name: made.by.rpartition(".")[2] for name, made in inner.items()}
+    kinds = {
+        name: made.by.rpartition(".")[2] if made.by.startswith("torch.nn.") else made.by
+        for name, made in inner.items()
+    }
     said = {name: kind for name, kind in kinds.items() if kind in ACTIVATIONS}
     activations = asked.activations
     if activations is not None:
@@ -97,6 +118,11 @@ def _of_classes(modules: Mapping[str, Made], asked: Asked) -> tuple[Sequence[str
         name or "layer": mode.removeprefix("RNN_").lower() for name, mode in modes.items()
         if mode in ("RNN_TANH", "RNN_RELU", "tanh", "relu")
     }  # fmt: skip
+
+
+def _around(modules: Mapping[str, Made]) -> set[str]:
+    """Return the names of modules that hold others."""
+    return {name.rpartition(".")[0] for name in modules if name}
 
 
 def _from_safetensors(path: Path) -> Weights:

@@ -235,7 +235,7 @@ def test_a_model_is_not_run_past_what_was_calibrated_in_silence(files):
 
 def test_without_torch_the_report_says_that_nothing_was_proved(files, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert readers.read(files / "net.safetensors", inputs=3).proof == "not proved: torch is not installed"
+    assert readers.read(files / "net.safetensors", inputs=3).proof.endswith("; torch is not installed")
     with pytest.raises(ConversionError, match="a list is neither a path nor a torch module"):
         readers.read([1, 2])
 
@@ -269,5 +269,7 @@ def test_integers_in_a_safetensors_file_are_no_weights(tmp_path):
 def test_a_safetensors_file_that_was_cut_off(files, kept):
     path = files / "net.safetensors"
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ConversionError, match=r"net\.safetensors: is damaged or no safetensors file: \S"):
+    with pytest.raises(
+        ConversionError, match=r"net\.safetensors: is (damaged or no safetensors file: \S|empty)"
+    ):
         readers.read(path)

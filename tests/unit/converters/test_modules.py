@@ -80,8 +80,7 @@ REFUSED = {
         lstm() | {"lstm.weight_hr_l0": array(2, 4)},
         r"weight_hr has shape \(2, 4\), which does not fit",
     ),
-    "convolution": (lstm() | {"conv.weight": array(4, 3, 5)}, r'"conv\.weight" has shape \(4, 3, 5\)'),
-    "batch norm": (
+    "a mean": (
         lstm() | {"bn.running_mean": array(4)},
         r'"bn\.running_mean" of shape \(4,\) belongs to no',
     ),
@@ -115,6 +114,19 @@ REFUSED = {
     "no values": ({"head.weight": array(2, 0)}, r"shape \(2, 0\)"),
     "integers": ({"head.weight": np.ones((2, 4), np.int8)}, "int8 of shape .* expected floating point"),
     "attention": (lstm() | {"attn.in_proj_weight": array(12, 4)}, '"attn.in_proj_weight" .* belongs to no'),
+    "convolution": (
+        lstm() | {"conv.weight": array(8, 4, 3)},
+        r'"conv.weight" has shape \(8, 4, 3\), as of a Conv1d of 3 taps: .* an architecture file does \(kind = "conv1d"',
+    ),
+    "an image": (
+        lstm() | {"cnn.0.weight": array(8, 1, 3, 3)},
+        "as of a convolution along 2 axes, which is not found",
+    ),
+    "batch norm": (
+        lstm() | {"bn.weight": array(4), "bn.bias": array(4), "bn.running_mean": array(4)},
+        '"bn.weight" .*, as of a batch normalisation',
+    ),
+    "layer norm": (lstm() | {"ln.weight": array(4)}, "a layer normalisation is said in an architecture file"),
     "vanilla": (lstm(gates=1), "is a plain RNN, and the file does not say whether with tanh or relu"),
     "linear in front": (
         linear("in.", 3, 3) | lstm(),

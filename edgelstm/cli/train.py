@@ -165,6 +165,7 @@ def train_and_write(
         return 130
     model_file.save(trained.model, output)
     report.write_text(render(trained, output.stem), encoding="utf-8")
+    kept.unlink(missing_ok=True)
     print("\n".join(_summary(trained)))
     print(f"written: {output} ({output.stat().st_size:,} bytes), {report}")
     return 0

@@ -74,7 +74,7 @@ def train(
     """Train a network on a dataset and make it an int8 model with a detector.
 
     say              is told how far it is after every epoch
-    checkpoint_path  where the training is kept after every epoch and resumed from; removed when it is done
+    checkpoint_path  where the training is kept after every epoch and resumed from; its caller removes it once the model is kept
 
     Raises EdgeLstmError where the data cannot be converted or calibrated on.
     """
@@ -91,8 +91,6 @@ def train(
         torch.set_num_threads(threads)
     conversion = convert_network(run, settings, data, name)
     model, found = calibrate(conversion.model, settings, data, budget, data.split.validate)
-    if checkpoint_path is not None:
-        checkpoint_path.unlink(missing_ok=True)
     return _judge(run, settings, data, conversion, model, found, resumed, time.monotonic() - started)
 
 
@@ -111,7 +109,7 @@ def _train(
     key = checkpoint.fingerprint(settings, data)
     if path.exists():
         if checkpoint.resume(path, run, key):
-            told(f"{path}: goes on after epoch {run.epoch}")
+            told(f"{path}: goes on after epoch {run.epoch} of {run.epochs}")
         else:
             told(f"{path}: is of other data or settings, or damaged: training begins anew")
     resumed = run.epoch

@@ -2,6 +2,10 @@
 
 import argparse
 import importlib
+import re
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -76,6 +80,49 @@ def test_an_alert_that_is_open_when_the_test_stretch_begins_is_not_passed_over(t
     assert "the test stretch raises 0, and one is open when it begins, the budget allows" in said
     assert "1 of 1 events found" in said
     assert "and one that was open when it begins" in (tmp_path / "m.html").read_text()
+
+
+def started(*arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "edgelstm", "train", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_training_that_was_killed_goes_on_to_the_same_bits(tmp_path, capsys):
+    history, model = write(tmp_path / "history.csv"), tmp_path / "m.elstm"
+    options = ("--channels", "flow,pressure", "--epochs", 12)
+    process = started(history, "-o", model, *options)
+    try:
+        while " 4/12  " not in (line := process.stderr.readline()):
+            assert line, "it ended before its fourth epoch"
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not model.exists()
+    assert call("train", history, "-o", model, *options) == 0
+    said = re.search(r"m.elstm.training: goes on after epoch (\d+) of 12", capsys.readouterr().err)
+    assert said is not None and int(said[1]) >= 3
+    assert {path.name for path in tmp_path.glob("m.*")} == {"m.elstm", "m.html"}
+    (tmp_path / "whole").mkdir()
+    assert call("train", history, "-o", tmp_path / "whole" / "m.elstm", *options) == 0
+    assert (tmp_path / "whole" / "m.elstm").read_bytes() == model.read_bytes()
+
+
+def test_a_training_that_was_stopped_before_its_model_was_written_is_not_lost(tmp_path, capsys, monkeypatch):
+    """What comes after the last epoch takes its time too: converting, calibrating, putting faults into the test stretch."""
+    history, model = write(tmp_path / "history.csv"), tmp_path / "m.elstm"
+    options = ("--channels", "flow,pressure", "--epochs", 3)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("edgelstm_converters.training.self_check.check", stop)
+        assert call("train", history, "-o", model, *options) == 130
+    assert "the same command goes on from" in capsys.readouterr().err
+    assert call("train", history, "-o", model, *options) == 0
+    assert "goes on after epoch 3 of 3" in capsys.readouterr().err
+    assert not (tmp_path / "m.elstm.training").exists()
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def read_data(args: argparse.Namespace, settings: TrainingSettings) -> Dataset:
     except RecordingError as exc:
         raise RecordingError(f"{args.data}: {exc}") from None
     span_s = float(data.times_ns[-1] - data.times_ns[0]) / 1e9
-    print(f"{args.data}: {len(data.values):,} rows, {len(data.names)} channels, {data.period_ns / 1e9:g} s apart, "
+    print(f"{args.data}: {len(data.values):,} rows, {len(data.names)} channel{'' if len(data.names) == 1 else 's'}, {data.period_ns / 1e9:g} s apart, "
           f"over {span(span_s)}")  # fmt: skip
     for note in data.notes:
         print(f"  {note}")

@@ -19,6 +19,22 @@ from edgelstm.sources.columns import Block, Columns, find_columns
 from edgelstm.sources.time_text import TimeColumn, TimeMistake, to_ns
 
 TIME_NAMES = ("time", "timestamp", "datetime", "ts", "date", "time_ns")
+CLOCK_NAMES = (
+    "seconds",
+    "second",
+    "secs",
+    "sec",
+    "s",
+    "t",
+    "t_s",
+    "time_s",
+    "time (s)",
+    "time [s]",
+    "elapsed",
+    "elapsed_s",
+)
+"""So may a reading be called too: it is a clock where it rises from each row to the next."""
+FEWEST_OF_A_CLOCK = 10
 SEPARATORS = ",;\t"
 _CELLS_AT_ONCE, _MOST_ROWS, _LONGEST_HEADER = 400_000, 50_000, 2**20
 _MISSING = ("", "nan", "na", "n/a", "null", "none")
@@ -59,8 +75,8 @@ def _columns(file: TextIO, channels: Sequence[str] | None, time_column: str | No
     start = next(chunks, None)
     if start is None:
         return Columns(list(channels or ()), None, iter(()))
-    at_time = _find_time(header, start[1][0], channels, time_column)
     notes: list[str] = []
+    at_time = _find_time(header, start[1], channels, time_column, notes)
     if channels is None:
         places = _places_of_numbers(start, header, at_time, notes)
     else:
@@ -156,19 +172,36 @@ def _chunks(reader: Iterator[list[str]], width: int) -> Iterator[Chunk]:
 
 
 def _find_time(
-    header: list[str], row: list[str], channels: Sequence[str] | None, wanted: str | None
+    header: list[str],
+    rows: list[list[str]],
+    channels: Sequence[str] | None,
+    wanted: str | None,
+    notes: list[str],
 ) -> int | None:
     if wanted is not None:
         return find_columns([wanted], header)[0]
     taken = set(channels or ())
+    free = [n for n, column in enumerate(header) if column not in taken]
     for name in TIME_NAMES:
-        for n, column in enumerate(header):
-            if column.lower() == name and column not in taken:
+        for n in free:
+            if header[n].lower() == name:
                 return n
-    for n, column in enumerate(header):
-        if column not in taken and not _is_number(row[n]) and _is_time(row[n]):
+    for n in free:
+        if not _is_number(rows[0][n]) and _is_time(rows[0][n]):
+            return n
+    for n in free:
+        if header[n].lower() in CLOCK_NAMES and _rises([row[n] for row in rows]):
+            notes.append(
+                f'column "{header[n]}" rises from each row to the next: taken for the time, in seconds'
+            )
             return n
     return None
+
+
+def _rises(cells: list[str]) -> bool:
+    if len(cells) < FEWEST_OF_A_CLOCK or not all(map(_is_number, cells)):
+        return False
+    return bool((np.diff(np.array(cells, np.float64)) > 0.0).all())
 
 
 def _floats(texts: Sequence[str], rows: Sequence[int], column: str) -> NDArray[np.float32]:

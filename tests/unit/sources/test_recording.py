@@ -72,6 +72,22 @@ def test_a_time_column_is_found_by_what_is_in_it(tmp_path):
     assert recording.names == ("a",)
 
 
+@pytest.mark.parametrize("name", ["seconds", "t", "Time [s]"])
+def test_a_clock_is_known_by_its_name_and_its_rising(tmp_path, name):
+    path = tmp_path / "d.csv"
+    path.write_text(f"{name},x\n" + "".join(f"{n * 0.25},{n % 3}\n" for n in range(40)))
+    found = read(path)
+    assert (found.names, found.period_ns, found.time_column) == (("x",), 250_000_000, name)
+    assert "rises from each row to the next: taken for the time" in found.notes[0]
+    assert read(path, [name, "x"]).time_column is None, "a channel of a model stays one"
+
+
+def test_a_reading_that_is_called_t_and_falls_is_no_clock(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("t,x\n" + "".join(f"{20 + n % 7},{n % 3}\n" for n in range(40)))
+    assert read(path).names == ("t", "x")
+
+
 def test_without_times_rows_are_a_period_apart_and_it_is_said(tmp_path):
     path = written(tmp_path, "a,b\n1,2\n3,4\n")
     plain = read(path, ["a"])

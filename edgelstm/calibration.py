@@ -10,11 +10,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm import evidence_choice, season_search, tail_fit
+from edgelstm import evidence_choice, readout_fit, season_search, tail_fit
 from edgelstm.blind_forecasts import blind
 from edgelstm.budget import interval_s
 from edgelstm.detector import Detector
 from edgelstm.detector_settings import (
+    HIGHEST_THRESHOLD,
     SIGNALS,
     SMALLEST_FLOOR,
     SURPRISE_CAP,
@@ -40,7 +41,6 @@ FLOOR_OF_CONSTANT = 0.05
 LEVEL_FLOOR_STEPS = 4.0
 SEASON_BINS = 24
 SHORTEST_REPEAT = 20
-UNREACHABLE = 1e3
 THRESHOLD_STEP = 0.2
 """Files of before have 0.1, with which a stream whose tails were guessed wrong came to its budget too slowly."""
 
@@ -130,6 +130,7 @@ def examine(
     trial = Detector(loaded, settings)
     verdicts = trial.push_block(times_ns, values)
     settings = msgspec.structs.replace(settings, history_alerts=trial.counters["raised"])
+    settings = readout_fit.begin_with_history(loaded, settings, times_ns, values)
     return Calibration(
         settings=settings,
         rows=len(values),
@@ -206,9 +207,9 @@ def _first_guess(
     return DetectorSettings(
         channels=tuple(baselines),
         budget=budget,
-        threshold=UNREACHABLE,
-        threshold_low=UNREACHABLE,
-        threshold_high=UNREACHABLE,
+        threshold=HIGHEST_THRESHOLD,
+        threshold_low=HIGHEST_THRESHOLD,
+        threshold_high=HIGHEST_THRESHOLD,
         history_rows=len(values),
         **found,  # type: ignore[arg-type]
     )
@@ -293,6 +294,7 @@ def _fit_baselines(
             error_spread=_clipped_mean(trace["absolute_error"][:, c], baseline.error_floor),
             error_floor=max(baseline.error_floor, _burst_floor(settings, trace["absolute_error"][:, c])),
             level_spread=float(np.sqrt(_last(trace["variance"][:, c], baseline.level_spread**2))),
+            step_spread=_step_spread(settings, baseline, values[:, c]),
         )
         for c, baseline in enumerate(settings.channels)
     ]
@@ -333,6 +335,16 @@ def _burst_floor(settings: DetectorSettings, errors: NDArray[np.float64]) -> flo
     if settings.network == "apart" or not seen.size:
         return 0.0
     return float(np.sqrt(np.square(seen).mean()))
+
+
+def _step_spread(
+    settings: DetectorSettings, baseline: ChannelBaseline, column: NDArray[np.float32]
+) -> float | msgspec.UnsetType:
+    """Return the mean absolute step where it is not the error of the forecast: a readout learns on beside a network that
+    hears channels apart."""
+    if not settings.forgetting or settings.network != "apart":
+        return msgspec.UNSET
+    return _clipped_mean(np.abs(np.diff(column.astype(np.float64))), baseline.error_floor)
 
 
 def _clipped_mean(errors: NDArray[np.float64], floor: float) -> float:

@@ -21,6 +21,7 @@ from edgelstm.kernels.compiled import COMPILES
 from edgelstm.kernels.detection import chain, many
 from edgelstm.kernels.detection import layout as at
 from edgelstm.output_roles import forecasts_of, logit_of, rebuilds
+from edgelstm.readout import readout_of
 from edgelstm.sample import Sample
 from edgelstm.snapshot import seal, unseal
 from edgelstm.verdict import Verdict, Verdicts
@@ -66,11 +67,12 @@ class Detector:
         self.channel_names = names
         self._channels = len(names)
         apart = settings.network == "apart"
+        self.readout = readout_of(loaded, settings)
         self._policies = policies_of(
-            settings, forecasts_of(loaded, settings), logit_of(loaded), rebuilds(loaded)
+            settings, forecasts_of(loaded, settings), logit_of(loaded), rebuilds(loaded), self.readout
         )
         self._constants = constants_of(settings, None if apart else loaded.program.limits)
-        self._floats, self._ints = initial_floats(settings), initial_ints(settings)
+        self._floats, self._ints = initial_floats(settings, self.readout), initial_ints(settings)
         self._network = loaded.program.initial_state(self._channels if apart else 1)
         self._beginning = self._network.copy()
         self._saturated = np.zeros(len(self._network), np.int64)
@@ -191,7 +193,8 @@ class Detector:
     def reset(self) -> None:
         """Return to the initial state, counters included."""
         self._network[:], self._saturated[:] = self._beginning, 0
-        self._floats[:], self._ints[:] = initial_floats(self.settings), initial_ints(self.settings)
+        self._floats[:] = initial_floats(self.settings, self.readout)
+        self._ints[:] = initial_ints(self.settings)
 
     def snapshot(self) -> bytes:
         """Return the whole state: the same bytes on every machine, for this model and these settings only."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from edgelstm.detector_settings import MISSING_POLICIES, DetectorSettings
 from edgelstm.kernels.detection import layout as at
 from edgelstm.kernels.detection.logarithm import log10
+
+if TYPE_CHECKING:
+    from edgelstm.readout import Readout
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,6 +52,7 @@ def constants_of(settings: DetectorSettings, limits: NDArray[np.float32] | None 
     constants[at.CLEAR_RATIO] = settings.clear_ratio
     constants[at.CRITICAL_RATIO] = settings.critical_ratio
     constants[at.RECOVERY_RATIO] = settings.recovery
+    constants[at.FORGETTING] = settings.forgetting
     for c, channel in enumerate(settings.channels):
         own = constants[at.FIRST_CHANNEL_CONSTANT + c * at.CHANNEL_CONSTANTS :]
         own[at.MEAN] = channel.mean
@@ -57,19 +62,25 @@ def constants_of(settings: DetectorSettings, limits: NDArray[np.float32] | None 
             least, largest = max(least, float(limits[0, c])), min(largest, float(limits[1, c]))
         own[at.LEAST_VALUE], own[at.LARGEST_VALUE] = least, largest
         own[at.LONGEST_REPEAT] = channel.longest_repeat
+        own[at.READOUT_SCALE] = max(channel.level_spread, channel.level_floor)
         for signal, evidence in channel.evidence.items():
             own[at.FIRST_WEIGHT + at.SIGNALS.index(signal)] = evidence.weight
     return constants
 
 
 def policies_of(
-    settings: DetectorSettings, forecasts: Sequence[int], logit: int, rebuilds: bool = False
+    settings: DetectorSettings,
+    forecasts: Sequence[int],
+    logit: int,
+    rebuilds: bool = False,
+    readout: Readout | None = None,
 ) -> Ints:
     """Return the policies, int64, as laid out in `kernels/detection/layout.py`.
 
     forecasts  for each channel, which output of the model forecasts it, or -1
     logit      which output is the logit of a fault, or -1
     rebuilds   whether the model rebuilds the sample that it is given, rather than forecast the next one
+    readout    what the readout hears, where there is one
     """
     policies = np.zeros(at.FIRST_OUTPUT + len(forecasts), np.int64)
     policies[at.ON_MISSING] = MISSING_POLICIES.index(settings.on_missing)
@@ -88,11 +99,14 @@ def policies_of(
     policies[at.REBUILDS] = int(rebuilds)
     if settings.season_ns:
         policies[at.SEASON_NS], policies[at.SEASON_BINS] = settings.season_ns, settings.season_bins
+    if readout is not None:
+        policies[at.READOUT_FEATURES] = readout.features
+        policies[at.HIDDEN_HALF], policies[at.HIDDEN_COUNT] = readout.half, readout.hidden
     policies[at.FIRST_OUTPUT :] = forecasts
     return policies
 
 
-def initial_floats(settings: DetectorSettings) -> Floats:
+def initial_floats(settings: DetectorSettings, readout: Readout | None = None) -> Floats:
     """Return the float64 half of a state before its first sample."""
     count = len(settings.channels)
     channels = np.zeros((count, at.CHANNEL_WORDS))
@@ -113,7 +127,8 @@ def initial_floats(settings: DetectorSettings) -> Floats:
     head = np.zeros(at.FIRST_CHANNEL_WORD)
     head[at.THRESHOLD] = settings.threshold
     recovery = np.zeros(count * at.RECOVERY_WORDS if settings.recovery else 0)
-    return np.concatenate([head, channels.reshape(-1), recovery, seasons.reshape(-1)])
+    learning = np.zeros(0) if readout is None else readout.initial(settings)
+    return np.concatenate([head, channels.reshape(-1), recovery, learning, seasons.reshape(-1)])
 
 
 def initial_ints(settings: DetectorSettings) -> Ints:

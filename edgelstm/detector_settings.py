@@ -14,7 +14,11 @@ MISSING_POLICIES = ("hold", "skip", "reset")
 SIGNALS = ("error", "error_mean", "level", "season", "novelty", "repeat", "logit")
 """What a channel can show; in the order of `kernels/detection/layout.py`."""
 MAX_RAISE_WINDOW = 60
+SHORTEST_READOUT = 100
+"""Samples; with fewer a readout follows noise."""
 SMALLEST_FLOOR = 1e-30
+HIGHEST_THRESHOLD = 1e3
+"""No score reaches it."""
 SURPRISE_CAP = 8.0
 """What one signal can say at most: beyond one in a hundred million a tail is fiction."""
 
@@ -66,6 +70,8 @@ class ChannelBaseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     longest_repeat  the longest run of one value in the history
     valid_range     values outside are missing
     evidence        the signals that are used, by name
+    readout         weights that a readout begins with; not set, it forecasts the last value until it has learned
+    step_spread     mean absolute step, where a readout is to learn on
     """
 
     name: str
@@ -80,9 +86,15 @@ class ChannelBaseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     longest_repeat: int = 1
     valid_range: tuple[float, float] | None = None
     season: Season | None = None
+    readout: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
+    step_spread: float | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         where = f'channel "{self.name}"'
+        for weight in self.readout or ():
+            _range(f"{where}: readout", weight, -1e38, 1e38)
+        if self.step_spread is not msgspec.UNSET:
+            _range(f"{where}: step_spread", self.step_spread, 0.0, 1e38)
         for name in ("mean", "lowest", "highest"):
             _range(f"{where}: {name}", getattr(self, name), -1e38, 1e38)
         for name in ("error_spread", "level_spread"):
@@ -140,6 +152,8 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     critical_ratio: float = 1.25
     recovery_ratio: float | msgspec.UnsetType = msgspec.UNSET
     """Below this share of its largest level a channel that raised the alert is back; not set, an alert clears on all."""
+    readout_memory: int | msgspec.UnsetType = msgspec.UNSET
+    """Samples that a readout of the network's hidden values remembers, which then forecasts; not set, the network does."""
     update_interval_ns: int
     cooldown_ns: int
     freeze_timeout_ns: int
@@ -178,9 +192,9 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             interval_s(self.budget)
         except UsageError as exc:  # one of the command line; here it stands in a file
             raise SettingsError(str(exc)) from None
-        _range("threshold_low", self.threshold_low, 0.0, 1e3)
-        _range("threshold", self.threshold, self.threshold_low, 1e3)
-        _range("threshold_high", self.threshold_high, self.threshold, 1e3)
+        _range("threshold_low", self.threshold_low, 0.0, HIGHEST_THRESHOLD)
+        _range("threshold", self.threshold, self.threshold_low, HIGHEST_THRESHOLD)
+        _range("threshold_high", self.threshold_high, self.threshold, HIGHEST_THRESHOLD)
         _range("threshold_step", self.threshold_step, 0.0, 10.0)
         _range("raise_window", self.raise_window, 1, MAX_RAISE_WINDOW)
         _range("raise_after", self.raise_after, 1, self.raise_window)
@@ -189,11 +203,18 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         _range("critical_ratio", self.critical_ratio, 1.0, 1e3)
         if self.recovery_ratio is not msgspec.UNSET:
             _range("recovery_ratio", self.recovery_ratio, 0.01, 1.0)
+        if self.readout_memory is not msgspec.UNSET:
+            _range("readout_memory", self.readout_memory, SHORTEST_READOUT, 10_000_000)
 
     @property
     def recovery(self) -> float:
         """The recovery ratio, 0 where none is set."""
         return 0.0 if self.recovery_ratio is msgspec.UNSET else self.recovery_ratio
+
+    @property
+    def forgetting(self) -> float:
+        """What a sample before counts of the one after it to the readout; 0 where there is none."""
+        return 0.0 if self.readout_memory is msgspec.UNSET else 1.0 - 1.0 / self.readout_memory
 
     @property
     def budget_samples(self) -> float:

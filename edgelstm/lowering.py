@@ -38,6 +38,7 @@ def lower(model: Model) -> Program:
         outputs=len(model.outputs),
         state_fields=tuple(build.state_fields),
         limits=limits,
+        hidden=None if build.hidden is None else (build.hidden.half, build.hidden.count),
     )
 
 
@@ -63,7 +64,10 @@ def lower_into(build: Builder, model: Model) -> None:
     for layer, sources in zip(model.layers, names, strict=True):
         inputs = [vectors[source] for source in sources]
         when = vectors[layer.when] if layer.when else None
-        vectors[layer.name] = build.layer(layer, inputs, read=layer.name in read, when=when)
+        vector = build.layer(layer, inputs, read=layer.name in read, when=when)
+        vectors[layer.name] = vector
+        if layer.memory is None and build.lasts(vector):
+            build.hidden = vector
     first = 0
     for head in model.head_names:
         units = vectors[head].count
@@ -102,6 +106,7 @@ class Builder:
         self.state_fields: list[StateField] = []
         self.state_words = 0
         self.scratch_words = 0
+        self.hidden: Vector | None = None  # what the last layer gives whose state remembers without an end
         self._read = True
         # what is packed once, by id, with the products that are thereby kept alive
         self._products: dict[
@@ -150,6 +155,16 @@ class Builder:
         """Return whether a vector stands in state, and is 0 before it is first written."""
         initial = {2 * field.word for field in self.state_fields if field.initial is not None}
         return vector.in_state and vector.half not in initial
+
+    def lasts(self, vector: Vector) -> bool:
+        """Return whether a vector stands in state that is kept from one sample to the next."""
+        places = (
+            (2 * field.word, field.count)
+            for field in self.state_fields
+            if field.lasting and field.dtype is np.int16
+        )
+        end = vector.half + vector.count
+        return vector.in_state and any(at <= vector.half and end <= at + count for at, count in places)
 
     @contextmanager
     def loop(self, times: int, begin: Callable[[], None] | None = None) -> Iterator[int]:

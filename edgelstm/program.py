@@ -25,6 +25,7 @@ class Program:
     """What `execute` takes, made once per model and shared by all its streams.
 
     limits  (2, inputs), the least and the largest value that each channel may have; None where any will do
+    hidden  where in the state, counted in int16, and how many hidden values the last recurrent layer gives; None where none does
     """
 
     words: NDArray[np.int32]
@@ -34,6 +35,7 @@ class Program:
     outputs: int
     state_fields: tuple[StateField, ...]
     limits: NDArray[np.float32] | None = None
+    hidden: tuple[int, int] | None = None
 
     @property
     def snapshot_bytes(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgelstm.blind_forecasts import warnings
 from edgelstm.cli.output import expect_model_output
-from edgelstm.detector_settings import SIGNALS, SURPRISE_CAP
+from edgelstm.detector_settings import SHORTEST_READOUT, SIGNALS, SURPRISE_CAP
 from edgelstm.errors import CalibrationError, EdgeLstmError, UsageError
 from edgelstm.words import span
 
@@ -49,6 +49,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clear-after", type=int, metavar="N", help="calm scores in a row that clear (10)")
     parser.add_argument("--recovery", type=float, metavar="R",
                         help="clear when the channels that raised an alert are back to R of how far they were, such as 0.3")  # fmt: skip
+    parser.add_argument("--readout", type=positive, metavar="N",
+                        help="let a readout of the recurrent layer learn on, with a memory of N samples, such as 5000: it follows what drifts")  # fmt: skip
     parser.add_argument("--cooldown", type=float, metavar="S", help="quiet time after an alert (30 periods)")
     parser.add_argument(
         "--freeze-timeout", type=float, metavar="S", help="an alert open this long is adopted"
@@ -146,6 +148,10 @@ def _choices(args: argparse.Namespace) -> dict[str, Any]:
         if unknown:
             raise UsageError(f'--signals: "{unknown[0]}" is no signal (signals: {", ".join(SIGNALS)})')
         choices["weights"] = dict.fromkeys(names, 1.0)
+    if args.readout is not None:
+        if args.readout < SHORTEST_READOUT:
+            raise UsageError(f"--readout is {args.readout}, expected at least {SHORTEST_READOUT} samples")
+        choices["readout_memory"] = args.readout
     for name, low, high in (
         ("reach", 0.001, 1000.0),
         ("threshold", 0.0, SURPRISE_CAP),

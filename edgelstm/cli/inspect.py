@@ -144,6 +144,7 @@ def _print_detector(detector: dict[str, Any] | None) -> None:
             "clear_after",
             "clear_ratio",
             "recovery_ratio",
+            "readout_memory",
         ):
             print(f"  {key:18s}{value}")
 

@@ -24,7 +24,7 @@ from edgelstm.output_roles import FAULT_OUTPUT, REBUILT_SUFFIX
 from edgelstm.pretrained import general_detector
 from edgelstm.stream import LoadedModel
 from edgelstm_converters.c_export import detector as c_detector
-from edgelstm_converters.c_export import export
+from edgelstm_converters.c_export import detector_readout, export
 from factories import random_model
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler: exported C is not compiled")
@@ -89,6 +89,14 @@ def deaf_to_levels():
     return recovering(with_detector(loaded.model, settings))
 
 
+def reading_out(loaded, **choices):
+    """The same with a readout that learns on, from what a history of seasons has taught it."""
+    names = loaded.channel_names if loaded.model.detector_settings.network == "apart" else None
+    choices = {"readout_memory": 500, "freeze_timeout_ns": 60 * SECOND, "apart": names, **choices}
+    found = examine(loaded, times(3000), seasonal(1, 3000), "1 per hour", **choices)
+    return with_detector(loaded.model, found.settings)
+
+
 def with_policy(on_missing):
     ranges = settings_for(["c0", "c1", "c2"]).channels
     ranges = (msgspec.structs.replace(ranges[0], valid_range=(4.0, 40.0)), *ranges[1:])
@@ -108,13 +116,16 @@ CASES = {
     "every signal, recovering": lambda: recovering(every_signal()),
     "each channel apart, recovering": lambda: recovering(apart()),
     "recovering without levels": deaf_to_levels,
+    "reading out": lambda: reading_out(with_policy("hold"), recovery_ratio=0.4),
+    "reading out, skip, no season": lambda: reading_out(with_policy("skip"), on_missing="skip", season_ns=0),
+    "each channel apart, reading out": lambda: reading_out(apart()),
 }
 
 
 def recording_for(case, count):
     """Missing values, gaps, late samples and faults; a sensor that sticks; the last third before 1970."""
     times_ns, values = eventful(3, count)
-    if case.startswith(("every signal", "each channel apart")):
+    if case.startswith(("every signal", "each channel apart", "reading out")):
         values -= 10.0
         values[-160:, 2] = values[-160, 2] if np.isfinite(values[-160, 2]) else 0.5
     return times_ns, values
@@ -208,6 +219,7 @@ def test_the_fields_of_c_are_the_words_of_the_runtime_in_their_order():
     own = ["ADOPTED_COUNT_OF_CHANNEL" if n == "ADOPTED_COUNT" else n for n in names(c_detector.CHANNEL_INTS)]
     assert [getattr(at, name) for name in own] == list(range(at.CHANNEL_INTS))
     assert [getattr(at, name) for name in names(c_detector.RECOVERY_WORDS)] == list(range(at.RECOVERY_WORDS))
+    assert [getattr(at, name) for name in names(detector_readout.WORDS)] == list(range(at.READOUT_WORDS))
     counters = [getattr(at, name) - at.FIRST_COUNTER for name in c_detector.COUNTERS]
     assert counters == list(range(len(at.COUNTERS)))
     assert at.TAIL_WORDS == 5
@@ -295,7 +307,9 @@ def test_it_calls_no_library_and_has_no_variables(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["every signal", "each channel apart", "reset"])
+@pytest.mark.parametrize(
+    "case", ["every signal", "each channel apart", "reset", "reading out", "each channel apart, reading out"]
+)
 def test_the_sanitizers_find_nothing(case, tmp_path):
     loaded, (times_ns, values) = CASES[case](), recording_for(case, 1200)
     exported = export(loaded, tmp_path, "m")
@@ -339,7 +353,9 @@ int main(void)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["every signal", "each channel apart"])
+@pytest.mark.parametrize(
+    "case", ["every signal", "each channel apart", "reading out", "each channel apart, reading out"]
+)
 def test_static_analysers_find_nothing(case, tmp_path):
     exported = export(CASES[case](), tmp_path, "m")
     source = str(exported.folder / "m_detector.c")

@@ -25,11 +25,16 @@ MODELS = [
     LoadedModel(random_model(5, inputs=3, layers=(("lstm", 7), ("linear", 3)))),
     LoadedModel(random_model(6, inputs=3, layers=(("gru", 5), ("linear", 2)))),
     plain_model(),
+    LoadedModel(random_model(7, inputs=3, layers=(("gru", 4), ("lstm", 6), ("linear", 3)))),
 ]
+READING_OUT = MODELS[-1]
+"""Its forecasts are those of a readout that learns on."""
 POLICIES = ("hold", "skip", "reset")
 
 
 def detector_of(model: LoadedModel, **changes: object) -> Detector:
+    if model is READING_OUT:
+        changes = {"readout_memory": 300, **changes}
     return Detector(model, settings_for(model.channel_names, **changes))
 
 
@@ -102,7 +107,7 @@ def test_one_by_one_is_a_block(model, policy):
     assert single.counters == block.counters
 
 
-@given(model=st.integers(0, 2), seed=st.integers(0, 50), cuts=st.lists(st.integers(0, 400), max_size=4))
+@given(model=st.integers(0, 3), seed=st.integers(0, 50), cuts=st.lists(st.integers(0, 400), max_size=4))
 @settings(max_examples=40)
 def test_cut_by_a_snapshot_anywhere(model, seed, cuts):
     """Blocks of any size, each continued by a new detector from the last one's snapshot."""

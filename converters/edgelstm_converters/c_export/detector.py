@@ -11,8 +11,9 @@ from edgelstm.errors import ConversionError
 from edgelstm.kernels.detection import layout as at
 from edgelstm.kernels.detection.tail import FLOORS
 from edgelstm.output_roles import forecasts_of, logit_of, rebuilds
+from edgelstm.readout import readout_of
 from edgelstm.stream import LoadedModel
-from edgelstm_converters.c_export import detector_snapshots
+from edgelstm_converters.c_export import detector_readout, detector_snapshots
 from edgelstm_converters.c_export.detector_snapshots import networks
 from edgelstm_converters.c_export.lowering import CBuilder
 from edgelstm_converters.c_export.numbers import real
@@ -46,7 +47,7 @@ COUNTERS = (
 )  # fmt: skip
 _STAGES = (
     "spread", "level", "error", "season", "novelty", "repeat", "logit", "tail", "evidence", "score", "adoption",
-    "recovery", "life_cycle", "input_policy",
+    "recovery", "life_cycle", "input_policy", "readout",
 )  # fmt: skip
 
 
@@ -65,6 +66,7 @@ def check(loaded: LoadedModel) -> None:
 def header(loaded: LoadedModel, build: CBuilder, name: str) -> str:
     """Return NAME_detector.h: the state of a detector, its verdict, and the functions on them."""
     settings, upper = _settings(loaded), name.upper()
+    readout = readout_of(loaded, settings)
     bins = (
         f"    double season[{settings.season_bins}]; /* mean of every bin */\n" if settings.season_ns else ""
     )
@@ -88,7 +90,7 @@ def header(loaded: LoadedModel, build: CBuilder, name: str) -> str:
 
 #define {upper}_CHANNELS {len(settings.channels)}
 #define {upper}_PERIOD_NS INT64_C({settings.period_ns}) /* between samples, nominally */
-#define {upper}_DETECTOR_SNAPSHOT_BYTES {detector_snapshots.sealed_bytes(build, settings)}
+#define {upper}_DETECTOR_SNAPSHOT_BYTES {detector_snapshots.sealed_bytes(build, settings, readout)}
 
 #ifdef __cplusplus
 extern "C" {{
@@ -118,16 +120,16 @@ typedef struct {{
     double season_spread, season_mean, lowest_seen, highest_seen;
     double signals[{at.SIGNAL_COUNT}];
     {name}_tail tails[{len(_signals(settings))}]; /* of {", ".join(at.SIGNALS[signal] for signal in _signals(settings))} */
-{recovery}{bins}    int64_t seen, present, short_count, long_count, adopted_count;
+{recovery}{detector_readout.channel_fields(readout)}{bins}    int64_t seen, present, short_count, long_count, adopted_count;
     int64_t repeats; /* how many values in a row have been the same */
     int64_t shown; /* one bit for each signal that this sample has */
 }} {name}_channel;
-
+{detector_readout.record(readout, name)}
 typedef struct {{
     {name}_state networks[{networks(settings)}];
     double threshold, peak, announced_peak, score;
     {name}_channel channels[{upper}_CHANNELS];
-    int64_t has_last, last_ns; /* samples at or before it are duplicates or late */
+{detector_readout.detector_field(readout, name)}    int64_t has_last, last_ns; /* samples at or before it are duplicates or late */
     int64_t has_used, used_ns; /* time of the last sample that the network saw */
     int64_t warm_left; /* samples until there are verdicts */
     int64_t has_forecast, recent, calm;
@@ -177,7 +179,12 @@ def body(loaded: LoadedModel, build: CBuilder, name: str) -> str:
     settings, upper = _settings(loaded), name.upper()
     signals = _signals(settings)
     together = settings.network == "joint"
-    stages = [stage for stage in _STAGES if stage != "season" or settings.season_ns]
+    readout, left_out = readout_of(loaded, settings), set()
+    if not settings.season_ns:
+        left_out.add("season")
+    if readout is None:
+        left_out.add("readout")
+    stages = [stage for stage in _STAGES if stage not in left_out]
     runtime = [*stages, "together" if together else "apart", "chain"]
     text = "".join(fragment(f"detector/{one}") for one in runtime)
     forecasts = forecasts_of(loaded, settings)
@@ -225,8 +232,8 @@ enum {{ {", ".join(COUNTERS)} }};
 
 {fragment("fixed_point")}{fragment("input_stage")}{fragment("snapshot")}{fragment("detector/arithmetic")}{_constants(loaded, settings)}
 static const int8_t signal_of_tail[TAILS] = {{ {", ".join(at.SIGNALS[signal].upper() for signal in signals)} }};
-{forecast_of if together else ""}
-{text}{detector_snapshots.functions(loaded.digest, build, settings, name, signals)}
+{forecast_of if together else ""}{detector_readout.constants(settings, build, readout, name)}
+{text}{detector_snapshots.functions(loaded.digest, build, settings, name, signals, readout)}
 /* ---- The interface ------------------------------------------------------------------------------------------- */
 int {name}_push(detector *d, int64_t time_ns, const float *x, verdict *v)
 {{
@@ -249,6 +256,9 @@ void {name}_detector_reset(detector *d)
         network_reset(&d->networks[n]);
     d->threshold = {real(settings.threshold)};
     d->warm_left = WARM_UP;
+#if READS_OUT
+    readout_begin(d);
+#endif
     for (int n = 0; n < CHANNELS; n++) {{
         const baseline *of = &baselines[n];
         channel *c = &d->channels[n];
@@ -289,11 +299,18 @@ def sizes(loaded: LoadedModel, build: CBuilder) -> dict[str, int]:
         + bins
         + len(CHANNEL_INTS)
     )
-    words = len(HEAD_WORDS) + len(HEAD_INTS) + len(at.COUNTERS) + channels * own
+    readout = readout_of(loaded, settings)
+    words = (
+        (readout.words if readout else 0)
+        + len(HEAD_WORDS)
+        + len(HEAD_INTS)
+        + len(at.COUNTERS)
+        + channels * own
+    )
     return {
         "detector_constant_bytes": 8 * sum(len(row) for row in _baselines(settings)),
         "detector_bytes": -(-networks(settings) * network // 8) * 8 + 8 * words,
-        "detector_snapshot_bytes": detector_snapshots.sealed_bytes(build, settings),
+        "detector_snapshot_bytes": detector_snapshots.sealed_bytes(build, settings, readout),
     }
 
 

@@ -10,6 +10,8 @@ import msgspec
 from edgelstm.detector import DETECTOR_MAGIC
 from edgelstm.detector_settings import DetectorSettings
 from edgelstm.kernels.detection import layout as at
+from edgelstm.readout import Readout
+from edgelstm_converters.c_export import detector_readout
 from edgelstm_converters.c_export.lowering import CBuilder
 from edgelstm_converters.c_export.numbers import numbers
 from edgelstm_converters.c_export.snapshots import (
@@ -23,18 +25,23 @@ from edgelstm_converters.c_export.snapshots import (
 _DIGEST_BYTES, _LENGTHS_BYTES = 32, 12
 
 
-def sealed_bytes(build: CBuilder, settings: DetectorSettings) -> int:
+def sealed_bytes(build: CBuilder, settings: DetectorSettings, readout: Readout | None) -> int:
     """Return the length of the snapshot of a detector."""
-    return HEADER_BYTES + _body_bytes(build, settings) + CRC_BYTES
+    return HEADER_BYTES + _body_bytes(build, settings, readout) + CRC_BYTES
 
 
 def functions(
-    digest: str, build: CBuilder, settings: DetectorSettings, name: str, signals: Sequence[int]
+    digest: str,
+    build: CBuilder,
+    settings: DetectorSettings,
+    name: str,
+    signals: Sequence[int],
+    readout: Readout | None,
 ) -> str:
     """Return the functions; `signals` are those that have tails in the state."""
     upper = name.upper()
-    floats, ints = _sizes(settings)
-    head = header_of(DETECTOR_MAGIC, digest, _body_bytes(build, settings))
+    floats, ints = _sizes(settings, readout)
+    head = header_of(DETECTOR_MAGIC, digest, _body_bytes(build, settings, readout))
     head += hashlib.sha256(msgspec.json.encode(settings)).digest()
     for length in (networks(settings) * state_bytes(build), floats, ints):
         head += length.to_bytes(4, "little")
@@ -106,7 +113,7 @@ void {name}_detector_save(const detector *d, uint8_t *snapshot)
             else
                 for (int at = 0; at < TAIL_BYTES; at++)
                     to = put(to, 0, 1);
-    }}{put_recovery}{put_season}
+    }}{put_recovery}{detector_readout.saved(readout)}{put_season}
     to = put_bytes(to, (const uint8_t *)d + offsetof(detector, has_last), INTS_BYTES);
     for (int n = 0; n < CHANNELS; n++)
         to = put_bytes(to, (const uint8_t *)&d->channels[n] + offsetof(channel, seen), CHANNEL_INTS_BYTES);
@@ -135,7 +142,7 @@ int {name}_detector_load(detector *d, const uint8_t *snapshot)
                 from = get_bytes(from, &c->tails[tail_of_signal[signal]], TAIL_BYTES);
             else
                 from += TAIL_BYTES;
-    }}{get_recovery}{get_season}
+    }}{get_recovery}{detector_readout.loaded(readout)}{get_season}
     from = get_bytes(from, (uint8_t *)d + offsetof(detector, has_last), INTS_BYTES);
     for (int n = 0; n < CHANNELS; n++)
         from = get_bytes(from, (uint8_t *)&d->channels[n] + offsetof(channel, seen), CHANNEL_INTS_BYTES);
@@ -149,16 +156,15 @@ def networks(settings: DetectorSettings) -> int:
     return len(settings.channels) if settings.network == "apart" else 1
 
 
-def _sizes(settings: DetectorSettings) -> tuple[int, int]:
+def _sizes(settings: DetectorSettings, readout: Readout | None) -> tuple[int, int]:
     """Return how many float64 and int64 words the state of the runtime's detector has."""
     channels = len(settings.channels)
     bins = settings.season_bins if settings.season_ns else 0
     recovery = at.RECOVERY_WORDS if settings.recovery else 0
-    return at.FIRST_CHANNEL_WORD + channels * (
-        at.CHANNEL_WORDS + recovery + bins
-    ), at.FIRST_CHANNEL_INT + channels * at.CHANNEL_INTS
+    floats = at.FIRST_CHANNEL_WORD + channels * (at.CHANNEL_WORDS + recovery + bins)
+    return floats + (readout.words if readout else 0), at.FIRST_CHANNEL_INT + channels * at.CHANNEL_INTS
 
 
-def _body_bytes(build: CBuilder, settings: DetectorSettings) -> int:
+def _body_bytes(build: CBuilder, settings: DetectorSettings, readout: Readout | None) -> int:
     packed = networks(settings) * state_bytes(build)
-    return _DIGEST_BYTES + _LENGTHS_BYTES + packed + 8 * sum(_sizes(settings))
+    return _DIGEST_BYTES + _LENGTHS_BYTES + packed + 8 * sum(_sizes(settings, readout))

@@ -3,7 +3,8 @@
 import numpy as np
 
 from edgelstm.kernels.compiled import COMPILES, njit
-from edgelstm.kernels.detection import adoption, evidence, level, life_cycle, recovery, season
+from edgelstm.kernels.detection import adoption, evidence, level, life_cycle, readout, recovery, season
+from edgelstm.kernels.detection.error import has_error
 from edgelstm.kernels.detection.feed import fill
 from edgelstm.kernels.detection.input_policy import ACCEPTED, ONLY_HELD, admit
 from edgelstm.kernels.detection.layout import (
@@ -30,6 +31,7 @@ from edgelstm.kernels.detection.layout import (
     OTHERS,
     PRESENT,
     RAISED,
+    READOUT_FEATURES,
     REBUILDS,
     RECOVERY_RATIO,
     SCORE,
@@ -118,8 +120,12 @@ def run(
                 states[row] = STATE_ANOMALY if ints[OPEN] != 0 else STATE_OK
                 ints[EVENT] = event
                 _learn(constants, policies, floats, ints, time_ns, values, event)
+                if policies[READOUT_FEATURES] > 0 and ints[OPEN] == 0:
+                    readout.learn(constants, policies, floats, ints, len(network), values)
             if policies[REBUILDS] == 0:
                 _expect(policies, floats, ints, values, said)
+            if policies[READOUT_FEATURES] > 0:
+                readout.expect(constants, policies, floats, ints, network, time_ns)
         row += 1
         if ints[EVENT] != NO_EVENT:
             break
@@ -132,14 +138,6 @@ def _compare(floats, ints, values, repeated):
         seen = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS + SEEN] != 0
         last = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS + LAST_VALUE]
         repeated[c] = seen and np.float64(values[c]) == last
-
-
-@njit(inlined=True)
-def _has_error(policies, ints, c):
-    """Return whether the forecast of channel `c` counts: there is one, and it was made from a value of its own."""
-    at = FIRST_CHANNEL_INT + c * CHANNEL_INTS
-    forecast = policies[APART] != 0 or policies[FIRST_OUTPUT + c] >= 0
-    return forecast and ints[HAS_FORECAST] != 0 and ints[at + PRESENT] != 0
 
 
 @njit
@@ -192,7 +190,7 @@ def _score(constants, policies, floats, ints, time_ns, given, values, repeated, 
                 seasonal,
                 np.float64(values[c]),
                 ints[OPEN] != 0,
-                _has_error(policies, ints, c),
+                has_error(policies, ints, c),
                 logit_at >= 0,
                 logit,
                 repeated[c] != 0,
@@ -236,11 +234,11 @@ def _learn(constants, policies, floats, ints, time_ns, values, event):
             ints[ADOPTED] = OTHERS
         if not np.isfinite(values[c]):
             continue
-        has_error = _has_error(policies, ints, c)
+        counts = has_error(policies, ints, c)
         if ints[OPEN] != 0:
-            adoption.learn_aside(constants, state, own, np.float64(values[c]), has_error)
+            adoption.learn_aside(constants, state, own, np.float64(values[c]), counts)
         else:
-            evidence.learn(constants, channel, state, own, means, place, np.float64(values[c]), has_error)
+            evidence.learn(constants, channel, state, own, means, place, np.float64(values[c]), counts)
 
 
 @njit(inlined=True)

@@ -3,17 +3,36 @@
 from edgelstm.kernels.compiled import njit
 from edgelstm.kernels.detection.layout import (
     ABSOLUTE_ERROR,
+    APART,
+    CHANNEL_INTS,
     ERROR,
     ERROR_GAIN,
     ERROR_MEAN_GAIN,
     ERROR_SPREAD,
+    FIRST_CHANNEL_INT,
+    FIRST_OUTPUT,
     FIRST_SIGNAL,
     FORECAST,
+    HAS_FORECAST,
     MEAN_ERROR,
+    PRESENT,
 )
 from edgelstm.kernels.detection.spread import LARGEST_ERROR, error_scale
 
 LARGEST_SCALED_ERROR = 10.0
+
+
+@njit(inlined=True)
+def is_forecast(policies, c):
+    """Return whether channel `c` has a forecast at all."""
+    return policies[APART] != 0 or policies[FIRST_OUTPUT + c] >= 0
+
+
+@njit(inlined=True)
+def has_error(policies, ints, c):
+    """Return whether the forecast of channel `c` counts: there is one, and it was made from a value of its own."""
+    at = FIRST_CHANNEL_INT + c * CHANNEL_INTS
+    return is_forecast(policies, c) and ints[HAS_FORECAST] != 0 and ints[at + PRESENT] != 0
 
 
 @njit(inlined=True)

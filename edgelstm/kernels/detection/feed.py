@@ -3,6 +3,7 @@
 import numpy as np
 
 from edgelstm.kernels.compiled import njit
+from edgelstm.kernels.detection import readout
 from edgelstm.kernels.detection.layout import (
     APART,
     CHANNEL_CONSTANTS,
@@ -11,12 +12,12 @@ from edgelstm.kernels.detection.layout import (
     FIRST_CHANNEL_CONSTANT,
     FIRST_CHANNEL_INT,
     FIRST_CHANNEL_WORD,
-    FORECAST,
     HAS_FORECAST,
     LAST_VALUE,
     LONG_COUNT,
     LONG_MEAN,
     MEAN,
+    READOUT_FEATURES,
     SEEN,
 )
 from edgelstm.kernels.detection.spread import clip, error_scale, level_scale
@@ -33,6 +34,7 @@ def fill(constants, policies, floats, ints, values, feed):
     """
     for c in range(values.shape[0]):
         word, own = FIRST_CHANNEL_WORD + c * CHANNEL_WORDS, FIRST_CHANNEL_INT + c * CHANNEL_INTS
+        last = floats[word + LAST_VALUE]
         if np.isfinite(values[c]):
             floats[word + LAST_VALUE] = np.float64(values[c])
             ints[own + SEEN] = 1
@@ -46,6 +48,9 @@ def fill(constants, policies, floats, ints, values, feed):
         if ints[own + LONG_COUNT] > 0:
             away = (x - state[LONG_MEAN]) / level_scale(channel, state)
         if ints[HAS_FORECAST] != 0:
-            step = (x - state[FORECAST]) / error_scale(channel, state)
+            scale = error_scale(channel, state)
+            if policies[READOUT_FEATURES] > 0:
+                scale = readout.take_step(constants, floats, values.shape[0], c, x - last)
+            step = (x - last) / scale
         feed[c, 0] = np.float32(clip(away, LARGEST_INPUT))
         feed[c, 1] = np.float32(clip(step, LARGEST_INPUT))

@@ -2,8 +2,8 @@
 
 `floats` and `constants` begin with the words of the whole detector; from FIRST_CHANNEL_WORD and
 FIRST_CHANNEL_CONSTANT on follow CHANNEL_WORDS and CHANNEL_CONSTANTS for every channel in order. In `floats`
-follow, where alerts clear by recovery, RECOVERY_WORDS for every channel, and at the end stands, for every channel, one word for
-each bin of the season. In `ints` and `policies` follow CHANNEL_INTS
+follow, where alerts clear by recovery, RECOVERY_WORDS for every channel; where a readout learns on, READOUT_WORDS for every channel
+and what `readout.py` keeps for every network; and at the end stands, for every channel, one word for each bin of the season. In `ints` and `policies` follow CHANNEL_INTS
 words, and one word, for every channel.
 """
 
@@ -32,11 +32,21 @@ SIGNAL_COUNT = len(SIGNALS)
     CLEAR_RATIO,
     CRITICAL_RATIO,
     RECOVERY_RATIO,  # 0: an alert clears on all channels
-) = range(18)
-FIRST_CHANNEL_CONSTANT = 18
+    FORGETTING,  # of the readout: what a sample before counts of the one after it
+) = range(19)
+FIRST_CHANNEL_CONSTANT = 19
 
 # constants, float64: of a channel; the weights of all signals follow, 0 where one is not used
-(MEAN, ERROR_FLOOR, LEVEL_FLOOR, LEAST_VALUE, LARGEST_VALUE, LONGEST_REPEAT, FIRST_WEIGHT) = range(7)
+(
+    MEAN,
+    ERROR_FLOOR,
+    LEVEL_FLOOR,
+    LEAST_VALUE,
+    LARGEST_VALUE,
+    LONGEST_REPEAT,
+    READOUT_SCALE,  # what the readout's values and steps of the channel are divided by
+    FIRST_WEIGHT,
+) = range(8)
 CHANNEL_CONSTANTS = FIRST_WEIGHT + SIGNAL_COUNT + 1
 
 # state, float64: of the detector
@@ -74,6 +84,13 @@ CHANNEL_WORDS = FIRST_TAIL + SIGNAL_COUNT * TAIL_WORDS
 ) = range(3)
 RECOVERY_WORDS = 3
 
+# state, float64: of a channel, where a readout learns on
+(
+    STEP,  # from the value before to that of this sample
+    STEP_SPREAD,  # what a network that hears channels apart has its steps divided by
+) = range(2)
+READOUT_WORDS = 2
+
 # policies, int64
 (
     ON_MISSING,
@@ -92,8 +109,11 @@ RECOVERY_WORDS = 3
     SEASON_NS,
     SEASON_BINS,  # 0: no season
     REBUILDS,  # 1: what the network says is of this sample, not of the next one
-) = range(16)
-FIRST_OUTPUT = 16
+    READOUT_FEATURES,  # how many numbers the readout forecasts from; 0: there is none
+    HIDDEN_HALF,  # where in a network's state, counted in int16, those begin that the readout hears
+    HIDDEN_COUNT,
+) = range(19)
+FIRST_OUTPUT = 19
 """From here on, for each channel, which output of the model forecasts it; -1: none does."""
 
 HOLD, SKIP, RESET = range(3)

@@ -180,15 +180,29 @@ def test_calibrate_chooses_signals_and_keeps_given_channels_unjudged(tmp_path, c
     history, model = write(tmp_path / "history.csv"), tmp_path / "m.elstm"
     train = ("--channels", "flow", "--given", "pressure", "--epochs", 3)
     assert call("train", history, "-o", model, *train) == 0
-    again = ("--signals", "error,repeat", "--reach", 0.25, "--threshold", 3.5, "--recovery", 0.3)
+    again = (
+        "--signals",
+        "error,repeat",
+        "--reach",
+        0.25,
+        "--threshold",
+        3.5,
+        "--recovery",
+        0.3,
+        "--readout",
+        500,
+    )
     assert call("calibrate", model, history, "-o", model, *again) == 0
     channels = load(model).model.detector_settings.channels
     assert [list(channel.evidence) for channel in channels] == [["error", "repeat"], []]
     assert load(model).model.detector_settings.threshold == 3.5
+    assert load(model).model.detector_settings.readout_memory == 500
+    assert len(channels[0].readout) == load(model).detector().readout.features
     for wrong, words in (
         (("--signals", "errors"), "is no signal"),
         (("--reach", -1), "expected 0.001"),
         (("--recovery", 2), "expected 0.01"),
+        (("--readout", 99), "expected at least 100 samples"),
     ):
         with pytest.raises(UsageError, match=words):
             call("calibrate", model, history, "-o", model, *wrong)

@@ -7,6 +7,7 @@ static void step_networks(detector *d, const float *x, const uint8_t *present, f
     for (int n = 0; n < CHANNELS; n++) {
         const baseline *of = &baselines[n];
         channel *c = &d->channels[n];
+        double last = c->last_value, scale;
         if (present[n]) {
             c->last_value = (double)x[n];
             c->seen = 1;
@@ -14,8 +15,14 @@ static void step_networks(detector *d, const float *x, const uint8_t *present, f
         double value = c->seen ? c->last_value : of->mean, away = 0.0, step = 0.0;
         if (c->long_count > 0)
             away = (value - c->long_mean) / level_scale(of, c);
-        if (d->has_forecast)
-            step = (value - c->forecast) / error_scale(of, c);
+        if (d->has_forecast) {
+            scale = error_scale(of, c);
+#if READS_OUT
+            c->step = absolute(value - last);
+            scale = step_scale(c, n);
+#endif
+            step = (value - last) / scale;
+        }
         float feed[2];
         feed[0] = (float)clip(away, LARGEST_INPUT);
         feed[1] = (float)clip(step, LARGEST_INPUT);

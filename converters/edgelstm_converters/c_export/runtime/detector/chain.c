@@ -95,10 +95,17 @@ static int take_in(detector *d, int64_t time_ns, const float *x, verdict *v)
         v->threshold = d->threshold;
         d->event = advance(d, v->score, remaining, time_ns);
         learn(d, bin, x, present, (int)d->event);
+#if READS_OUT
+        if (!d->open)
+            readout_learn(d, x, present);
+#endif
         scored = 1;
     }
     if (!REBUILDS)
         expect(d, present, said);
+#if READS_OUT
+    readout_expect(d, time_ns);
+#endif
     return scored;
 }
 

@@ -28,7 +28,7 @@ from edgelstm.errors import CalibrationError, SampleError
 from edgelstm.kernels.detection import layout as at
 from edgelstm.kernels.detection.spread import DEVIATION_OF_SPREAD, LARGEST_ERROR
 from edgelstm.kernels.detection.tail import FLOORS
-from edgelstm.output_roles import forecasts_of, rebuilds
+from edgelstm.output_roles import forecasts_of, rebuilds, spreads_of
 
 if TYPE_CHECKING:
     from edgelstm.stream import LoadedModel
@@ -55,6 +55,7 @@ class Calibration:
 
     extrapolated  whether the budget is rarer than the history can show, so that the threshold is a tail's guess
     capped        whether the budget asks for more than scores can reach, so that it may be exceeded
+    spread        channels of whose forecast the network gives a spread, and whether that is heard
     blind         channels whose forecast is far worse than repeating the last value, and how many times
     """
 
@@ -68,6 +69,7 @@ class Calibration:
     largest_score: float
     extrapolated: bool
     capped: bool
+    spread: dict[str, bool]
     blind: dict[str, float]
 
 
@@ -105,7 +107,7 @@ def examine(
 
     apart      names of the channels where the network sees each of them apart
     given      names of channels that only feed the network, as commands do: they show nothing
-    weights    the signals that are used, and how much each says; else WEIGHTS
+    weights    the signals that are used, and how much each says; else WEIGHTS, and the network's spread where it foretells errors
     reach      tails begin at the largest of the history, and this share of it is their mean excess; 0: they are fitted
     threshold  the least that it is; else the budget and the history say
     choices    fields of DetectorSettings that are not to be found
@@ -122,10 +124,9 @@ def examine(
     if apart:
         choices["network"] = "apart"
     settings = _first_guess(names, times_ns, values, budget, choices)
-    settings = evidence_choice.choose(
-        loaded, settings, times_ns, values, given, weights or evidence_choice.WEIGHTS
-    )
-    settings = _fit_baselines(loaded, settings, times_ns, values, reach)
+    settings = evidence_choice.choose(loaded, settings, times_ns, values, given, weights)
+    asked = weights is not None and "spread" in weights
+    settings = _fit_baselines(loaded, settings, times_ns, values, reach, asked)
     settings, extrapolated, capped, largest = _fit_threshold(loaded, settings, times_ns, values, threshold)
     trial = Detector(loaded, settings)
     verdicts = trial.push_block(times_ns, values)
@@ -146,6 +147,11 @@ def examine(
         largest_score=largest,
         extrapolated=extrapolated,
         capped=capped,
+        spread={
+            channel.name: "spread" in channel.evidence
+            for channel, output in zip(settings.channels, spreads_of(loaded, settings), strict=True)
+            if output >= 0
+        },
         blind=_blind(loaded, settings, values),
     )
 
@@ -267,6 +273,7 @@ def _trace(
     """
     words = {name: (at.FIRST_SIGNAL + n, n) for n, name in enumerate(SIGNALS)}
     words |= {"absolute_error": (at.ABSOLUTE_ERROR, at.ERROR), "variance": (at.VARIANCE, at.LEVEL)}
+    words["network_spread"] = (at.NETWORK_SPREAD, at.SPREAD)
     traced = np.full((len(words), *values.shape), np.nan)
     places, needs = zip(*words.values(), strict=True)
     Detector(loaded, settings).trace(times_ns, values, places, needs, traced)
@@ -279,6 +286,7 @@ def _fit_baselines(
     times_ns: NDArray[np.int64],
     values: NDArray[np.float32],
     reach: float,
+    spread_asked: bool,
 ) -> DetectorSettings:
     """Find spreads, then, with them, tails: two runs over the history."""
     trace = _trace(loaded, settings, times_ns, values)
@@ -297,6 +305,13 @@ def _fit_baselines(
             step_spread=_step_spread(settings, baseline, values[:, c]),
         )
         for c, baseline in enumerate(settings.channels)
+    ]
+    lead = 0 if rebuilds(loaded) else 1  # a forecast is of the next sample
+    baselines = [
+        evidence_choice.with_spread(
+            baseline, trace["network_spread"][:, c], trace["absolute_error"][:, c], lead, spread_asked
+        )
+        for c, baseline in enumerate(baselines)
     ]
     settings = msgspec.structs.replace(settings, channels=tuple(baselines))
     trace = _trace(loaded, settings, times_ns, values)

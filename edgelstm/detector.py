@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from edgelstm import reasons
 from edgelstm.alert import Alert, ChannelReason, OpenAlert
 from edgelstm.backend import engine
-from edgelstm.detector_arrays import constants_of, initial_floats, initial_ints, policies_of
+from edgelstm.detector_arrays import constants_of, initial_floats, initial_ints, policies_of, words_kept
 from edgelstm.detector_settings import DetectorSettings
 from edgelstm.errors import SampleError, SnapshotError, UsageError
 from edgelstm.kernels.compiled import COMPILES
 from edgelstm.kernels.detection import chain, many
 from edgelstm.kernels.detection import layout as at
-from edgelstm.output_roles import forecasts_of, logit_of, rebuilds
+from edgelstm.output_roles import forecasts_of, logit_of, rebuilds, spreads_of
 from edgelstm.readout import readout_of
 from edgelstm.sample import Sample
 from edgelstm.snapshot import seal, unseal
@@ -69,10 +69,16 @@ class Detector:
         apart = settings.network == "apart"
         self.readout = readout_of(loaded, settings)
         self._policies = policies_of(
-            settings, forecasts_of(loaded, settings), logit_of(loaded), rebuilds(loaded), self.readout
+            settings,
+            forecasts_of(loaded, settings),
+            logit_of(loaded),
+            spreads_of(loaded, settings),
+            rebuilds(loaded),
+            self.readout,
         )
         self._constants = constants_of(settings, None if apart else loaded.program.limits)
         self._floats, self._ints = initial_floats(settings, self.readout), initial_ints(settings)
+        self._kept = words_kept(settings, self.readout)
         self._network = loaded.program.initial_state(self._channels if apart else 1)
         self._beginning = self._network.copy()
         self._saturated = np.zeros(len(self._network), np.int64)
@@ -200,14 +206,12 @@ class Detector:
         """Return the whole state: the same bytes on every machine, for this model and these settings only."""
         network = b"".join(self.model.program.pack_state(state) for state in self._network)
         body = (
-            self._settings_digest()
-            + _LENGTHS.pack(len(network), self._floats.size, self._ints.size)
-            + network
+            self._settings_digest() + _LENGTHS.pack(len(network), self._kept.size, self._ints.size) + network
         )
         return seal(
             DETECTOR_MAGIC,
             self.model.digest,
-            body + self._floats.astype("<f8").tobytes() + self._ints.astype("<i8").tobytes(),
+            body + self._floats[self._kept].astype("<f8").tobytes() + self._ints.astype("<i8").tobytes(),
         )
 
     def restore(self, snapshot: bytes) -> None:
@@ -216,20 +220,18 @@ class Detector:
         one = self.model.program.snapshot_bytes
         packed = one * len(self._network)
         start = 32 + _LENGTHS.size
-        lengths = _LENGTHS.pack(packed, self._floats.size, self._ints.size)
+        lengths = _LENGTHS.pack(packed, self._kept.size, self._ints.size)
         if body[:32] != self._settings_digest():
             raise SnapshotError("the snapshot belongs to other detector settings of the same model")
-        if body[32:start] != lengths or len(body) != start + packed + 8 * (
-            self._floats.size + self._ints.size
-        ):
+        if body[32:start] != lengths or len(body) != start + packed + 8 * (self._kept.size + self._ints.size):
             raise SnapshotError(
                 f"the snapshot of a detector has {len(body)} bytes, which is not what this one holds"
             )
         middle = start + packed
         for n in range(len(self._network)):
             self._network[n] = self.model.program.unpack_state(body[start + n * one : start + (n + 1) * one])
-        self._floats[:] = np.frombuffer(body, "<f8", self._floats.size, middle)
-        self._ints[:] = np.frombuffer(body, "<i8", self._ints.size, middle + 8 * self._floats.size)
+        self._floats[self._kept] = np.frombuffer(body, "<f8", self._kept.size, middle)
+        self._ints[:] = np.frombuffer(body, "<i8", self._ints.size, middle + 8 * self._kept.size)
 
     def adopt(self, open_alert: OpenAlert | None, last_time_ns: int | None) -> None:
         """Let what a database knows override the state after a restart.

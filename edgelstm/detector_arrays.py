@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelstm.detector_settings import MISSING_POLICIES, DetectorSettings
+from edgelstm.detector_settings import MISSING_POLICIES, ChannelBaseline, DetectorSettings
 from edgelstm.kernels.detection import layout as at
 from edgelstm.kernels.detection.logarithm import log10
 
@@ -21,6 +22,9 @@ Ints = NDArray[np.int64]
 
 FEWEST_RUNS = 20.0
 """A tail remembers at least this many runs."""
+
+LEAST_OF_USUAL = 0.5
+"""A spread is never held against less than this share of what was usual in the history."""
 
 EARLY_RATIO = 0.5
 """Samples nearer than this many periods to the one before are counted as early."""
@@ -63,6 +67,7 @@ def constants_of(settings: DetectorSettings, limits: NDArray[np.float32] | None 
         own[at.LEAST_VALUE], own[at.LARGEST_VALUE] = least, largest
         own[at.LONGEST_REPEAT] = channel.longest_repeat
         own[at.READOUT_SCALE] = max(channel.level_spread, channel.level_floor)
+        own[at.SPREAD_FLOOR] = LEAST_OF_USUAL * _usual_spread(channel)
         for signal, evidence in channel.evidence.items():
             own[at.FIRST_WEIGHT + at.SIGNALS.index(signal)] = evidence.weight
     return constants
@@ -72,6 +77,7 @@ def policies_of(
     settings: DetectorSettings,
     forecasts: Sequence[int],
     logit: int,
+    spreads: Sequence[int],
     rebuilds: bool = False,
     readout: Readout | None = None,
 ) -> Ints:
@@ -79,10 +85,11 @@ def policies_of(
 
     forecasts  for each channel, which output of the model forecasts it, or -1
     logit      which output is the logit of a fault, or -1
+    spreads    for each channel, which output is the spread of its forecast, or -1
     rebuilds   whether the model rebuilds the sample that it is given, rather than forecast the next one
     readout    what the readout hears, where there is one
     """
-    policies = np.zeros(at.FIRST_OUTPUT + len(forecasts), np.int64)
+    policies = np.zeros(at.FIRST_OUTPUT + at.OUTPUT_TABLES * len(forecasts), np.int64)
     policies[at.ON_MISSING] = MISSING_POLICIES.index(settings.on_missing)
     policies[at.GAP_NS] = int(settings.gap_ratio * settings.period_ns)
     policies[at.EARLY_NS] = int(EARLY_RATIO * settings.period_ns)
@@ -102,7 +109,7 @@ def policies_of(
     if readout is not None:
         policies[at.READOUT_FEATURES] = readout.features
         policies[at.HIDDEN_HALF], policies[at.HIDDEN_COUNT] = readout.half, readout.hidden
-    policies[at.FIRST_OUTPUT :] = forecasts
+    policies[at.FIRST_OUTPUT :] = [*forecasts, *spreads]
     return policies
 
 
@@ -119,6 +126,7 @@ def initial_floats(settings: DetectorSettings, readout: Readout | None = None) -
         own[at.SHORT_MEAN], own[at.LONG_MEAN] = channel.mean, channel.mean
         own[at.VARIANCE] = channel.level_spread * channel.level_spread
         own[at.LOWEST_SEEN], own[at.HIGHEST_SEEN] = channel.lowest, channel.highest
+        own[at.USUAL_SPREAD] = _usual_spread(channel)
         if channel.season is not None and season.size:
             season[:], own[at.SEASON_SPREAD] = channel.season.means, channel.season.spread
         for signal, tail in channel.evidence.items():
@@ -136,3 +144,22 @@ def initial_ints(settings: DetectorSettings) -> Ints:
     ints = np.zeros(at.FIRST_CHANNEL_INT + len(settings.channels) * at.CHANNEL_INTS, np.int64)
     ints[at.WARM_LEFT] = settings.warm_up
     return ints
+
+
+def words_kept(settings: DetectorSettings, readout: Readout | None = None) -> Ints:
+    """Return which float64 words of a state are in its snapshot: all, but for those of a spread that no channel listens to."""
+    floats = initial_floats(settings, readout)
+    kept = np.ones(floats.size, bool)
+    if not hears_spread(settings):
+        end = at.FIRST_CHANNEL_WORD + len(settings.channels) * at.CHANNEL_WORDS
+        kept[at.FIRST_CHANNEL_WORD : end].reshape(-1, at.CHANNEL_WORDS)[:, at.OF_SPREAD] = False
+    return np.flatnonzero(kept)
+
+
+def hears_spread(settings: DetectorSettings) -> bool:
+    """Return whether any channel listens to how sure the network is."""
+    return any("spread" in channel.evidence for channel in settings.channels)
+
+
+def _usual_spread(channel: ChannelBaseline) -> float:
+    return 0.0 if channel.usual_spread is msgspec.UNSET else channel.usual_spread

@@ -11,7 +11,7 @@ from edgelstm.budget import interval_s
 from edgelstm.errors import EdgeLstmError, UsageError
 
 MISSING_POLICIES = ("hold", "skip", "reset")
-SIGNALS = ("error", "error_mean", "level", "season", "novelty", "repeat", "logit")
+SIGNALS = ("error", "error_mean", "level", "season", "novelty", "repeat", "logit", "spread")
 """What a channel can show; in the order of `kernels/detection/layout.py`."""
 MAX_RAISE_WINDOW = 60
 SHORTEST_READOUT = 100
@@ -69,6 +69,7 @@ class ChannelBaseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     lowest, highest extremes of the history
     longest_repeat  the longest run of one value in the history
     valid_range     values outside are missing
+    usual_spread    mean spread that the network gives of its forecast, where the signal *spread* is used
     evidence        the signals that are used, by name
     readout         weights that a readout begins with; not set, it forecasts the last value until it has learned
     step_spread     mean absolute step, where a readout is to learn on
@@ -88,6 +89,7 @@ class ChannelBaseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     season: Season | None = None
     readout: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
     step_spread: float | msgspec.UnsetType = msgspec.UNSET
+    usual_spread: float | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         where = f'channel "{self.name}"'
@@ -105,6 +107,10 @@ class ChannelBaseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         for signal in self.evidence:
             if signal not in SIGNALS:
                 raise SettingsError(f'{where}: evidence "{signal}" is unknown; known: {", ".join(SIGNALS)}')
+        if self.usual_spread is not msgspec.UNSET:
+            _range(f"{where}: usual_spread", self.usual_spread, SMALLEST_FLOOR, 1e38)
+        elif "spread" in self.evidence:
+            raise SettingsError(f'{where}: evidence "spread" needs usual_spread, which is not set')
         if self.valid_range is not None:
             low, high = self.valid_range
             _range(f"{where}: valid_range", low, -1e300, high)

@@ -146,6 +146,15 @@ def _logit(shown: Shown) -> Judgement:
     return Judgement(None, None, None, None, "looks to the network itself like a fault")
 
 
+def _spread(shown: Shown) -> Judgement:
+    spread, ratio = float(shown.words[at.NETWORK_SPREAD]), float(shown.words[at.FIRST_SIGNAL + at.SPREAD])
+    says = (
+        f"is something the network is unsure of: a spread of {number(spread, spread)}, {ratio:.1f} times what it mostly is, "
+        f"at most {shown.tail:.1f} times is usual"
+    )
+    return Judgement(None, None, None, None, says)
+
+
 _JUDGED: dict[str, Callable[[Shown], Judgement]] = {
     "error": _error,
     "error_mean": _error_mean,
@@ -154,4 +163,5 @@ _JUDGED: dict[str, Callable[[Shown], Judgement]] = {
     "novelty": _novelty,
     "repeat": _repeat,
     "logit": _logit,
+    "spread": _spread,
 }

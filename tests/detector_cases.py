@@ -1,12 +1,16 @@
 """Models and recordings for tests of the detector."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edgelstm.detector_settings import ChannelBaseline, DetectorSettings, Evidence
+from edgelstm.layers import Variational
 from edgelstm.model import Channel, Dense, Model, Output, RowProduct
+from edgelstm.output_roles import SPREAD_SUFFIX
 from edgelstm.stream import LoadedModel
 
 SECOND = 10**9
@@ -40,6 +44,16 @@ def persistence_model(names: Sequence[str], means: Sequence[float], deviations: 
         layers=(Dense("identity", product),),
         name="persistence",
     )
+
+
+def unsure_model(names: Sequence[str], means: Sequence[float], deviations: Sequence[float]) -> Model:
+    """A persistence model run twice, each channel masked in one run: the farther from its mean, the less sure."""
+    model = persistence_model(names, means, deviations)
+    masks = np.ones((2, len(names)), np.int8)
+    masks[np.arange(len(names)) % 2, np.arange(len(names))] = 0
+    spreads = tuple(msgspec.structs.replace(y, name=y.name + SPREAD_SUFFIX) for y in model.outputs)
+    runs = Variational("runs", model.layers, masks)
+    return replace(model, layers=(runs,), outputs=(*model.outputs, *spreads), name="unsure")
 
 
 def times(count: int, period_ns: int = SECOND, start_ns: int = START_NS) -> NDArray[np.int64]:

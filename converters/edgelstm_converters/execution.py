@@ -9,6 +9,7 @@ import numpy as np
 from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
 from edgelstm.layers.window import MAX_LENGTH
+from edgelstm.output_roles import SPREAD_SUFFIX
 from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.layers import (
     FloatConcat,
@@ -82,7 +83,7 @@ class Execution:
 
     def output_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names of the outputs of the model that is run so."""
-        return (*names, *(f"{name} spread" for name in names)) if self.runs else names
+        return (*names, *(f"{name}{SPREAD_SUFFIX}" for name in names)) if self.runs else names
 
     def _head_behind(self, model: FloatModel) -> FloatModel | None:
         """Return the windowed model with its last linear layer behind the window, or None where it has to stay inside.

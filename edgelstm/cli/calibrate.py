@@ -184,6 +184,12 @@ def _report(found: Calibration) -> list[str]:
     if found.constant:
         lines.append(f"constant     {', '.join(found.constant)}: never moved in this history")
     lines += warnings(found.blind)
+    if found.spread:
+        heard = ", ".join(name for name, is_heard in found.spread.items() if is_heard) or "no channel"
+        deaf = ", ".join(name for name, is_heard in found.spread.items() if not is_heard)
+        lines.append(
+            f"spread       heard of {heard}" + (f"; it foretells no error of {deaf}" if deaf else "")
+        )
     lines += [
         f"budget       {settings.budget}: one in {settings.budget_samples:.0f} samples",
         f"threshold    {settings.threshold:.2f} (largest score of this history: {found.largest_score:.2f})",

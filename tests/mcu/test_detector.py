@@ -15,10 +15,19 @@ import pytest
 
 from c_code import COMPILER, WARNINGS
 from c_detector import CDetector, assert_same_verdicts, pushed
-from detector_cases import SECOND, drifting_aside, eventful, persistence_model, settings_for, times
+from detector_cases import (
+    SECOND,
+    drifting_aside,
+    eventful,
+    persistence_model,
+    settings_for,
+    times,
+    unsure_model,
+)
 from edgelstm.calibration import examine
 from edgelstm.detector import Detector
 from edgelstm.errors import ConversionError
+from edgelstm.evidence_choice import WEIGHTS
 from edgelstm.kernels.detection import layout as at
 from edgelstm.output_roles import FAULT_OUTPUT, REBUILT_SUFFIX
 from edgelstm.pretrained import general_detector
@@ -46,12 +55,17 @@ def with_detector(model, settings):
 
 
 def every_signal():
-    """Two channels with a forecast, one without, a logit, a season: each signal is heard somewhere."""
-    model = persistence_model(["c0", "c1", "c2"], [0.0] * 3, [2.0] * 3)
+    """Two channels with a forecast and its spread, one without, a logit, a season: each signal is heard somewhere."""
+    model = unsure_model(["c0", "c1", "c2"], [0.0] * 3, [2.0] * 3)
     logit = msgspec.structs.replace(model.outputs[1], name=FAULT_OUTPUT)
-    model = replace(model, outputs=(model.outputs[0], logit, model.outputs[2]))
+    model = replace(model, outputs=(model.outputs[0], logit, *model.outputs[2:]))
     found = examine(
-        LoadedModel(model), times(3000), seasonal(1, 3000), "1 per hour", freeze_timeout_ns=60 * SECOND
+        LoadedModel(model),
+        times(3000),
+        seasonal(1, 3000),
+        "1 per hour",
+        weights=WEIGHTS,
+        freeze_timeout_ns=60 * SECOND,
     )
     assert found.settings.season_ns
     assert set().union(*(channel.evidence for channel in found.settings.channels)) == set(at.SIGNALS)
@@ -106,8 +120,15 @@ def with_policy(on_missing):
     return with_detector(random_model(5, 3, (("lstm", 7), ("linear", 3))), settings)
 
 
+def sure():
+    """A network whose spread nobody listens to."""
+    model = unsure_model(["c0", "c1", "c2"], [10.0] * 3, [1.0, 2.0, 3.0])
+    return with_detector(model, settings_for(["c0", "c1", "c2"]))
+
+
 CASES = {
     "every signal": every_signal,
+    "a spread that is not heard": sure,
     "each channel apart": apart,
     "an autoencoder": rebuilding,
     "hold": lambda: with_policy("hold"),
@@ -214,7 +235,8 @@ def test_the_fields_of_c_are_the_words_of_the_runtime_in_their_order():
         return [name.upper() for name in fields]
 
     assert [getattr(at, name) for name in names(c_detector.HEAD_WORDS)] == list(range(at.FIRST_CHANNEL_WORD))
-    assert [getattr(at, name) for name in names(c_detector.CHANNEL_WORDS)] == list(range(at.FIRST_SIGNAL))
+    words = names((*c_detector.CHANNEL_WORDS, *c_detector.SPREAD_WORDS))
+    assert [getattr(at, name) for name in words] == list(range(at.FIRST_SIGNAL))
     assert [getattr(at, name) for name in names(c_detector.HEAD_INTS)] == list(range(at.FIRST_COUNTER))
     own = ["ADOPTED_COUNT_OF_CHANNEL" if n == "ADOPTED_COUNT" else n for n in names(c_detector.CHANNEL_INTS)]
     assert [getattr(at, name) for name in own] == list(range(at.CHANNEL_INTS))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from edgelstm.detector import DETECTOR_MAGIC
+from edgelstm.detector_arrays import initial_ints, words_kept
 from edgelstm.detector_settings import DetectorSettings
 from edgelstm.kernels.detection import layout as at
 from edgelstm.readout import Readout
@@ -36,16 +37,17 @@ def functions(
     settings: DetectorSettings,
     name: str,
     signals: Sequence[int],
+    count: int,
     readout: Readout | None,
 ) -> str:
-    """Return the functions; `signals` are those that have tails in the state."""
+    """Return the functions; `signals` are those that have tails in the state, of the `count` that have words in a snapshot."""
     upper = name.upper()
     floats, ints = _sizes(settings, readout)
     head = header_of(DETECTOR_MAGIC, digest, _body_bytes(build, settings, readout))
     head += hashlib.sha256(msgspec.json.encode(settings)).digest()
     for length in (networks(settings) * state_bytes(build), floats, ints):
         head += length.to_bytes(4, "little")
-    tail_of = [signals.index(signal) if signal in signals else -1 for signal in range(at.SIGNAL_COUNT)]
+    tail_of = [signals.index(signal) if signal in signals else -1 for signal in range(count)]
     season = settings.season_ns > 0
     put_recovery = (
         """
@@ -92,7 +94,7 @@ def functions(
 #define INTS_BYTES ((int)(offsetof(detector, counters) - offsetof(detector, has_last)) + 8 * {upper}_COUNTERS)
 #define CHANNEL_INTS_BYTES ((int)(offsetof(channel, shown) - offsetof(channel, seen)) + 8)
 
-static const int8_t tail_of_signal[{at.SIGNAL_COUNT}] = {{ {", ".join(map(str, tail_of))} }}; /* -1: not used, its words are 0 */
+static const int8_t tail_of_signal[{count}] = {{ {", ".join(map(str, tail_of))} }}; /* -1: not used, its words are 0 */
 
 static const uint8_t detector_header[HEAD_BYTES] = {{
 {numbers([str(byte) for byte in head])}
@@ -107,7 +109,7 @@ void {name}_detector_save(const detector *d, uint8_t *snapshot)
     for (int n = 0; n < CHANNELS; n++) {{
         const channel *c = &d->channels[n];
         to = put_bytes(to, c, CHANNEL_WORDS_BYTES);
-        for (int signal = 0; signal < {at.SIGNAL_COUNT}; signal++)
+        for (int signal = 0; signal < {count}; signal++)
             if (tail_of_signal[signal] >= 0)
                 to = put_bytes(to, &c->tails[tail_of_signal[signal]], TAIL_BYTES);
             else
@@ -137,7 +139,7 @@ int {name}_detector_load(detector *d, const uint8_t *snapshot)
     for (int n = 0; n < CHANNELS; n++) {{
         channel *c = &d->channels[n];
         from = get_bytes(from, c, CHANNEL_WORDS_BYTES);
-        for (int signal = 0; signal < {at.SIGNAL_COUNT}; signal++)
+        for (int signal = 0; signal < {count}; signal++)
             if (tail_of_signal[signal] >= 0)
                 from = get_bytes(from, &c->tails[tail_of_signal[signal]], TAIL_BYTES);
             else
@@ -158,11 +160,7 @@ def networks(settings: DetectorSettings) -> int:
 
 def _sizes(settings: DetectorSettings, readout: Readout | None) -> tuple[int, int]:
     """Return how many float64 and int64 words the state of the runtime's detector has."""
-    channels = len(settings.channels)
-    bins = settings.season_bins if settings.season_ns else 0
-    recovery = at.RECOVERY_WORDS if settings.recovery else 0
-    floats = at.FIRST_CHANNEL_WORD + channels * (at.CHANNEL_WORDS + recovery + bins)
-    return floats + (readout.words if readout else 0), at.FIRST_CHANNEL_INT + channels * at.CHANNEL_INTS
+    return words_kept(settings, readout).size, initial_ints(settings).size
 
 
 def _body_bytes(build: CBuilder, settings: DetectorSettings, readout: Readout | None) -> int:

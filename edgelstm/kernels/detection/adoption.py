@@ -18,6 +18,7 @@ from edgelstm.kernels.detection.layout import (
     VARIANCE,
 )
 from edgelstm.kernels.detection.novelty import learn as widen
+from edgelstm.kernels.detection.uncertainty import widen as widen_spread
 
 
 @njit(inlined=True)
@@ -53,3 +54,4 @@ def adopt(state, own, season):
         state[FIRST_SIGNAL + MEAN_ERROR] = min(state[FIRST_SIGNAL + MEAN_ERROR], 1.0)
         own[REPEATS] = 0
         widen(state, state[LAST_VALUE])
+        widen_spread(state)

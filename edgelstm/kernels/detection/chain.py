@@ -155,9 +155,9 @@ def _warm_up(constants, floats, ints, values):
 
 
 @njit(inlined=True)
-def _first_bin(policies, floats, c):
+def _first_bin(policies, floats, channels, c):
     """Return where in `floats`, which ends with the means of all bins, those of channel `c` begin."""
-    return floats.shape[0] - (policies.shape[0] - FIRST_OUTPUT - c) * policies[SEASON_BINS]
+    return floats.shape[0] - (channels - c) * policies[SEASON_BINS]
 
 
 @njit(inlined=True)
@@ -177,11 +177,13 @@ def _score(constants, policies, floats, ints, time_ns, given, values, repeated, 
         channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
         state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
         own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
-        bin_at = _first_bin(policies, floats, c) + place
+        bin_at = _first_bin(policies, floats, values.shape[0], c) + place
         seasonal = floats[bin_at : bin_at + 1]
         own[SHOWN] = 0
         if np.isfinite(values[c]):
             logit = np.float64(said[c * apart, logit_at]) if logit_at >= 0 else 0.0
+            spread_at = policies[FIRST_OUTPUT + values.shape[0] + c]
+            unsure = np.float64(said[0, spread_at]) if spread_at >= 0 else 0.0
             ints[STUCK] += evidence.observe(
                 constants,
                 channel,
@@ -193,6 +195,8 @@ def _score(constants, policies, floats, ints, time_ns, given, values, repeated, 
                 has_error(policies, ints, c),
                 logit_at >= 0,
                 logit,
+                spread_at >= 0,
+                unsure,
                 repeated[c] != 0,
             )
         total = total + judge(constants, channel, state, own, reasons[c])
@@ -206,7 +210,7 @@ def _score(constants, policies, floats, ints, time_ns, given, values, repeated, 
             channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
             state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
             own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
-            bin_at = _first_bin(policies, floats, c) + place
+            bin_at = _first_bin(policies, floats, values.shape[0], c) + place
             explain(channel, state, own, floats[bin_at : bin_at + 1], total, np.float64(given[c]), reasons[c])
     return score, remaining
 
@@ -221,7 +225,7 @@ def _learn(constants, policies, floats, ints, time_ns, values, event):
         channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
         state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
         own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
-        first_bin = _first_bin(policies, floats, c)
+        first_bin = _first_bin(policies, floats, values.shape[0], c)
         means = floats[first_bin : first_bin + policies[SEASON_BINS]]
         if event == RAISED:
             own[ADOPTED_COUNT_OF_CHANNEL] = 0

@@ -15,11 +15,18 @@ from edgelstm.kernels.detection.layout import (
     FORECAST,
     HAS_FORECAST,
     MEAN_ERROR,
+    OUTPUT_TABLES,
     PRESENT,
 )
 from edgelstm.kernels.detection.spread import LARGEST_ERROR, error_scale
 
 LARGEST_SCALED_ERROR = 10.0
+
+
+@njit(inlined=True)
+def channel_count(policies):
+    """Return how many channels there are: each has a word in every table behind the policies."""
+    return (policies.shape[0] - FIRST_OUTPUT) // OUTPUT_TABLES
 
 
 @njit(inlined=True)

@@ -1,11 +1,11 @@
 """All that a channel shows: every signal brought up to a value, and learned from one that is taken for normal.
 
 A forecast error alone is blind to a level fault, which a forecaster has learned two samples later; the level alone
-is blind to a wrong shape; neither knows the season, a new extreme or a sensor that is stuck.
+is blind to a wrong shape; neither knows the season, a new extreme, a sensor that is stuck or what a network has never seen.
 """
 
 from edgelstm.kernels.compiled import njit
-from edgelstm.kernels.detection import error, level, logit, novelty, repeat, season
+from edgelstm.kernels.detection import error, level, logit, novelty, repeat, season, uncertainty
 from edgelstm.kernels.detection.layout import (
     ERROR,
     FIRST_SIGNAL,
@@ -19,6 +19,7 @@ from edgelstm.kernels.detection.layout import (
     SEASON,
     SHOWN,
     SIGNAL_COUNT,
+    SPREAD,
     TAIL_WORDS,
 )
 from edgelstm.kernels.detection.tail import FLOORS, forget_run, learn_tail
@@ -27,11 +28,14 @@ _WITH_ERROR = (1 << ERROR) | (1 << MEAN_ERROR)
 
 
 @njit(inlined=True)
-def observe(constants, channel, state, own, seasonal, x, frozen, has_error, has_logit, said, same):
+def observe(
+    constants, channel, state, own, seasonal, x, frozen, has_error, has_logit, said, has_spread, unsure, same
+):
     """Bring every signal up to a value; return 1 where the sensor stuck with it, else 0.
 
     seasonal  float64 (0,) or (1,): the mean of the season's bin
     said      the network's logit, where has_logit
+    unsure    the spread that it gives of its forecast, where has_spread
     same      whether the value repeats the last one
     """
     stuck = 0
@@ -52,6 +56,9 @@ def observe(constants, channel, state, own, seasonal, x, frozen, has_error, has_
     if has_logit and channel[FIRST_WEIGHT + LOGIT] > 0.0:
         logit.observe(state, said)
         shown |= 1 << LOGIT
+    if has_spread and channel[FIRST_WEIGHT + SPREAD] > 0.0:
+        uncertainty.observe(channel, state, unsure)
+        shown |= 1 << SPREAD
     own[SHOWN] = shown
     return stuck
 
@@ -69,6 +76,8 @@ def learn(constants, channel, state, own, means, place, x, has_error):
         season.learn(constants, channel, state, means, place, x)
     if channel[FIRST_WEIGHT + NOVELTY] > 0.0:
         novelty.learn(state, x)
+    if own[SHOWN] >> SPREAD & 1:
+        uncertainty.learn(constants, channel, state)
     for signal in range(SIGNAL_COUNT):
         if own[SHOWN] >> signal & 1 and channel[FIRST_WEIGHT + signal] > 0.0:
             least_threshold, least_mean = FLOORS[signal]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from edgelstm.kernels.compiled import njit
+from edgelstm.kernels.detection.error import channel_count
 from edgelstm.kernels.detection.layout import (
     CALM,
     CHANNEL_CONSTANTS,
@@ -14,7 +15,6 @@ from edgelstm.kernels.detection.layout import (
     FIRST_CHANNEL_CONSTANT,
     FIRST_CHANNEL_INT,
     FIRST_CHANNEL_WORD,
-    FIRST_OUTPUT,
     FIRST_SIGNAL,
     GAP_NS,
     GAP_RESET_NS,
@@ -107,7 +107,7 @@ def reset(policies, floats, ints, network, beginning):
     for n in range(network.shape[0]):
         for word in range(network.shape[1]):
             network[n, word] = beginning[n, word]
-    for c in range(policies.shape[0] - FIRST_OUTPUT):
+    for c in range(channel_count(policies)):
         word, own = FIRST_CHANNEL_WORD + c * CHANNEL_WORDS, FIRST_CHANNEL_INT + c * CHANNEL_INTS
         ints[own + SHORT_COUNT], ints[own + REPEATS] = 0, 0
         floats[word + FIRST_SIGNAL + MEAN_ERROR] = MEAN_OF_SCALED_ERROR

@@ -3,13 +3,13 @@
 `floats` and `constants` begin with the words of the whole detector; from FIRST_CHANNEL_WORD and
 FIRST_CHANNEL_CONSTANT on follow CHANNEL_WORDS and CHANNEL_CONSTANTS for every channel in order. In `floats`
 follow, where alerts clear by recovery, RECOVERY_WORDS for every channel; where a readout learns on, READOUT_WORDS for every channel
-and what `readout.py` keeps for every network; and at the end stands, for every channel, one word for each bin of the season. In `ints` and `policies` follow CHANNEL_INTS
-words, and one word, for every channel.
+and what `readout.py` keeps for every network; and at the end stands, for every channel, one word for each bin of the season. In `ints` follow
+CHANNEL_INTS words for every channel, in `policies` OUTPUT_TABLES tables with one word for every channel.
 """
 
 # evidence: what a channel can show; one file and one line in `evidence.py` each
-SIGNALS = ("error", "error_mean", "level", "season", "novelty", "repeat", "logit")
-ERROR, MEAN_ERROR, LEVEL, SEASON, NOVELTY, REPEAT, LOGIT = range(len(SIGNALS))
+SIGNALS = ("error", "error_mean", "level", "season", "novelty", "repeat", "logit", "spread")
+ERROR, MEAN_ERROR, LEVEL, SEASON, NOVELTY, REPEAT, LOGIT, SPREAD = range(len(SIGNALS))
 SIGNAL_COUNT = len(SIGNALS)
 
 # constants, float64: of the detector
@@ -45,9 +45,10 @@ FIRST_CHANNEL_CONSTANT = 19
     LARGEST_VALUE,
     LONGEST_REPEAT,
     READOUT_SCALE,  # what the readout's values and steps of the channel are divided by
+    SPREAD_FLOOR,
     FIRST_WEIGHT,
-) = range(8)
-CHANNEL_CONSTANTS = FIRST_WEIGHT + SIGNAL_COUNT + 1
+) = range(9)
+CHANNEL_CONSTANTS = FIRST_WEIGHT + SIGNAL_COUNT
 
 # state, float64: of the detector
 THRESHOLD, PEAK, ANNOUNCED_PEAK, SCORE = range(4)
@@ -69,12 +70,21 @@ FIRST_CHANNEL_WORD = 4
     SEASON_MEAN,
     LOWEST_SEEN,
     HIGHEST_SEEN,
+    NETWORK_SPREAD,  # what the network says of this sample
+    USUAL_SPREAD,
     FIRST_SIGNAL,
-) = range(15)
+) = range(17)
 FIRST_TAIL = FIRST_SIGNAL + SIGNAL_COUNT
 (TAIL_THRESHOLD, TAIL_MEAN, TAIL_SQUARE, TAIL_PEAK, TAIL_RUN) = range(5)
 TAIL_WORDS = 5
 CHANNEL_WORDS = FIRST_TAIL + SIGNAL_COUNT * TAIL_WORDS
+OF_SPREAD = (
+    NETWORK_SPREAD,
+    USUAL_SPREAD,
+    FIRST_SIGNAL + SPREAD,
+    *range(FIRST_TAIL + SPREAD * TAIL_WORDS, CHANNEL_WORDS),
+)
+"""The words of a channel that no snapshot has where no network says how sure it is."""
 
 # state, float64: of a channel, of the alert that is open
 (
@@ -114,7 +124,8 @@ READOUT_WORDS = 2
     HIDDEN_COUNT,
 ) = range(19)
 FIRST_OUTPUT = 19
-"""From here on, for each channel, which output of the model forecasts it; -1: none does."""
+"""From here on, for each channel, which output of the model forecasts it, then, for each, which is the spread of that; -1: none is."""
+OUTPUT_TABLES = 2
 
 HOLD, SKIP, RESET = range(3)
 

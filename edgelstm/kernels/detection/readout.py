@@ -10,7 +10,7 @@ of the newest sample, the gains, and the covariance of the weights: its lower tr
 import numpy as np
 
 from edgelstm.kernels.compiled import njit
-from edgelstm.kernels.detection.error import has_error, is_forecast
+from edgelstm.kernels.detection.error import channel_count, has_error, is_forecast
 from edgelstm.kernels.detection.layout import (
     APART,
     CHANNEL_CONSTANTS,
@@ -21,7 +21,6 @@ from edgelstm.kernels.detection.layout import (
     FIRST_CHANNEL_CONSTANT,
     FIRST_CHANNEL_INT,
     FIRST_CHANNEL_WORD,
-    FIRST_OUTPUT,
     FORECAST,
     FORGETTING,
     HIDDEN_COUNT,
@@ -85,7 +84,7 @@ def _step_scale(constants, own, c):
 @njit(inlined=True)
 def _block_at(constants, policies, n, heard):
     """Return where in `floats` the block of network `n` begins."""
-    channels, words = policies.shape[0] - FIRST_OUTPUT, _block_words(policies[READOUT_FEATURES], heard)
+    channels, words = channel_count(policies), _block_words(policies[READOUT_FEATURES], heard)
     return first_word(constants, channels) + channels * READOUT_WORDS + n * words
 
 
@@ -95,7 +94,7 @@ def expect(constants, policies, floats, ints, network, time_ns):
 
     network  int32 (networks, words)  its states after this sample
     """
-    features, heard = policies[READOUT_FEATURES], (policies.shape[0] - FIRST_OUTPUT) // network.shape[0]
+    features, heard = policies[READOUT_FEATURES], channel_count(policies) // network.shape[0]
     for n in range(network.shape[0]):
         block = floats[_block_at(constants, policies, n, heard) :]
         seen = block[heard * features :]
@@ -171,7 +170,7 @@ def multiply(covariance, seen, gains, features):
 @njit
 def learn(constants, policies, floats, ints, networks, values):
     """Learn from a sample that is taken for normal: how far the step of every channel was from what was expected."""
-    features, heard = policies[READOUT_FEATURES], (policies.shape[0] - FIRST_OUTPUT) // networks
+    features, heard = policies[READOUT_FEATURES], channel_count(policies) // networks
     for n in range(networks):
         block = floats[_block_at(constants, policies, n, heard) :]
         seen = block[heard * features :]
@@ -199,7 +198,7 @@ def _lesson(constants, floats, ints, policies, c, x):
     """Return what was not expected of a channel, in its own scale; move the spread of its steps."""
     channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
     state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
-    own = floats[first_word(constants, policies.shape[0] - FIRST_OUTPUT) + c * READOUT_WORDS :]
+    own = floats[first_word(constants, channel_count(policies)) + c * READOUT_WORDS :]
     if policies[APART] != 0:
         step = min(own[STEP], LARGEST_ERROR * _step_scale(constants, own, c)) - own[STEP_SPREAD]
         own[STEP_SPREAD] = own[STEP_SPREAD] + constants[ERROR_GAIN] * step

@@ -34,6 +34,7 @@ FLOORS = (
     (0.02, 0.03),  # novelty
     (1.0, 0.25),  # repeat
     (4.0, 0.6),  # logit
+    (1.5, 0.15),  # spread
 )
 """Least threshold and mean excess of every signal: for a channel so quiet, or a history so short, that its tail would
 otherwise be a point."""

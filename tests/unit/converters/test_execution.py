@@ -187,12 +187,24 @@ def test_the_command_says_what_the_mode_means(folder, capsys):
     assert (folder / "m.elstm").read_bytes() == made
 
 
-def test_the_command_gives_mean_and_spread(folder):
+def test_the_command_gives_mean_and_spread_that_a_detector_can_hear(folder, capsys):
     assert convert(folder, "--uncertainty", "4", "--dropout", "0.2") == 0
     model = edgelstm.load(folder / "m.elstm")
     assert model.output_names == ("flow", "level", "flow spread", "level spread")
     y = model.stream().run(X)
     assert (y[5:, 2:] > 0.0).all()
+    history = np.random.default_rng(1).normal(size=(300, 2))
+    rows = "".join(f"{n},{a:.6f},{b:.6f}\n" for n, (a, b) in enumerate(history))
+    (folder / "history.csv").write_text("time,flow,level\n" + rows)
+    made = [str(folder / name) for name in ("m.elstm", "history.csv", "d.elstm")]
+    assert main(["calibrate", *made[:2], "-o", made[2], "--signals", "error,spread"]) == 0
+    assert "spread       heard of flow, level\n" in capsys.readouterr().out
+    assert main(["inspect", made[2]]) == 0
+    assert capsys.readouterr().out.count("hears error 1, spread 1") == 2
+    assert main(["calibrate", *made[:2], "-o", made[2]]) == 0
+    assert (
+        "spread       heard of no channel; it foretells no error of flow, level\n" in capsys.readouterr().out
+    )
 
 
 def test_the_command_asks_for_the_window(folder, capsys):

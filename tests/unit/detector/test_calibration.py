@@ -6,11 +6,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from detector_cases import SECOND, START_NS, noise, persistence_model, plain_model, times
+from detector_cases import SECOND, START_NS, noise, persistence_model, plain_model, times, unsure_model
 from edgelstm.calibration import calibrate, examine
-from edgelstm.detector import Detector
-from edgelstm.detector_settings import DetectorSettings
+from edgelstm.detector import ADOPTED_NOTE, Detector
+from edgelstm.detector_settings import DetectorSettings, SettingsError
 from edgelstm.errors import CalibrationError, UsageError
+from edgelstm.evidence_choice import WEIGHTS
+from edgelstm.kernels.detection import layout as at
 from edgelstm.stream import LoadedModel
 
 MODEL = plain_model()
@@ -188,3 +190,67 @@ def test_signals_are_chosen_and_given_channels_show_none():
     stream[100:, 1] = 1e6
     detector.push_block(times(500, start_ns=START_NS + 1000 * SECOND), stream)
     assert detector.counters["raised"] == 0
+
+
+def halving(seed, count, wildness):
+    """Half of the last value, as `unsure_model` forecasts, and noise; the farther from the mean, the wilder by `wildness`."""
+    rng = np.random.default_rng(seed)
+    x = np.zeros((count, 1))
+    for n in range(1, count):
+        x[n] = 0.5 * x[n - 1] + rng.normal() * (1.0 - wildness + wildness * abs(x[n - 1, 0]))
+    return x.astype(np.float32)
+
+
+EVEN, BURSTS = halving(1, 3000, 0.0), halving(1, 3000, 0.8)
+UNSURE = LoadedModel(unsure_model(["c0"], [0.0], [1.0]))
+
+
+def test_the_spread_is_heard_where_it_foretells_errors():
+    heard = examine(UNSURE, times(3000), BURSTS).settings.channels[0]
+    said = UNSURE.stream().run(BURSTS)[:, 1]
+    assert heard.evidence["spread"].weight == WEIGHTS["spread"]
+    assert heard.usual_spread == pytest.approx(float(said.mean()), rel=0.1)
+    deaf = examine(UNSURE, times(3000), EVEN).settings.channels[0]
+    assert "error" in deaf.evidence
+    assert "spread" not in deaf.evidence
+    assert deaf.usual_spread is msgspec.UNSET
+    asked = examine(UNSURE, times(3000), EVEN, weights={"spread": 1.0})
+    assert set(asked.settings.channels[0].evidence) == {"spread"}
+
+
+def test_a_spread_that_the_network_does_not_give_cannot_be_asked_for():
+    with pytest.raises(UsageError, match=r'"spread" is asked for.* convert --uncertainty N'):
+        examine(plain_model(1), times(300), noise(1, 300, 1), weights={"spread": 1.0})
+    found = examine(UNSURE, times(3000), BURSTS).settings.channels[0]
+    with pytest.raises(SettingsError, match=r'"c0": evidence "spread" needs usual_spread'):
+        msgspec.structs.replace(found, usual_spread=msgspec.UNSET)
+
+
+def test_a_spread_that_nobody_hears_costs_no_byte_of_a_snapshot():
+    plain = LoadedModel(persistence_model(["c0"], [0.0], [1.0]))
+    sizes = [len(calibrated(loaded, EVEN)) for loaded in (plain, UNSURE)]
+    assert sizes[0] == sizes[1]
+    assert len(calibrated(UNSURE, BURSTS)) == sizes[0] + 8 * len(at.OF_SPREAD)
+
+
+def calibrated(loaded, values):
+    """Return a snapshot of a detector for a history."""
+    return Detector(loaded, calibrate(loaded, times(len(values)), values)).snapshot()
+
+
+def test_what_the_network_stays_unsure_of_is_a_new_normal():
+    settings = examine(UNSURE, times(3000), EVEN, weights={"spread": 1.0}).settings
+    detector = Detector(
+        UNSURE,
+        msgspec.structs.replace(settings, freeze_timeout_ns=100 * SECOND, threshold=4.0, threshold_low=4.0),
+    )
+    values = np.concatenate([EVEN[:300], np.full((400, 1), 15.0, np.float32)])
+    verdicts = detector.push_block(times(700), values)
+    raised, cleared = (
+        next(a for a in verdicts.alerts if a.event_type == kind) for kind in ("raised", "cleared")
+    )
+    (reason,) = raised.channels
+    assert reason.signal == "spread"
+    assert "is something the network is unsure of: a spread of 7.5, " in reason.says
+    assert cleared.note == ADOPTED_NOTE
+    assert detector._floats[at.FIRST_CHANNEL_WORD + at.USUAL_SPREAD] >= 7.0

@@ -31,5 +31,8 @@ static void adopt(channel *c)
     c->signals[ERROR_MEAN] = smaller(c->signals[ERROR_MEAN], 1.0);
     c->repeats = 0;
     novelty_learn(c, c->last_value);
+#if HEARS_SPREAD
+    c->usual_spread = larger(c->usual_spread, c->network_spread);
+#endif
 }
 

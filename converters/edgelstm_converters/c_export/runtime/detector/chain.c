@@ -21,7 +21,7 @@ static double score_of(detector *d, int32_t bin, const float *x, const uint8_t *
         c->shown = 0;
         if (present[n])
             d->counters[STUCK] += evidence_observe(&baselines[n], c, bin, (double)x[n], d->open != 0, has_error(d, n),
-                HAS_LOGIT ? logit_of(said, n) : 0.0, repeated[n]);
+                HAS_LOGIT ? logit_of(said, n) : 0.0, spread_of(said, n), repeated[n]);
         total = total + judge(&baselines[n], c, &why[n]);
     }
     d->counters[SCORED]++;

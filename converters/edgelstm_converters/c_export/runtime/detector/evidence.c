@@ -5,7 +5,7 @@ static int shows(const baseline *of, const channel *c, int signal)
 }
 
 /* Bring every signal up to a value; returns 1 where the sensor stuck with it. `same`: it repeats the last one. */
-static int evidence_observe(const baseline *of, channel *c, int32_t bin, double x, int frozen, int has_error, double logit, int same)
+static int evidence_observe(const baseline *of, channel *c, int32_t bin, double x, int frozen, int has_error, double logit, double unsure, int same)
 {
     int stuck = 0;
     level_observe(of, c, x, frozen);
@@ -32,7 +32,14 @@ static int evidence_observe(const baseline *of, channel *c, int32_t bin, double 
         logit_observe(c, logit);
         c->shown |= 1 << LOGIT;
     }
+#if HEARS_SPREAD
+    if (of->weights[SPREAD] > 0.0) {
+        uncertainty_observe(of, c, unsure);
+        c->shown |= 1 << SPREAD;
+    }
+#endif
     (void)bin;
+    (void)unsure;
     return stuck;
 }
 
@@ -49,6 +56,10 @@ static void evidence_learn(const baseline *of, channel *c, int32_t bin, double x
     (void)bin;
     if (of->weights[NOVELTY] > 0.0)
         novelty_learn(c, x);
+#if HEARS_SPREAD
+    if (c->shown >> SPREAD & 1)
+        uncertainty_learn(of, c);
+#endif
     for (int n = 0; n < TAILS; n++) {
         int signal = signal_of_tail[n];
         if (shows(of, c, signal))

@@ -35,6 +35,17 @@ static void expect(detector *d, const uint8_t *present, float said[NETWORKS][OUT
     }
 }
 
+static double spread_of(float said[NETWORKS][OUTPUTS], int n)
+{
+#if HEARS_SPREAD
+    return (double)said[0][spread_output_of[n]];
+#else
+    (void)said;
+    (void)n;
+    return 0.0;
+#endif
+}
+
 static double logit_of(float said[NETWORKS][OUTPUTS], int n)
 {
     (void)n;

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from edgelstm.alert import Alert, ChannelReason, alert_id
+from edgelstm.signal_words import AS_USUAL
 from edgelstm.words import span
 
 PAYLOAD_VERSION = 1
@@ -70,7 +71,7 @@ def alert_text(payload: Mapping[str, Any]) -> str:
         return f"over after {span(payload['duration_s'])}" + (
             f": {payload['note']}" if payload["note"] else ""
         )
-    told = "; ".join(f"{name} {says}" for name, says, _ in _told(payload["reasons"]))
+    told = "; ".join(f"{name} {says}" for name, says, _ in _told(payload))
     note = f" ({payload['note']})" if payload["note"] else ""
     return f"{told or 'unusual'}{note}"
 
@@ -86,7 +87,7 @@ def event_line(payload: Mapping[str, Any]) -> str:
     if payload["event_type"] == "cleared":
         text = alert_text(payload)
     else:
-        text = "; ".join(f"{name} ({share:.0%}) {says}" for name, says, share in _told(payload["reasons"]))
+        text = "; ".join(f"{name} ({share:.0%}) {says}" for name, says, share in _told(payload))
         text += f"  [{payload['note']}]" if payload["note"] else ""
     return (
         f"{payload['ts']}  {payload['event_type']:<7}  {payload['id']}  {payload['severity']:<8}  "
@@ -94,13 +95,18 @@ def event_line(payload: Mapping[str, Any]) -> str:
     )
 
 
-def _told(reasons: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, float]]:
+def _told(payload: Mapping[str, Any]) -> list[tuple[str, str, float]]:
     """Return the channels that make up most of the score: name, what is said of each, and share."""
     told: list[tuple[str, str, float]] = []
-    for reason in reasons:
+    for reason in payload["reasons"]:
         if sum(share for _, _, share in told) >= ENOUGH_TOLD or len(told) == MOST_TOLD:
             break
-        told.append((reason["name"], reason.get("says") or _of_older(reason), reason["share"]))
+        says = reason.get("says") or _of_older(reason)
+        if (
+            says == AS_USUAL and payload["event_type"] == "updated"
+        ):  # of a peak that waited for the update interval
+            says += " again"
+        told.append((reason["name"], says, reason["share"]))
     return told
 
 

@@ -51,7 +51,7 @@ class LabelScore:
         return (
             f"precision {self.precision:.3f}, recall {self.recall:.3f}, F1 {self.f1:.3f}; "
             f"{self.found} of {self.events} events found{delay}; "
-            f"{self.false_events} false events, {self.false_per_day:.3g} per day of normal samples; event F1 {self.event_f1:.3f}"
+            f"{self.false_events} false event{'' if self.false_events == 1 else 's'}, {self.false_per_day:.3g} per day of normal samples; event F1 {self.event_f1:.3f}"
         )
 
 

@@ -39,7 +39,7 @@ def render(found: Explanation, names: Sequence[str], row: int, settings: Detecto
         f'<p class="small">{moment} UTC, row {row} of the recording, model {escape(model)}</p>',
         score_bar(verdict.score, verdict.threshold),
         f'<p class="small">How unusual this moment is: {verdict.score:.1f}, where an alert begins at {verdict.threshold:.1f}; '
-        f"each 1 more is ten times rarer. That threshold allows {escape(settings.budget)} false alerts.</p>",
+        f"each 1 more is ten times rarer. False alerts allowed: {escape(settings.budget)}.</p>",
     ]
     for one in told[:MOST_CHANNELS]:
         body += _channel(found, one)
@@ -56,12 +56,12 @@ def render(found: Explanation, names: Sequence[str], row: int, settings: Detecto
 
 def _channel(found: Explanation, one: Told) -> list[str]:
     reasons = "".join(
-        f'<li>{escape(says)} <span class="small">({escape(rare)})</span></li>'
+        f'<li>It {escape(says)} <span class="small">({escape(rare)})</span></li>'
         for says, rare in zip(one.says, one.rare, strict=True)
     )
     return [
         f'<h2>{escape(one.name)} <span class="share">{100 * one.share:.0f} % of the score</span></h2>',
-        f"<p>It is <b>{escape(one.value)}</b>.</p>",
+        f"<p>Its value is <b>{escape(one.value)}</b>.</p>",
         f"<ul>{reasons}</ul>" if reasons else "",
         channel_picture(
             found.times_ns,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SMALLEST_SHOWN = 2.0
 """Of a signal beside the loudest one: one in a hundred samples."""
 
+LEAST_RARE = 1.0
 LEAST_SHARE = 0.05
 SMALLEST_FALL = 0.1
 
@@ -130,7 +131,9 @@ def rarity(surprise: float, period_ns: int) -> str:
     """Return how often a normal signal is this unusual."""
     if surprise >= SURPRISE_CAP:
         return "far rarer than its history can tell"
-    samples = 10.0**surprise
+    if surprise < LEAST_RARE:
+        return "nothing rare"
+    samples = float(f"{10.0**surprise:.1e}")  # two digits are more than a tail can tell
     return f"1 in {samples:,.0f}: once in {span(samples * period_ns / 1e9)} of normal running"
 
 

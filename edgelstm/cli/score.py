@@ -91,10 +91,16 @@ def run(args: argparse.Namespace) -> int:
             detector, recordings, normal_until_ns = _general(args, recordings)
         scores = _scores_file(args, stack)
         agreement = Agreement() if args.label else None
+        in_history = 0
         curves, moves, extent = _curves(args, detector, normal_until_ns), _Moves(), _Extent()
         for part in recordings:
             recording, labels = _without(part, args.label)
             verdicts = detector.push_block(recording.times_ns, recording.values)
+            if normal_until_ns is not None:
+                in_history += sum(
+                    alert.event_type == "raised" and alert.time_ns <= normal_until_ns
+                    for alert in verdicts.alerts
+                )
             if args.json or scores is not sys.stdout:
                 _print_events(args, detector, verdicts.alerts)
             if scores is not None:
@@ -113,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     if curves is not None:
         curves.draw(args.plot, Path(args.recording).name)
         print(f"edgelstm: wrote {args.plot}", file=sys.stderr)
-    print("\n".join(_summary(detector, extent.span_s)), file=sys.stderr)
+    print("\n".join(_summary(detector, extent.span_s, in_history)), file=sys.stderr)
     if agreement is not None:
         print(f"edgelstm: against the labels: {agreement.result().line}", file=sys.stderr)
     return 0
@@ -295,7 +301,7 @@ def _write_scores(file: TextIO, recording: Recording, verdicts: Verdicts) -> Non
         file.write(f"{time_ns},{score!r},{threshold!r},{names[state]}\n" if state >= 0 else f"{time_ns},,,\n")
 
 
-def _summary(detector: Detector, span_s: float) -> list[str]:
+def _summary(detector: Detector, span_s: float, in_history: int) -> list[str]:
     from edgelstm.words import span
 
     counters, settings = detector.counters, detector.settings
@@ -309,11 +315,20 @@ def _summary(detector: Detector, span_s: float) -> list[str]:
             if counters[name]
         ),
         *(
-            [f"{detector.saturated} with a value beyond what the network holds, which was limited"]
+            [
+                f"{detector.saturated} with a value beyond what the network holds, which was limited"
+                + (
+                    ": this recording is unlike the history that the network was trained on"
+                    if 2 * detector.saturated > counters["scored"]
+                    else ""
+                )
+            ]
             if detector.saturated
             else []
         ),
-        f"{counters['raised']} alert{'' if counters['raised'] == 1 else 's'} raised, {counters['adopted']} adopted as the new normal"
+        f"{counters['raised']} alert{'' if counters['raised'] == 1 else 's'} raised"
+        + (f", {in_history} of them in what was taken for normal" if in_history else "")
+        + f", {counters['adopted']} adopted as the new normal"
         + (", one still open" if detector.open_alert else ""),
     ]
     if counters["scored"]:

@@ -208,12 +208,7 @@ def _summary(trained: Trained) -> list[str]:
         lines.append(
             f"  {name}: error int8 {integer:.4g}, float32 {exact:.4g}, repeating the last value {last:.4g}"
         )
-    worse = [name for name, (_, integer, last) in trained.errors.items() if integer > 2.0 * last]
-    if worse and trained.settings.task == "forecast":
-        lines.append(
-            f"warning: the forecast of {', '.join(worse)} is more than twice as far off as the last value repeated: it was not "
-            "learned. A longer history, more --epochs, or --given for a channel that follows nothing here"
-        )
+    lines += [f"warning: {line}" for line in trained.warnings]
     if trained.metrics is not None:
         found = trained.metrics
         lines.append(

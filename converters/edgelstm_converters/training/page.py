@@ -16,7 +16,7 @@ WIDTH, HEIGHT, MARGIN = 640, 180, 36
 MOST_POINTS = 1200
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left}td.n{text-align:right}
-svg{max-width:100%;height:auto;background:#fafafa}h2{margin-top:2rem}small{color:#666}"""
+svg{max-width:100%;height:auto;background:#fafafa}h2{margin-top:2rem}small{color:#666}.warning{color:#b3261e}"""
 
 
 def render(trained: Trained, title: str) -> str:
@@ -48,7 +48,8 @@ def render(trained: Trained, title: str) -> str:
         ),
     ]  # fmt: skip
     if trained.errors:
-        parts += ["<h2>Error on the test stretch</h2>", _errors(trained)]
+        warned = [f'<p class="warning">{escape(line)}.</p>' for line in trained.warnings]
+        parts += ["<h2>Error on the test stretch</h2>", *warned, _errors(trained)]
     if trained.residuals.size:
         parts += ["<h2>Residuals</h2>", _histogram(trained.residuals)]
     if trained.metrics is not None and trained.float_metrics is not None:

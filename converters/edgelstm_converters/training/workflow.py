@@ -24,6 +24,7 @@ from edgelstm_converters.training.metrics import ClassMetrics, class_metrics
 from edgelstm_converters.training.settings import TrainingSettings
 
 Floats = NDArray[np.float32]
+UNLEARNED_RATIO = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +60,17 @@ class Trained:
     agreement: LabelScore | None
     checks: list[self_check.Checked]
     seconds: float
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should be warned of, a line each."""
+        worse = [name for name, (_, integer, last) in self.errors.items() if integer > UNLEARNED_RATIO * last]
+        if not worse or self.settings.task != "forecast":
+            return []
+        return [
+            f"the forecast of {', '.join(worse)} is more than twice as far off as the last value repeated: it was not learned. "
+            "A longer history, more --epochs, or --given for a channel that follows nothing here"
+        ]
 
 
 def train(

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import importlib
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from detector_cases import START_NS, noise, times
 from edgelstm import model_file
 from edgelstm.calibration import examine
 from edgelstm.cli.explain import Place, walk
+from edgelstm.cli.explain_text import rarity
 from edgelstm.errors import UsageError
 from edgelstm.explanation import explain
 from edgelstm.pretrained import general_detector
@@ -52,6 +54,7 @@ def test_it_names_the_channel_and_draws_the_page(files, capsys):
     assert any("above its usual" in line for line in lines)
     assert any("without its values" in line for line in lines)
     text = page.read_text()
+    assert re.search(r"<li>It has been \S+ above its usual ", text)
     assert f"<h1>Alert: {names[1]} does not behave as usual.</h1>" in text
     for words in ("Which moments did it", "forget gate", "cell", "green: expected"):
         assert words in text
@@ -146,3 +149,16 @@ def test_a_time_that_cannot_be_explained_is_one_line(files, at, words):
     model, data, _ = files
     with pytest.raises(UsageError, match=words):
         call(model, data, "--at", at)
+
+
+@pytest.mark.parametrize(
+    ("surprise", "words"),
+    [
+        (0.3, "nothing rare"),
+        (3.0, "1 in 1,000: once in 16.7 minutes of normal running"),
+        (5.4649, "1 in 290,000: once in 3.4 days of normal running"),
+        (8.0, "far rarer than its history can tell"),
+    ],
+)
+def test_how_rare_it_is_has_two_digits_at_most(surprise, words):
+    assert rarity(surprise, 10**9) == words

@@ -216,6 +216,20 @@ def test_the_pretrained_detector_needs_no_model_and_no_training(files, capsys):
     assert "raised" in said.out
 
 
+def test_alerts_in_what_was_taken_for_normal_are_counted_apart(files, capsys):
+    values = noise(2, 800)
+    values[200:206, 0] += 25.0
+    values[500:530, 0] += 25.0
+    data = write_csv(files[0] / "two.csv", values, START_NS + 3000 * 10**9)
+    assert call("score", "--pretrained", data, "--history", 450, "--budget", "1 per 100 s", "--json") == 0
+    said = capsys.readouterr()
+    last_ns = START_NS + (3000 + 449) * 10**9
+    raised = [one for one in map(json.loads, said.out.splitlines()) if one["event_type"] == "raised"]
+    within = sum(to_ns(one["ts"]) <= last_ns for one in raised)
+    assert 0 < within < len(raised)
+    assert f"{len(raised)} alerts raised, {within} of them in what was taken for normal, " in said.err
+
+
 def test_the_pretrained_detector_becomes_a_model_file(files):
     folder, _, history, data = files
     assert (

@@ -48,6 +48,10 @@ def test_a_forecast_that_was_not_learned_is_told(tmp_path, capsys):
         "warning: the forecast of level is more than twice as far off as the last value"
         in capsys.readouterr().out
     )
+    assert (
+        "the forecast of level is more than twice as far off as the last value"
+        in (tmp_path / "m.html").read_text()
+    )
 
 
 def test_a_file_becomes_a_detector_that_finds_a_fault(tmp_path, capsys):

@@ -129,6 +129,12 @@ def test_a_line_says_the_peak_that_its_severity_is_of_and_the_score_of_now():
     )
 
 
+def test_an_update_that_waited_until_all_was_as_usual_says_so():
+    later = payload_of("updated", 1.1, 8.25)
+    later["reasons"][0]["says"] = "is as usual"
+    assert event_line(later).endswith("score 1.10 (peak 8.25) / 5.00  c0 (100%) is as usual again")
+
+
 def test_the_text_of_a_payload_names_channel_and_what_is_unusual():
     raised = payload_of("raised", 6.1, 6.1)
     assert raised["text"] == f"c0 {raised['reasons'][0]['says']}"

@@ -227,7 +227,9 @@ def _judge(
         verdicts, agreement = watch(loaded, data, start, data.split.rows)
         alerts = sum(alert.event_type == "raised" for alert in verdicts.alerts)
         first = next(iter(verdicts.alerts), None)
-        alerting = bool(verdicts.states[0] == 1) and (first is None or first.time_ns > data.times_ns[start])
+        alerting = bool((verdicts.states[:1] == 1).any()) and (
+            first is None or first.time_ns > data.times_ns[start]
+        )
         allowed = len(data.values[start:]) / found.settings.budget_samples
         scores = verdicts.scores
         if settings.task != "classify":  # which faults it is to find, its labels say

@@ -60,6 +60,13 @@ def test_the_same_seed_gives_the_same_model_and_another_one_another():
     assert first.history == again.history
 
 
+def test_a_recording_may_be_learned_from_to_its_end():
+    """No test stretch, as where another recording tests: nothing is judged, and there is a detector."""
+    trained = train(data_of(waves(), test=0.0), TrainingSettings(**SMALL, test=0.0))
+    assert trained.model.detector_settings is not None
+    assert (trained.alerts, trained.alerting, trained.scores.size) == (0, False, 0)
+
+
 def test_labels_that_only_judge_do_not_reach_the_network():
     """The same weights to the bit with them and without; they judge the detector on the test stretch."""
     values = waves()

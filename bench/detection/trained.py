@@ -6,6 +6,7 @@ from pathlib import Path
 from case import Case
 
 from edgelstm import model_file
+from edgelstm.errors import EdgeLstmError
 from edgelstm.sources.recording import Recording
 from edgelstm.stream import LoadedModel
 from edgelstm_converters.training import TrainingSettings, train
@@ -26,6 +27,21 @@ def model_of(case: Case, seed: int, folder: Path, **choices) -> LoadedModel:
         history = Recording(times_ns, values, case.channels, 0, None)
         data = examine([history], given=case.marks.get("given", ()), keep_all=True, test=TEST)
         settings = TrainingSettings(seed=seed, test=TEST, **choices)
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         model_file.save(train(data, settings, name=case.name).model, path)
     return LoadedModel(dataclasses.replace(model_file.load(path), detector_settings=None))
+
+
+def those_with_networks(
+    cases: list[Case], seed: int, folder: Path
+) -> tuple[list[Case], list[LoadedModel], list[str]]:
+    """Return the cases that a network can be trained for, their networks, and of the others a line that says why not."""
+    kept, networks, left_out = [], [], []
+    for case in cases:
+        try:
+            networks.append(model_of(case, seed, folder))
+        except EdgeLstmError as exc:
+            left_out.append(f"{case.name}: {exc}")
+        else:
+            kept.append(case)
+    return kept, networks, left_out

@@ -8,7 +8,7 @@ import pytest
 os.environ.setdefault("KERAS_BACKEND", "torch")
 pytest.importorskip("torch")
 pytest.importorskip("keras", reason="keras is not installed: its exports are not tried")
-pytest.importorskip("h5py")
+h5py = pytest.importorskip("h5py")
 pytestmark = [pytest.mark.torch, pytest.mark.engines]
 
 import warnings  # noqa: E402
@@ -117,3 +117,19 @@ def test_what_is_refused_is_refused_by_layer(tmp_path, name):
     saved(name, made, tmp_path / "m.keras")
     with pytest.raises(ConversionError, match=message):
         readers.read(tmp_path / "m.keras")
+
+
+def test_what_only_keras_2_writes_of_a_layer_is_no_obstacle_to_the_proof(tmp_path):
+    model = keras.Sequential([keras.Input((9, CHANNELS)), kl.LSTM(H), kl.Dense(3)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        config = file.attrs["model_config"]
+        file.attrs["model_config"] = config.replace(
+            '"return_sequences"', '"time_major": false, "return_sequences"'
+        )
+        assert "time_major" in file.attrs["model_config"]
+    before = (tmp_path / "m.h5").read_bytes()
+    assert readers.read(tmp_path / "m.h5").proof.startswith("keras: within")
+    assert (tmp_path / "m.h5").read_bytes() == before

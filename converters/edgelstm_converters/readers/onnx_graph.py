@@ -7,6 +7,7 @@ from pathlib import Path
 from edgelstm_converters.readers import Asked, Reading
 from edgelstm_converters.readers.onnx_file import fold, load, to_graph
 from edgelstm_converters.readers.onnx_proof import prove
+from edgelstm_converters.readers.onnx_tables import with_real_tables
 from edgelstm_converters.readers.proof import NOT_ASKED
 from edgelstm_converters.trace.streams import read_stream
 
@@ -17,7 +18,12 @@ def read(path: Path, asked: Asked) -> Reading:
     model = load(path)
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 17)
     stream = read_stream(
-        to_graph(model.graph, opset), asked.fixed, fold, asked.inputs, asked.start, asked.window
+        with_real_tables(to_graph(model.graph, opset)),
+        asked.fixed,
+        fold,
+        asked.inputs,
+        asked.start,
+        asked.window,
     )
     proof = prove(model, stream, asked.fixed) if asked.verify else NOT_ASKED
     return Reading.of(stream, proof)

@@ -22,6 +22,10 @@ def prove(model: Any, stream: Stream, fixed: Mapping[str, Any]) -> str:
         _inline(model.graph, stream.taken)
         model.graph.output.append(helper.make_tensor_value_info(stream.start, TensorProto.FLOAT, None))
     dtypes = {value.name: _dtype(value) for value in model.graph.input}
+    count, kept = (
+        len(model.graph.output),
+        _without_unknown_inputs(model.graph, {stream.signal, *stream.states, *fixed}),
+    )
     try:
         engine = Engine("onnx", content=model.SerializeToString())
     except EngineError as exc:
@@ -29,10 +33,46 @@ def prove(model: Any, stream: Stream, fixed: Mapping[str, Any]) -> str:
     except EngineDied as exc:
         return f"not proved: {exc}"
 
+    asked = {value.name for value in model.graph.input}
+
     def typed(feeds: dict[str, Any]) -> list[Any]:
-        return engine.run({name: value.astype(dtypes[name]) for name, value in feeds.items()})
+        given = {name: value.astype(dtypes[name]) for name, value in feeds.items() if name in asked}
+        found = dict(zip(kept, engine.run(given), strict=True))
+        return [found.get(number) for number in range(count)]
 
     return judge_stream(engine, stream, fixed, HINT, run=typed, int8=_in_int8(model.graph))
+
+
+def _without_unknown_inputs(graph: Any, known: set[str]) -> list[int]:
+    """Take out of a graph what depends on inputs that nobody gives, such as a mask for another output; return the outputs that stay."""
+    given = known | {tensor.name for tensor in graph.initializer}
+    unknown = {value.name for value in graph.input} - given
+    every = list(range(len(graph.output)))
+    if not unknown:
+        return every
+    nodes, outputs = list(graph.node), list(graph.output)
+    for node in nodes:
+        inner = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+        if unknown.intersection({*node.input, *(name for body in inner for name in _named_in(body))}):
+            unknown.update(name for name in node.output if name)
+    kept = [number for number in every if outputs[number].name not in unknown]
+    inputs = [value for value in graph.input if value.name not in unknown]
+    del graph.node[:], graph.output[:], graph.input[:]
+    graph.node.extend(node for node in nodes if not unknown.intersection(node.output))
+    graph.output.extend(outputs[number] for number in kept)
+    graph.input.extend(inputs)
+    return kept
+
+
+def _named_in(graph: Any) -> set[str]:
+    """Return all names that nodes of a body read, and of those in it."""
+    found: set[str] = {value.name for value in graph.output}
+    for node in graph.node:
+        found.update(node.input)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                found |= _named_in(attribute.g)
+    return found
 
 
 def _in_int8(graph: Any) -> bool:

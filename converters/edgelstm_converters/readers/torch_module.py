@@ -53,7 +53,7 @@ def read(module: Any, asked: Asked) -> Reading:
         "its forward() does more than run its modules in the order of their definition; say what follows the linear "
         "ones with activations=[...], or export it to ONNX and convert that"
     )
-    return Reading(model, proof.compare("torch", model, x, y, hint))
+    return Reading(model, proof.compare("torch", model, [(x, y)], hint))
 
 
 def leaves(kinds: Mapping[str, str]) -> list[str]:

@@ -253,6 +253,10 @@ def _read(
     found, own, order = _assembled(
         walk, [values[name] for name in outputs], [feeds[name] for name in states], outputs
     )
+    after = {np.shape(codes_of(values[outputs[n]])) for n in order if isinstance(values[outputs[n]], Traced)}
+    is_first = signal is next(value for value in graph.inputs if value.name not in fixed)
+    if not is_first and not after.issuperset(states.values()):
+        raise WrongAxis(f'input "{signal.name}" is no signal: nothing becomes of the inputs in front of it')
     free = axes.time is not None and signal.shape[axes.time] is None
     if free and walk.expressions.over_all:
         raise OpenLength(

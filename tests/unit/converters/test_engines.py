@@ -12,13 +12,57 @@ pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper  # noqa: E402
 
 from edgelstm_converters import readers  # noqa: E402
-from edgelstm_converters.readers import engines  # noqa: E402
-from onnx_cases import AXIS, TAIL, H, integers, recurrent, weights, write  # noqa: E402
+from edgelstm_converters.float_model import FloatDense, FloatModel  # noqa: E402
+from edgelstm_converters.readers import engines, proof  # noqa: E402
+from onnx_cases import AXIS, TAIL, H, I, constant, integers, recurrent, weights, write  # noqa: E402
 
 
 @pytest.fixture
 def path(tmp_path):
     return write(tmp_path / "m.onnx", [recurrent(), TAIL], [*weights(4), AXIS], y=("t", 1, H))
+
+
+def last_of_six(path, bias):
+    """A network that gives one value for six samples: the last state, weighed, plus a number, through a sigmoid."""
+    nodes = [
+        helper.make_node("LSTM", ["x", "W", "R", "B"], ["", "last"], name="rnn", hidden_size=H),
+        helper.make_node("Squeeze", ["last", "axis"], ["h"]),
+        helper.make_node("Gemm", ["h", "M", "c"], ["m"]),
+        helper.make_node("Sigmoid", ["m"], ["y"]),
+    ]
+    parts = [
+        *weights(4),
+        integers("axis", 0),
+        constant("M", H, 1),
+        constant("c", 1, value=np.array([bias], np.float32)),
+    ]
+    return write(path, nodes, parts, x=(6, 1, I), y=(1, 1))
+
+
+def test_what_gives_one_row_is_run_over_many_windows(tmp_path):
+    told = readers.read(last_of_six(tmp_path / "m.onnx", 0.0)).proof
+    assert told.startswith("onnxruntime: within") and told.endswith("over 96 samples")
+
+
+@pytest.mark.parametrize("bias", [200.0, -200.0])
+def test_an_output_at_its_limit_proves_nothing(bias, tmp_path):
+    told = readers.read(last_of_six(tmp_path / "m.onnx", bias)).proof
+    assert (
+        told
+        == "not proved: onnxruntime gives the same for all random samples, which says nothing of the layers"
+    )
+
+
+def test_small_outputs_have_to_agree_as_well_as_large_ones():
+    """A difference that is as large as what is compared says nothing, however small both are."""
+    x = np.ones((4, 2), np.float32)
+    model = FloatModel(2, (FloatDense("head", np.full((1, 2), 1e-6, np.float32), np.zeros(1, np.float32)),))
+    exact = np.float32([[2e-6], [2e-6], [2e-6], [1.9999e-6]])
+    assert proof.compare("engine", model, [(x, exact)], "").startswith("engine: within")
+    told = proof.compare("engine", model, [(x, 2 * exact)], "")
+    assert (
+        told == "not proved: all that engine gives for random samples is below 4e-06, too little to compare"
+    )
 
 
 def running():

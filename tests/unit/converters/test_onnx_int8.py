@@ -126,3 +126,28 @@ def test_what_is_refused_is_refused_by_node(tmp_path, case):
     path = write(tmp_path / "m.onnx", [*front, *nodes], [*weights(4), *PARTS, integers("both", 1, 2)])
     with pytest.raises(ConversionError, match=message):
         readers.read(path)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_table_of_whole_numbers_stands_for_real_ones(tmp_path, moved):
+    """Its rows are chosen, and moved, before they get their scale."""
+    table, scale, zero = np.random.default_rng(4).integers(0, 256, (9, I)).astype(np.uint8), 0.013, 131
+    behind = [node("Transpose", "rows", "turned", perm=[1, 0, 2])] if moved else []
+    nodes = [node("Gather", "table symbols", "rows"), *behind, node("DequantizeLinear", "turned s z" if moved else "rows s z", "x"),
+             node("DequantizeLinear", "rows s z", "again"), node("Shape", "again", "shape"), recurrent(), node("Squeeze", "seq axis", "y")]  # fmt: skip
+    shape = ("b", "t") if moved else ("t", "b")
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("symbols", TensorProto.INT64, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ("t", "b", "n"))],
+        [*weights(4), named("table", table, np.uint8), named("s", scale), named("z", zero, np.uint8), integers("axis", 1)],
+    )  # fmt: skip
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+        tmp_path / "m.onnx",
+    )
+    reading = readers.read(tmp_path / "m.onnx", inputs=1)
+    assert [layer.kind for layer in reading.model.layers] == ["embedding", "lstm"]
+    np.testing.assert_allclose(
+        reading.model.layers[0].table, (table.astype(np.float32) - zero) * np.float32(scale), rtol=1e-6
+    )
+    assert "within" in reading.proof and not reading.proof.startswith("not proved")

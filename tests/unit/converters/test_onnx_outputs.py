@@ -6,9 +6,10 @@ import pytest
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402
 
+from edgelstm.errors import ConversionError  # noqa: E402
 from edgelstm.stream import LoadedModel  # noqa: E402
 from edgelstm_converters import convert_with_report, readers  # noqa: E402
-from onnx_cases import AXIS, SQUEEZE, H, I, O, constant, weights, write  # noqa: E402
+from onnx_cases import AXIS, SQUEEZE, H, I, O, constant, integers, weights, write  # noqa: E402
 
 SAMPLES = np.random.default_rng(0).normal(0, 1, (200, I)).astype(np.float32)
 LSTM = helper.make_node("LSTM", ["x", "W", "R", "B"], ["seq", "hn", "cn"], name="rnn", hidden_size=H)
@@ -104,3 +105,51 @@ def test_states_that_the_caller_carries_beside_several_outputs(tmp_path, order):
     assert "1000 samples" in reading.proof
     assert reading.model.outputs == O + 1
     assert reading.carried == "its 2 states go in and out at every run"
+
+
+def test_a_state_is_no_signal_where_the_signal_is_refused(tmp_path):
+    """Else the network is read as what becomes of a state, and the proof fails for a reason that is none."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "M"], ["m"]),
+        helper.make_node("Relu", ["m"], ["p"], name="p"),
+        helper.make_node("Concat", ["memory", "p"], ["all"], axis=0),
+        helper.make_node("Mul", ["all", "K"], ["weighed"]),
+        helper.make_node("ReduceSum", ["weighed", "none"], ["sum"], keepdims=1),
+        helper.make_node("Relu", ["sum"], ["y"], name="cell"),
+        helper.make_node("Slice", ["all", "one", "three", "none"], ["kept"]),
+    ]
+    parts = [
+        constant("M", I, H),
+        constant("K", 3, 1, H),
+        integers("none", 0),
+        integers("one", 1),
+        integers("three", 3),
+    ]
+    shapes = {
+        "x": (1, 1, I),
+        "y": (1, 1, H),
+        "inputs": [value("memory", 2, 1, H)],
+        "outputs": [value("kept", 2, 1, H)],
+    }
+    path = write(tmp_path / "m.onnx", nodes, parts, **shapes)
+    with pytest.raises(ConversionError, match='the cell "cell" gives'):
+        readers.read(path, verify=False)
+
+
+def test_an_input_of_a_left_out_output_is_not_needed_for_the_proof(tmp_path):
+    """As a mask that says which samples a mean goes over, beside an output for every sample."""
+    more = [
+        helper.make_node("Not", ["mask"], ["kept"], name="kept"),
+        helper.make_node("Where", ["kept", "y", "nothing"], ["masked"]),
+    ]
+    mask = helper.make_tensor_value_info("mask", TensorProto.BOOL, ("t", 1, O))
+    values = [constant("M", H, O), *weights(4), AXIS, constant("nothing", 1, value=np.zeros(1, np.float32))]
+    path = write(
+        tmp_path / "m.onnx", [LSTM, SQUEEZE, *FORECAST, *more], values, inputs=[mask], y=("t", 1, O),
+        outputs=[value("masked", "t", 1, O)],
+    )  # fmt: skip
+    proof = readers.read(path).proof
+    assert (
+        proof.startswith("onnxruntime: within")
+        and 'left out: output "masked" (node "kept" (Not): its input "mask"' in proof
+    )

@@ -166,5 +166,5 @@ def test_activations_and_order_are_not_asked_of_a_graph(tmp_path):
 def test_a_file_that_was_cut_off(tmp_path, kept):
     path = write(tmp_path / "m.onnx", [recurrent(), TAIL], [*weights(4), AXIS], y=("t", 1, H))
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ConversionError, match=r"m\.onnx: is damaged or no ONNX model: \S"):
+    with pytest.raises(ConversionError, match=r"m\.onnx: is (damaged or no ONNX model: \S|empty)"):
         readers.read(path)

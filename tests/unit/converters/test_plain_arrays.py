@@ -128,7 +128,7 @@ def test_files_that_are_none(tmp_path):
     content = places["source"].read_bytes()
     for damaged in (b"", b"PK", content[: len(content) // 2], content[:200] + b"\xff" * 50 + content[250:]):
         places["source"].write_bytes(damaged)
-        with pytest.raises(ConversionError, match=r"m\.npz: is damaged or no NPZ file"):
+        with pytest.raises(ConversionError, match=r"m\.npz: is (damaged or no NPZ file|empty)"):
             readers.read(**places)
 
 

@@ -177,12 +177,15 @@ def _general(
         raise
     except EdgeLstmError as exc:
         raise type(exc)(f"{args.recording}: {exc}") from None
-    still = [name for name, column in zip(watched[0].names, values.T, strict=True) if is_constant(column)]
+    columns = dict(zip(watched[0].names, values.T, strict=True))
+    empty = [name for name, column in columns.items() if not numpy.isfinite(column).any()]
+    still = [name for name, column in columns.items() if name not in empty and is_constant(column)]
     count = len(watched[0].names)
     print(
         f"edgelstm: general detector, {count} channel{'' if count == 1 else 's'} ({', '.join(watched[0].names)}); the first {rows} rows "
         f"are taken for normal; threshold {found.settings.threshold:.2f} for {found.settings.budget}"
-        + (f"; never moved in them: {', '.join(still)}" if still else ""),
+        + (f"; never moved in them: {', '.join(still)}" if still else "")
+        + (f"; no value in them: {', '.join(empty)}" if empty else ""),
         file=sys.stderr,
     )
     return loaded.detector(), chain(first, recordings), int(times_ns[-1])

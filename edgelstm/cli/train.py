@@ -213,8 +213,14 @@ def _summary(trained: Trained) -> list[str]:
         found = trained.metrics
         lines.append(
             f"  accuracy {found.accuracy:.3f}  precision {found.precision:.3f}  recall {found.recall:.3f}  "
-            f"F1 {found.f1:.3f}  AUC {found.auc:.3f}"
+            f"F1 {found.f1:.3f}" + (f"  AUC {found.auc:.3f}" if found.auc == found.auc else "")
         )
+        tested = [name for name, row in zip(trained.data.classes, found.confusion, strict=True) if row.any()]
+        if len(tested) == 1:
+            lines.append(
+                f"warning: the test stretch holds class {tested[0]} alone, so these figures say little: give a recording that ends "
+                "with both, or a larger --test"
+            )
         lines += [
             f"  is {name}: said {', '.join(map(str, row))}"
             for name, row in zip(trained.data.classes, found.confusion.tolist(), strict=True)

@@ -215,11 +215,19 @@ def _labels(column: Floats, label: str) -> tuple[NDArray[np.int64], tuple[str, .
 def _worth_having(names: tuple[str, ...], values: Floats, notes: list[str]) -> tuple[tuple[str, ...], Floats]:
     """Leave out channels that are empty, never move or repeat another one, and say so."""
     keep: list[int] = []
+    empty = [name for name, column in zip(names, values.T, strict=True) if not np.isfinite(column).any()]
+    if empty:
+        listed = ", ".join(f'"{name}"' for name in empty)
+        notes.append(
+            f"channels {listed} left out: they have no value at all"
+            if len(empty) > 1
+            else f"channel {listed} left out: it has no value at all"
+        )
     for c, name in enumerate(names):
         seen = values[:, c][np.isfinite(values[:, c])]
-        if seen.size == 0:
-            notes.append(f'channel "{name}" left out: it has no value at all')
-        elif (seen == seen[0]).all():
+        if name in empty:
+            continue
+        if (seen == seen[0]).all():
             notes.append(f'channel "{name}" left out: it is always {seen[0]:g}')
         else:
             twin = next((k for k in keep if _same(values[:, k], values[:, c])), None)

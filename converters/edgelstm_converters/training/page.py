@@ -122,7 +122,10 @@ def _classes(trained: Trained) -> str:
     found, exact = trained.metrics, trained.float_metrics
     assert found is not None and exact is not None
     rows = [
-        (name, f"{getattr(exact, name):.3f}", f"{getattr(found, name):.3f}")
+        (
+            name,
+            *(f"{of:.3f}" if of == of else "unknown" for of in (getattr(exact, name), getattr(found, name))),
+        )
         for name in ("accuracy", "precision", "recall", "f1", "auc")
     ]
     classes = trained.data.classes

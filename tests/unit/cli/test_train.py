@@ -75,6 +75,14 @@ def test_a_label_column_makes_a_classifier(tmp_path, capsys):
     assert load(tmp_path / "m.elstm").output_names == ("fault_logit",)
 
 
+def test_a_test_stretch_of_one_class_is_no_proof(tmp_path, capsys):
+    history = write(tmp_path / "history.csv", 2500, slice(400, 480), 1200)
+    assert call("train", history, "-o", tmp_path / "m.elstm", "--label", "fault", "--epochs", 2) == 0
+    said = capsys.readouterr().out
+    assert "warning: the test stretch holds class 0 alone" in said
+    assert "nan" not in said
+
+
 def test_an_alert_that_is_open_when_the_test_stretch_begins_is_not_passed_over(tmp_path, capsys):
     """The test stretch raises none then, while the labels say that an event in it is found."""
     history = write(tmp_path / "history.csv", 2500, slice(2100, 2160))

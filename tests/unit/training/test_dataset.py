@@ -28,6 +28,8 @@ def test_channels_that_teach_nothing_are_left_out_and_named():
     text = "\n".join(data.notes)
     assert 'channel "flat" left out: it is always 3' in text
     assert 'channel "empty" left out: it has no value at all' in text
+    both = recording(one=np.full(1000, np.nan), other=np.full(1000, np.nan))
+    assert 'channels "one", "other" left out: they have no value at all' in examine([both]).notes
     assert 'channel "twin" left out: it repeats "a"' in text
     assert examine([twin], keep_all=True).names == twin.names
 

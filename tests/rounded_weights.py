@@ -41,8 +41,8 @@ class Products:
                     stack.enter_context(mock.patch.object(module, "row_product", self._product))
             yield
 
-    def _product(self, name, weights, bias, source, result_scale, *groups):
-        product = row_product(name, weights, bias, source, result_scale, *groups)
+    def _product(self, name, weights, bias, source, result_scale, *groups, **options):
+        product = row_product(name, weights, bias, source, result_scale, *groups, **options)
         factors = product.multipliers * 2.0 ** (product.shifts - 31.0) / result_scale
         of_column = np.arange(product.columns) // COLUMN_BLOCK if len(factors) > 1 else [0] * product.columns
         real = product.weights * factors[of_column].T / source.step

@@ -41,7 +41,7 @@ class Graph:
             made.quantization = schema.QuantizationParametersT()
             made.quantization.scale, made.quantization.zeroPoint = (
                 np.atleast_1d(scale).astype(np.float32),
-                [zero],
+                [zero] * np.size(scale),
             )
         self.graph.tensors.append(made)
         return len(self.graph.tensors) - 1

@@ -27,6 +27,7 @@ from edgelstm_converters.layers.float_layer import Quantised
 from edgelstm_converters.layers.graph import padding, quantize_layers, with_plain_sources
 from edgelstm_converters.rounding import HELD_BACK
 from edgelstm_converters.scaling import Scaling, fold, read_scaling
+from edgelstm_converters.taken_over import TakenOver, on_input, taken_over
 
 FEWEST_SAMPLES = 20
 ROUNDINGS = ("nearest", "calibrated")
@@ -40,6 +41,7 @@ class Conversion:
     """A converted model, the float model it stands for, and what to tell about it.
 
     clipped_inputs   calibration values that the input stage limits
+    taken_over       what became of weights that the source holds as int8; None where it holds none
     incomplete_rows  of the calibration, left out because a value was missing
     samples          of the calibration that were used, (samples, channels)
     exact, found     what the float and the int8 model give for them, (samples, outputs)
@@ -53,6 +55,7 @@ class Conversion:
     samples: Floats
     exact: Floats
     found: Floats
+    taken_over: TakenOver | None = None
 
 
 def convert(source: Any, *, calibration: Any, **options: Any) -> Model:
@@ -160,7 +163,8 @@ def convert_with_report(
             f"{worst.worst_snr_db:.1f} dB: calibrate on more samples, or allow it with --max-loss"
         )
     clipped = report.clipped_inputs(model, x)
-    return Conversion(model, float_model, found.proof, clipped, len(rows) - len(x), x, exact, final)
+    whole = taken_over(float_model, model.layers)
+    return Conversion(model, float_model, found.proof, clipped, len(rows) - len(x), x, exact, final, whole)
 
 
 def _calibration(
@@ -274,9 +278,13 @@ def _quantize(
     kept = _unmasked(float_model, x)
     channels = quantize.quantize_channels(names, tuple(units.get(name, "") for name in names), kept, rows)
     matrices = [] if rows else _matrices_of_input(float_model)
-    channels = quantize.of_one_step(channels, matrices) or quantize.balance(channels, matrices)
+    whole = [] if rows else list(on_input(float_model.layers))
+    of_one_step = quantize.of_one_step(channels, whole)
     values = {INPUT: x, **dict(zip((layer.name for layer in float_model.layers), expected, strict=True))}
-    channels = quantize.holding(channels, padding(float_model.layers, float_model.inputs))
+    before = padding(float_model.layers, float_model.inputs)
+    channels = quantize.holding(of_one_step or quantize.balance(channels, matrices), before)
+    if of_one_step:  # also where one was made to hold more
+        channels = quantize.holding(quantize.of_one_step(channels, whole) or channels, before)
     source = quantize.vector_of(channels)
     found = quantize_layers(float_model.layers, source.seeing(x) if calibrated else source, values)
     by_name = {quantised.layer.name: quantised.scale for quantised in found}

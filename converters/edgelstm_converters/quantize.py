@@ -16,6 +16,7 @@ from edgelstm.layers.bounds import MAX_WEIGHT_SUM
 from edgelstm.layers.products import COLUMN_BLOCK
 from edgelstm.model import Channel
 from edgelstm_converters.rounding import Rounded, round_rows
+from edgelstm_converters.whole_numbers import off_grid, row_scales
 
 HEADROOM = 2.0
 """How far past the calibrated maximum a value may go before it saturates."""
@@ -27,8 +28,6 @@ MOST_SAMPLES = 8192
 """Of calibration that rounding looks at."""
 MOST_BITS = 4
 """That a channel's step may be coarser for the sake of the weights."""
-FEWEST_STEPS, MOST_SCALES = 64, 8
-"""Of a row that was quantised before: one of fewer has a multiple of its numbers that is as many; and scales that rows can share."""
 
 Doubles = NDArray[np.float64]
 
@@ -129,18 +128,19 @@ def balance(channels: tuple[Channel, ...], matrices: Sequence[NDArray[np.float32
 
 
 def of_one_step(
-    channels: tuple[Channel, ...], matrices: Sequence[NDArray[np.float32]]
+    channels: tuple[Channel, ...], matrices: Sequence[tuple[NDArray[np.float32], Doubles | None]]
 ) -> tuple[Channel, ...] | None:
     """Return the channels with the coarsest of their steps, where all that reads them was int8 before: its numbers stay what they are.
 
-    None where it was not, or where a channel would lose more than a few of its bits.
+    None where it was not, or where a channel would lose more than a few of its bits. matrices (rows, channels), with what
+    `row_product` calls steps
     """
     gains = [channel.gain for channel in channels]
     if not matrices or min(gains) * 2.0**MOST_BITS < max(gains):
         return None
-    for matrix in matrices:
+    for matrix, steps in matrices:
         exact = matrix.astype(np.float64)
-        if _off_grid(exact, _row_scales(exact)).any():
+        if off_grid(exact, row_scales(exact, steps)).any():
             return None
     return tuple(msgspec.structs.replace(channel, gain=min(gains)) for channel in channels)
 
@@ -221,16 +221,19 @@ def row_product(
     source: Vector,
     result_scale: float,
     groups: Sequence[RowsSeeing] = (),
+    steps: Doubles | None = None,
 ) -> RowProduct:
     """Quantise `(weights @ x + bias) * result_scale` for x as `source` reads it.
 
     groups  rows that saw other samples than `source` says
+    steps   (rows,), what one of the whole numbers that a row was before stands for; 0 where it was none
     """
     exact = weights.astype(np.float64)
     columns = exact * source.step  # per unit of the int16 input
-    starts = [0] if not _needs_blocks(columns) else list(range(0, columns.shape[1], COLUMN_BLOCK))
+    known = None if steps is None or np.ptp(source.step) else steps * source.step[0]
+    starts = [0] if not _needs_blocks(columns, known) else list(range(0, columns.shape[1], COLUMN_BLOCK))
     blocks = [slice(first, first + COLUMN_BLOCK if len(starts) > 1 else None) for first in starts]
-    scales = [_row_scales(columns[:, block]) for block in blocks]
+    scales = [row_scales(columns[:, block], known) for block in blocks]
     apart = ((group.rows, group.first, source.seeing(group.samples).integers()) for group in groups)
     seen = [(slice(None), 0, source.integers()), *apart]
     rounded = [
@@ -271,10 +274,10 @@ def _integer_bias(name: str, bias: Doubles, result_scale: float) -> NDArray[np.i
     return np.rint(scaled).astype(np.int32)
 
 
-def _needs_blocks(columns: Doubles) -> bool:
+def _needs_blocks(columns: Doubles, known: Doubles | None) -> bool:
     if columns.shape[1] <= COLUMN_BLOCK:
         return False
-    quantised = np.rint(columns / _row_scales(columns)[:, None])
+    quantised = np.rint(columns / row_scales(columns, known)[:, None])
     return bool(np.abs(quantised).sum(axis=1).max() + 0.5 * columns.shape[1] > MAX_WEIGHT_SUM)
 
 
@@ -296,40 +299,6 @@ def _rounded(
     if np.abs(found.weights.astype(np.int64)).sum(axis=1).max(initial=0) > MAX_WEIGHT_SUM:
         return round_rows(columns, scale, None)
     return found
-
-
-def _row_scales(columns: Doubles) -> Doubles:
-    """Return the step of every row: a 127th of its largest, or the step that it was quantised with before.
-
-    A row of which every element is a whole number of steps of its largest divided by q, q from 126 down, is
-    taken over as it is: quantising an already quantised model again would cost as much as the first time. Of a row of small
-    numbers that is a part of the step that it had; it is that of another row where that fits, so that the numbers are the same, too.
-    """
-    largest = np.abs(columns).max(axis=1)
-    scale = np.where(largest > 0.0, largest, 1.0) / 127.0
-    open_ = _off_grid(columns, scale)
-    for steps in range(126, FEWEST_STEPS - 1, -1):
-        rows = np.flatnonzero(open_)
-        if not rows.size:
-            break
-        some = columns[rows, :8]  # enough to leave most rows alone
-        rows = rows[~_off_grid(some, largest[rows] / steps)]
-        found = rows[~_off_grid(columns[rows], largest[rows] / steps)]
-        scale[found], open_[found] = largest[found] / steps, False
-    # a part of its step fits a row of few or small numbers as well: that of other rows, where there are few, is the one it had
-    whole = np.flatnonzero(~open_ & (largest > 0.0))
-    _, first = np.unique(np.round(np.log2(scale[whole]), 4), return_index=True)
-    for step in scale[whole][first] if len(first) <= MOST_SCALES else ():
-        coarser = whole[(scale[whole] < step) & (largest[whole] > 0.5 * step)]
-        fits = coarser[~_off_grid(columns[coarser], np.full(len(coarser), step), 2e-5)]
-        scale[fits] = step
-    return scale
-
-
-def _off_grid(columns: Doubles, scale: Doubles, close: float = 1e-3) -> NDArray[np.bool_]:
-    steps = columns / scale[:, None]
-    off: NDArray[np.bool_] = np.abs(steps - np.rint(steps)).max(axis=1, initial=0.0) > close
-    return off
 
 
 def multipliers(name: str, factors: Doubles, unit: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -80,7 +80,8 @@ def fold(model: FloatModel, scaling: Scaling, channels: Sequence[str], outputs: 
     for number, layer in enumerate(model.layers):
         sources = model.sources_of(number)
         if INPUT in sources:
-            found = layer.with_scaled_input(mean, std) if sources == (INPUT,) else None
+            whole = bool(layer.int8_steps)  # of int8, which no column of its own scale would stay
+            found = layer.with_scaled_input(mean, std) if sources == (INPUT,) and not whole else None
             if found is None:  # it cannot take the scaling in: a layer of its own scales for it
                 if scaling_layer not in layers:
                     layers.append(scaling_layer)
@@ -104,5 +105,8 @@ def _unscale(model: FloatModel, scaling: Scaling, outputs: Sequence[str]) -> Flo
     mean = np.array([scaling[name]["mean"] if name in scaling else 0.0 for name in outputs])
     std = np.array([scaling[name]["std"] if name in scaling else 1.0 for name in outputs])
     weights, bias = last.weights * std[:, None], last.bias * std + mean
-    unscaled = replace(last, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
+    steps = last.scaled_steps("weights", std)
+    unscaled = replace(
+        last, weights=weights.astype(np.float32), bias=bias.astype(np.float32), int8_steps=steps
+    )
     return replace(model, layers=(*model.layers[:-1], unscaled))

@@ -155,6 +155,8 @@ def _print_report(conversion: Conversion, mode: ModeChoice, output: str) -> None
         print(f"{conversion.incomplete_rows} rows left out because a value is missing")
     print(f"output SNR {provenance.output_snr_db:.1f} dB, weights rounded {ROUNDINGS[str(provenance.rounding)]}; "
           f"{conversion.clipped_inputs} input values clipped")  # fmt: skip
+    if conversion.taken_over is not None:
+        print(conversion.taken_over.told())
     decided = report.decisions(model, conversion.samples, conversion.found, conversion.exact)
     if decided is not None:
         print(f"forecasts off by more than {decided.spreads:g} spreads: {decided.by_float} of float32, {decided.by_int8} of "

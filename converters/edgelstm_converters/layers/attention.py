@@ -132,7 +132,8 @@ class FloatAttention(FloatLayer):
 
     def _product(self, name: str, source: Vector, scale: float) -> tuple[RowProduct, float]:
         weights = getattr(self, f"{name}_weights")
-        return row_product(self.name, weights, self._bias(name), source, scale), scale
+        steps = self.int8_steps.get(f"{name}_weights")
+        return row_product(self.name, weights, self._bias(name), source, scale, steps=steps), scale
 
     def _narrowed(self, name: str, source: Vector, found: Floats) -> tuple[RowProduct | None, float]:
         """Return the product, if there is one, and the steps of what comes of it."""

@@ -89,8 +89,22 @@ class FloatConvLstm(FloatLayer):
         none = np.zeros_like(self.bias)
         layer = ConvLstm(
             self.name,
-            row_product(self.name, self._matrix(self.input_weights), self.bias, source, GATE_SCALE),
-            row_product(self.name, self._matrix(self.hidden_weights), none, seen_past, GATE_SCALE),
+            row_product(
+                self.name,
+                self._matrix(self.input_weights),
+                self.bias,
+                source,
+                GATE_SCALE,
+                steps=self.int8_steps.get("input_weights"),
+            ),
+            row_product(
+                self.name,
+                self._matrix(self.hidden_weights),
+                none,
+                seen_past,
+                GATE_SCALE,
+                steps=self.int8_steps.get("hidden_weights"),
+            ),
             self.rows,
             self.columns,
             self.kernel,

@@ -62,6 +62,9 @@ class FloatConv1d(FloatLayer):
         """The weights as (o, taps * i), sample by sample."""
         return np.ascontiguousarray(self.weights.transpose(0, 2, 1).reshape(self.units, -1))
 
+    def matrix_of(self, name: str) -> Floats:
+        return self.matrix if name == "weights" else getattr(self, name)
+
     def padded(self, sources: Sequence[Sequence[int]]) -> Iterator[tuple[int, float]]:
         return padded_channels(sources[0], self.before)
 
@@ -91,7 +94,8 @@ class FloatConv1d(FloatLayer):
         if self.activation != "linear":
             return None
         weights, bias = self.weights * factor[:, None, None], self.bias * factor + shift
-        return replace(self, weights=weights, bias=bias, activation=activation)
+        steps = self.scaled_steps("weights", factor)
+        return replace(self, weights=weights, bias=bias, activation=activation, int8_steps=steps)
 
     def quantize(
         self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
@@ -104,7 +108,9 @@ class FloatConv1d(FloatLayer):
             worst = np.abs(self.matrix.astype(np.float64) * source.step).sum(axis=1) * 32768.0
             worst += np.abs(self.bias + self.matrix @ source.offset)
             form = output_form(reach_of(given), float(worst.max()), read=read)
-        product = row_product(self.name, self.matrix, self.bias, source, form.scale)
+        product = row_product(
+            self.name, self.matrix, self.bias, source, form.scale, steps=self.int8_steps.get("weights")
+        )
         layer = Conv1d(
             self.name,
             product,

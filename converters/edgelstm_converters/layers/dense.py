@@ -42,7 +42,8 @@ class FloatDense(FloatLayer):
         if self.activation != "linear":
             return None
         weights, bias = self.weights * factor[:, None], self.bias * factor + shift
-        return replace(self, weights=weights, bias=bias, activation=activation)
+        steps = self.scaled_steps("weights", factor)
+        return replace(self, weights=weights, bias=bias, activation=activation, int8_steps=steps)
 
     def quantize(
         self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
@@ -53,5 +54,7 @@ class FloatDense(FloatLayer):
             worst = np.abs(self.weights.astype(np.float64) * source.step).sum(axis=1) * 32768.0
             worst += np.abs(self.bias + self.weights @ source.offset)
             form = output_form(reach_of(given), float(worst.max()), read=read)
-        product = row_product(self.name, self.weights, self.bias, source, form.scale)
+        product = row_product(
+            self.name, self.weights, self.bias, source, form.scale, steps=self.int8_steps.get("weights")
+        )
         return Quantised.of(Dense(self.name, product, self.activation, form.exponent), form)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -35,6 +35,8 @@ class Quantised:
 class FloatLayer(ABC):
     """A layer as it was trained. `sources`, `period`, `phase` and `when` mean what they mean in `edgelstm.layers.Layer`.
 
+    int8_steps   of matrices that the source held as int8, by the name of their field: what one of the whole numbers of each row
+                 stands for, as in `whole_numbers.steps_of`
     needs_plain  whether it can only read values that come in the same steps, without an offset
     """
 
@@ -45,6 +47,7 @@ class FloatLayer(ABC):
     period: int = field(default=1, kw_only=True)
     phase: int = field(default=0, kw_only=True)
     when: str = field(default="", kw_only=True)
+    int8_steps: Mapping[str, NDArray[np.float64]] = field(default_factory=dict, kw_only=True)
 
     @property
     @abstractmethod
@@ -66,6 +69,15 @@ class FloatLayer(ABC):
     @abstractmethod
     def inputs(self) -> int:
         """How many values it takes from its first source."""
+
+    def matrix_of(self, name: str) -> Floats:
+        """Return the weights of a field as rows of what is multiplied with one vector."""
+        weights: Floats = getattr(self, name)
+        return np.ascontiguousarray(weights.reshape(len(weights), -1))
+
+    def scaled_steps(self, name: str, factor: Floats) -> dict[str, NDArray[np.float64]]:
+        """Return `int8_steps` of the layer whose rows of the field `name` are multiplied with `factor`."""
+        return {key: step * np.abs(factor) if key == name else step for key, step in self.int8_steps.items()}
 
     def carried(self, sources: Sequence[Sequence[int]]) -> Sequence[int]:
         """Return what `edgelstm.layers.Layer.carried` does."""

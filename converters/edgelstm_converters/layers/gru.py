@@ -52,18 +52,18 @@ class FloatGru(FloatRecurrent):
     def quantize(
         self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
-        hidden = Vector.uniform(self.units, HIDDEN_STEP)
+        hidden, known = Vector.uniform(self.units, HIDDEN_STEP), self.int8_steps.get
         past, gated = hidden, []
         if sources[0].samples is not None:
             past = self.seeing_past(hidden, given)
             gated = [] if self.reset_after else [self._seen_behind_reset(seen[0], given)]
         layer = Gru(
             self.name,
-            row_product(self.name, self.input_weights, self.input_bias, sources[0], GATE_SCALE),
-            row_product(self.name, self.hidden_weights, self.hidden_bias, past, GATE_SCALE, gated),
+            row_product(self.name, self.input_weights, self.input_bias, sources[0], GATE_SCALE, steps=known("input_weights")),
+            row_product(self.name, self.hidden_weights, self.hidden_bias, past, GATE_SCALE, gated, known("hidden_weights")),
             self.reset_after,
             initial_state=_integer_state(self.name, self.initial_hidden),
-        )
+        )  # fmt: skip
         return Quantised(layer, hidden, hidden.step)
 
     def _seen_behind_reset(self, x: Floats, given: Floats) -> RowsSeeing:

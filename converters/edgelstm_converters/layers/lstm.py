@@ -107,7 +107,7 @@ class FloatLstm(FloatRecurrent):
     def quantize(
         self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
-        output_exponent, exponent, projection = 15, 15, None
+        output_exponent, exponent, projection, known = 15, 15, None, self.int8_steps.get
         reach, calibrated = reach_of(given[..., : self.hidden_units]), sources[0].samples is not None
         if self.output_activation in UNBOUNDED:
             largest = reach if self.projection_weights is None else reach_of(self._run(seen[0])[1])
@@ -121,18 +121,18 @@ class FloatLstm(FloatRecurrent):
             )
             if calibrated:
                 output = output.seeing(self._run(seen[0])[1])
-            projection = row_product(self.name, self.projection_weights, bias, output, 2.0 ** (exponent + 8))
+            projection = row_product(
+                self.name, self.projection_weights, bias, output, 2.0 ** (exponent + 8), steps=known("projection_weights")
+            )  # fmt: skip
             step = 2.0**-exponent
         hidden = Vector.uniform(self.hidden_units, step)
         past = self.seeing_past(hidden, given) if calibrated else hidden
         none = np.zeros_like(self.bias)
         layer = Lstm(
             self.name,
-            row_product(self.name, self.input_weights, self.bias, sources[0], GATE_SCALE),
-            row_product(self.name, self.hidden_weights, none, past, GATE_SCALE),
-            gate_activation=self.gate_activation,
-            cell_activation=self.cell_activation,
-            output_activation=self.output_activation,
+            row_product(self.name, self.input_weights, self.bias, sources[0], GATE_SCALE, steps=known("input_weights")),
+            row_product(self.name, self.hidden_weights, none, past, GATE_SCALE, steps=known("hidden_weights")),
+            gate_activation=self.gate_activation, cell_activation=self.cell_activation, output_activation=self.output_activation,
             coupled=self.coupled,
             cell_clip=min(round(self.cell_clip * CELL_SCALE), 2**30 - 1),
             output_exponent=output_exponent,
@@ -141,7 +141,7 @@ class FloatLstm(FloatRecurrent):
             projection=projection,
             initial_cell=self._integers("initial cell", self.initial_cell, CELL_SCALE, 2**30),
             initial_hidden=integer_state(self.name, self.initial_hidden, step),
-        )
+        )  # fmt: skip
         if not self.with_cells:
             return Quantised(layer, hidden, hidden.step)
         cell_exponent = min(max(finest_exponent(reach_of(given[..., self.hidden_units :])), 8), 22)

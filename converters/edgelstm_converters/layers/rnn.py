@@ -49,14 +49,14 @@ class FloatRnn(FloatRecurrent):
         self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool
     ) -> Quantised:
         form = form_of(finest_exponent(reach_of(given))) if self.activation in UNBOUNDED else BOUNDED_FORM
-        hidden = Vector.uniform(self.units, form.step)
+        hidden, known = Vector.uniform(self.units, form.step), self.int8_steps.get
         past = hidden if sources[0].samples is None else self.seeing_past(hidden, given)
         layer = Rnn(
             self.name,
-            row_product(self.name, self.input_weights, self.bias, sources[0], form.scale),
-            row_product(self.name, self.hidden_weights, np.zeros_like(self.bias), past, form.scale),
+            row_product(self.name, self.input_weights, self.bias, sources[0], form.scale, steps=known("input_weights")),
+            row_product(self.name, self.hidden_weights, np.zeros_like(self.bias), past, form.scale, steps=known("hidden_weights")),
             self.activation,
             form.exponent,
             initial_hidden=integer_state(self.name, self.initial_hidden, form.step),
-        )
+        )  # fmt: skip
         return Quantised(layer, hidden, hidden.step)

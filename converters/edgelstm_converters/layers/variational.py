@@ -108,7 +108,8 @@ def variational(
             past: Any = found
             changes: dict[str, Any] = {"hidden_weights": (past.hidden_weights / np.float32(kept))}
             found = replace(found, **changes)
-        scaled.append(found)
+        steps = {key: step / kept for key, step in layer.int8_steps.items() if key != "projection_weights"}
+        scaled.append(replace(found, int8_steps={**layer.int8_steps, **steps}))
     width = sum(mask_widths(scaled, scaled[0].inputs))
     masks = np.random.default_rng(seed).random((runs, width)) < kept
     return FloatVariational(name, tuple(scaled), masks.astype(np.int8))

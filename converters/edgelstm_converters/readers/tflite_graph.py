@@ -76,7 +76,7 @@ class _Translation:
                 inputs, outputs = (*inputs, kept), (*outputs, self.assigned[name])
             else:
                 self.constants[name] = np.zeros([size or 1 for size in kept.shape], np.float32)
-        return Graph(inputs, outputs, tuple(self.nodes), self.constants)
+        return Graph(inputs, outputs, tuple(self.nodes), self.constants, scales=_scales(tensors))
 
     def _variable(self, operator: Operator, label: str) -> None:
         """VAR_HANDLE names a variable; READ_VARIABLE gives what it holds, ASSIGN_VARIABLE sets what it holds from then on."""
@@ -333,6 +333,15 @@ class _Translation:
         )  # fmt: skip
         axis = self._constant(f"{label}/axis", np.array([2 if batch_first else 1], np.int64))
         self._add("Squeeze", [f"{label}/sequence", axis], [output], label)
+
+
+def _scales(tensors: list[Tensor]) -> frozenset[float]:
+    """Return what the whole numbers of 8 bits among the constants are multiplied with."""
+    found: set[float] = set()
+    for tensor in tensors:
+        if tensor.data is not None and tensor.data.dtype.itemsize == 1 and tensor.data.ndim > 1:
+            found.update(tensor.scale[(tensor.scale > 0.0) & np.isfinite(tensor.scale)].tolist())
+    return frozenset(found)
 
 
 def _refused(operator: Operator, label: str, why: str) -> ConversionError:

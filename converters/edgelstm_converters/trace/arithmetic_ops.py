@@ -205,6 +205,9 @@ def _binary(kind: str) -> Any:
     def operator(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
         a, b = codes_of(inputs[0]), codes_of(inputs[1])
         name = node.label
+        if walk.whole and kind == "product":  # of a product of whole numbers, perhaps
+            for value in inputs[:2]:
+                walk.note_scale([] if isinstance(value, Traced) else value)
         if kind == "sub":
             return [settled(sum_of(walk, a, product_of(walk, b, constants(-1.0), name), name))]
         if kind == "div":

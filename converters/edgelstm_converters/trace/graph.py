@@ -45,13 +45,17 @@ class Input:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """Nodes in an order in which they can be run. `constants` are by the name of their value."""
+    """Nodes in an order in which they can be run. `constants` are by the name of their value.
+
+    scales  of those that the file holds as int8, and that stand here as real numbers
+    """
 
     inputs: tuple[Input, ...]
     outputs: tuple[str, ...]
     nodes: tuple[Node, ...]
     constants: Mapping[str, Array]
     opset: int = 17
+    scales: frozenset[float] = frozenset()
 
     def needed(self, outputs: tuple[str, ...]) -> list[Node]:
         """Return the nodes that `outputs` depend on, in their order."""

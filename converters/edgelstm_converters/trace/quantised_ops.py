@@ -35,7 +35,7 @@ def _known(node: Node, value: Value) -> Any:
     return value
 
 
-def _real(node: Node, value: Value, scale: Value, zero: Value, axis: int = -1) -> Value:
+def _real(walk: Walk, node: Node, value: Value, scale: Value, zero: Value, axis: int = -1) -> Value:
     """Return what whole numbers stand for; what depends on the signal stands in real numbers already."""
     if isinstance(value, Traced):
         return value
@@ -49,6 +49,9 @@ def _real(node: Node, value: Value, scale: Value, zero: Value, axis: int = -1) -
         return found.reshape(shape)
 
     less = numbers if zero is None else numbers - along(zero)
+    if scale is None:
+        return less
+    walk.note_scale(_known(node, scale))
     return (less * along(scale)).astype(np.float32)
 
 
@@ -60,7 +63,7 @@ def _dequantize(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     if node.attributes.get("block_size", 0) and not isinstance(inputs[0], Traced):
         raise node.refused("its scale goes by blocks, which cannot be converted")
     value, scale, zero = [*inputs, None][:3]
-    return [_real(node, value, scale, zero, int(node.attributes.get("axis", 1)))]
+    return [_real(walk, node, value, scale, zero, int(node.attributes.get("axis", 1)))]
 
 
 def _dynamic(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
@@ -72,13 +75,14 @@ def _matmul_integer(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     one, other, zeros = inputs[0], inputs[1], [*inputs[2:4], None, None][:2]
     if isinstance(other, Traced):
         raise node.refused("its matrix depends on the signal")
+    walk.whole = True
     plain: Operator = ARITHMETIC["MatMul"]
-    return plain(walk, node, [one, _real(node, other, np.ones(1), zeros[1])])
+    return plain(walk, node, [one, _real(walk, node, other, None, zeros[1])])
 
 
 def _matmul(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     """QLinearMatMul: each of two values and the result has its scale and its zero."""
-    parts = [_real(node, *inputs[first : first + 3]) for first in (0, 3)]
+    parts = [_real(walk, node, *inputs[first : first + 3]) for first in (0, 3)]
     if all(isinstance(part, Traced) for part in parts):
         raise node.refused("it multiplies two values that both depend on the signal")
     plain: Operator = ARITHMETIC["MatMul"]
@@ -87,7 +91,7 @@ def _matmul(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
 
 
 def _add(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
-    one, other = (codes_of(_real(node, *inputs[first : first + 3])) for first in (0, 3))
+    one, other = (codes_of(_real(walk, node, *inputs[first : first + 3])) for first in (0, 3))
     found = settled(sum_of(walk, one, other, node.label))
     return [_limited(walk, node, found, _known(node, inputs[7] if len(inputs) > 7 else None))]
 
@@ -97,13 +101,13 @@ def _gemm(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     if isinstance(inputs[3], Traced):
         raise node.refused("its matrix depends on the signal")
     axis = 0 if node.attributes.get("transB", 0) else 1
-    matrix = _real(node, inputs[3], inputs[4], inputs[5], axis)
+    matrix = _real(walk, node, inputs[3], inputs[4], inputs[5], axis)
     bias = None
     if len(inputs) > 6 and inputs[6] is not None:
         step = np.asarray(_known(node, inputs[1]), np.float32) * np.asarray(
             _known(node, inputs[4]), np.float32
         )
-        bias = _real(node, inputs[6], step, None)
+        bias = _real(walk, node, inputs[6], step, None)
     plain: Operator = ARITHMETIC["Gemm"]
     (found,) = plain(walk, node, [inputs[0], matrix, bias])
     return [_limited(walk, node, found, _known(node, inputs[8])) if len(inputs) > 8 else found]

@@ -265,6 +265,7 @@ def _dynamic_quantize_lstm(walk: Walk, node: Node, inputs: list[Value]) -> list[
     x, w, r, b, lengths, h, c, peephole, w_scale, w_zero, r_scale, r_zero = inputs[:12]
 
     def plain(weights: Any, scale: Any, zero: Any) -> Any:
+        walk.note_scale(scale)
         scale, zero = (np.asarray(part, np.float32).reshape(len(weights), 1, -1) for part in (scale, zero))
         return np.ascontiguousarray(((weights.astype(np.float32) - zero) * scale).transpose(0, 2, 1))
 

@@ -15,6 +15,8 @@ from edgelstm_converters.trace.sizes import MOST, refuse_too_much
 
 MAX_NODES_RUN = 400_000
 MAX_DEPTH = 16
+MOST_SCALES = 1 << 15
+"""Of one constant: one for each of the rows of a matrix."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +45,8 @@ class Walk:
     fold   computes a node of constants that NumPy does not know, or returns None
     known  layers by what they hold, of which each is made once
     taken  the branch of each node If that was run, by the node's first output
+    scales what int8 constants are multiplied with to be real numbers; `whole` where they are multiplied with them later, as a part
+           of what is computed
     start  the value that becomes the signal once it is computed, from zeros; `begin` makes it, given its shape
     """
 
@@ -56,6 +60,14 @@ class Walk:
     taken: dict[str, str] = field(default_factory=dict)
     layers: dict[int, tuple[Node, Any]] = field(default_factory=dict)
     known: dict[bytes, Any] = field(default_factory=dict)
+    scales: set[float] = field(default_factory=set)
+    whole: bool = False
+
+    def note_scale(self, scale: Any) -> None:
+        """Take note of what int8 constants are, or may be, multiplied with."""
+        numbers = np.abs(np.asarray(scale, np.float32)).reshape(-1)
+        if numbers.size <= MOST_SCALES:
+            self.scales.update(numbers[(numbers > 0.0) & np.isfinite(numbers)].tolist())
 
     def layer_of(self, node: Node, make: Callable[[str], Any]) -> Any:
         """Return the layer that a node stands for, one and the same wherever in a loop it is met; `make` is given its name."""
@@ -69,6 +81,7 @@ class Walk:
             raise ConversionError(f"its subgraphs are nested more than {MAX_DEPTH} deep")
         values: dict[str, Value] = {**outer, **graph.constants, **feeds, "": None}
         self.depth += 1
+        self.scales |= graph.scales
         for node in graph.needed(graph.outputs):
             self.nodes_run += 1
             if self.nodes_run > MAX_NODES_RUN:

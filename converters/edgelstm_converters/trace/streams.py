@@ -15,6 +15,7 @@ from edgelstm.errors import ConversionError
 from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.layers import FloatAttention, FloatConv1d, FloatPool
 from edgelstm_converters.layers.float_layer import FloatRecurrent
+from edgelstm_converters.taken_over import with_steps
 from edgelstm_converters.trace.assembly import STATE, Assembled, assemble
 from edgelstm_converters.trace.expressions import (
     EXPRESSION,
@@ -266,8 +267,10 @@ def _read(
     left_out = {outputs[own[n]]: why for n, why in found.left_out.items()}
     units = {layer.name: layer.units for layer in found.model.layers}
     widths = [units[head] for head in found.model.head_names]
+    products = [each.detail for each in walk.expressions.table if each.kind == "matmul"]
+    model = with_steps(found.model, walk.scales, products)
     return Stream(
-        found.model, signal.name, axes, shape, free, states, start, begun[0] if begun else None,
+        model, signal.name, axes, shape, free, states, start, begun[0] if begun else None,
         tuple((own[n], width) for n, width in zip(found.kept, widths, strict=True)), order, {**left_out, **failed}, walk.taken,
     )  # fmt: skip
 

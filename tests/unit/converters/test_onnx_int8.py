@@ -66,10 +66,9 @@ def test_weights_of_a_dense_layer_keep_their_bytes(tmp_path, case):
 
 @pytest.mark.parametrize("per_row", [False, True])
 def test_weights_of_an_lstm_keep_their_bytes(tmp_path, per_row):
-    """Of one scale, rows of small numbers have a part of it that fits as well."""
+    """Of rows of small numbers a part of their scale fits as well: the file says which it is."""
     w, r = whole(2, 1, 4 * H, I), whole(3, 1, 4 * H, H)
-    if not per_row:
-        w[0, ::3, 0], w[0, ::5] = 6, 2 * (w[0, ::5] // 4)
+    w[0, ::3, 0], w[0, ::5] = 6, 2 * (w[0, ::5] // 4)
     scales = np.random.default_rng(4).uniform(0.002, 0.006, (1, 4 * H)) if per_row else np.full(1, 0.004)
     parts = [
         named("W", w.transpose(0, 2, 1), np.int8),

@@ -13,6 +13,7 @@ from edgelstm_converters.layers import (
     FloatConcat,
     FloatConv1d,
     FloatConvLstm,
+    FloatCurve,
     FloatDecoder,
     FloatDense,
     FloatEmbedding,
@@ -29,6 +30,7 @@ from edgelstm_converters.layers import (
     bidirectional,
     variational,
 )
+from edgelstm_converters.layers.pointwise import Pointwise
 from edgelstm_converters.readers import Reading
 
 
@@ -52,6 +54,9 @@ def _float_lstm(make, columns, gates=4, units=12, outputs=None, spread=1.0, **op
 def _float_pair(make, columns):
     first = FloatDense("a", make(6, columns), make(6), "tanh", sources=("input",))
     return first, FloatRnn("b", make(6, columns), make(6, 6), make(6), sources=("input",))
+
+
+SILU = Pointwise((("x",), ("sigmoid", 0), ("product", 0, 1)))
 
 
 FLOAT_CASES = {
@@ -111,6 +116,16 @@ FLOAT_CASES = {
     "pool average": lambda m, c: (
         FloatPool("l", "average", c, 5, stride=5, due=4),
         FloatDense("d", m(4, c), m(4), period=5, phase=4),
+    ),
+    "curve": lambda m, c: (
+        FloatDense("a", m(12, c, spread=4.0), m(12)),
+        FloatCurve("l", SILU, 1 + m(12), m(12)),
+        FloatDense("d", m(4, 12), m(4)),
+    ),
+    "curve of channels": lambda m, c: (FloatCurve("l", SILU, 1 + m(c), m(c)), FloatDense("d", m(4, c), m(4))),
+    "curve at the end": lambda m, c: (
+        FloatDense("a", m(5, c), m(5)),
+        FloatCurve("l", Pointwise((("x",), ("erf", 0))), 4 + m(5), m(5)),
     ),
     "normalization layer": lambda m, c: (
         FloatRnn("r", m(12, c), m(12, 12), m(12)),

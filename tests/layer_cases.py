@@ -12,6 +12,7 @@ from edgelstm.layers import (
     Concat,
     Conv1d,
     ConvLstm,
+    Curve,
     Decoder,
     Dense,
     ElementProduct,
@@ -176,6 +177,7 @@ INTEGER_CASES = {
         Normalization("l", m.elements(c), False, False, 0),
         Dense("d", m.rows(u, c)),
     ),
+    "curve": lambda m, c, u: (Curve("l", m.elements(c), m.words(2**29, 513)), Dense("d", m.rows(u, c))),
     "embedding": lambda m, c, u: (
         Select("s", 0, 1),
         Embedding("l", m.int16(9, u), ElementProduct(*np.int32([[2**29], [6], [2**18]]))),

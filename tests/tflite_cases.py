@@ -326,6 +326,8 @@ def normalised(path, way):
         )
     elif way == "leaky":
         y = graph.value(OP.LEAKY_RELU, [h], shape, "LeakyReluOptions", alpha=0.3)
+    elif way == "GELU":
+        y = graph.value(OP.GELU, [h], shape, "GeluOptions", approximate=True)
     else:
         y = graph.value(getattr(OP, way), [h], shape)
     graph.graph.inputs, graph.graph.outputs = [x], [dense(graph, y, T, H, 2)]

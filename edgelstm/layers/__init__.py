@@ -9,6 +9,7 @@ from edgelstm.layers.attention import Attention
 from edgelstm.layers.clockwork import Clockwork
 from edgelstm.layers.conv_lstm import ConvLstm
 from edgelstm.layers.convolution import Conv1d, Pool
+from edgelstm.layers.curve import Curve
 from edgelstm.layers.decoder import Decoder
 from edgelstm.layers.dense import Dense
 from edgelstm.layers.embedding import Embedding
@@ -34,6 +35,7 @@ __all__ = [
     "Concat",
     "Conv1d",
     "ConvLstm",
+    "Curve",
     "Decoder",
     "Dense",
     "ElementProduct",
@@ -75,5 +77,6 @@ _ALL: tuple[type[Layer], ...] = (
     Masking,
     SequenceLayers,
     Decoder,
+    Curve,
 )
 FAMILIES: dict[str, type[Layer]] = {family.kind: family for family in _ALL}

@@ -82,7 +82,8 @@ FIRST_SELDOM = 15
     BEGIN_HIDDEN,
     CHOOSE,
     NARROW_STATE,
-) = range(FIRST_SELDOM, FIRST_SELDOM + 25)
+    CURVE,
+) = range(FIRST_SELDOM, FIRST_SELDOM + 26)
 
 SELDOM: dict[int, tuple[str, str]] = {
     COPY: ("elementwise", "copy"),
@@ -110,6 +111,7 @@ SELDOM: dict[int, tuple[str, str]] = {
     BEGIN_HIDDEN: ("decoding", "begin_hidden"),
     CHOOSE: ("decoding", "choose"),
     NARROW_STATE: ("decoding", "narrow_state"),
+    CURVE: ("curve", "curve"),
 }
 """Module (of `kernels` and of `reference`) and name of every seldom operation."""
 

@@ -93,7 +93,7 @@ CHANNELS, BOTH = {"i": INPUTS}, {"i": INPUTS, "u": UNITS}
 STATED = {
     "lstm": BOTH, "gru": BOTH, "gru before": BOTH, "rnn": BOTH, "dense linear": BOTH, "affine": CHANNELS, "concat": CHANNELS, "select": CHANNELS, "add": CHANNELS, "multiply": CHANNELS,
     "conv1d": {**BOTH, "taps": 3, "d": 1, "stride": 1}, "conv1d dilated": {**BOTH, "taps": 2, "d": 3, "stride": 1},
-    "pool max": {**CHANNELS, "window": 4}, "normalization layer": CHANNELS, "embedding": CHANNELS, "masking": CHANNELS, "window": {**CHANNELS, "n": 6, "hop": 1, "lookahead": 0},
+    "pool max": {**CHANNELS, "window": 4}, "normalization layer": CHANNELS, "embedding": CHANNELS, "curve": CHANNELS, "masking": CHANNELS, "window": {**CHANNELS, "n": 6, "hop": 1, "lookahead": 0},
     "attention": {"window": 5, "k": 4, "v": 4, "weights": 0}, "attention heads": {"window": 6, "k": 32, "v": 4, "weights": 272},
     "attention additive": {"window": 7, "k": 5, "v": 16, "weights": 100}, "clockwork": {"u": UNITS, "groups": 3},
     "variational": {"runs": 5}, "conv_lstm": {"i": 2, "f": 2, "k": 3, "p": 12}, "sequence": {}, "decoder": {"steps": 6},

@@ -54,6 +54,7 @@ FRAGMENTS: dict[str, tuple[str, ...]] = {
     "rows": ("elementwise",),
     "normalize": ("elementwise", "wide"),
     "lookup": ("elementwise",),
+    "curve": (),
     "attention": ("activations", "softmax", "wide", "shift"),
     "runs": ("wide",),
     "grid": ("elementwise",),
@@ -363,5 +364,6 @@ TEMPLATES: dict[int, Call | Statement] = {
     op.BEGIN_HIDDEN: Call("decoding", "begin_hidden", (scratch, number, state)),
     op.CHOOSE: Call("decoding", "choose", (scratch, number, number, place, place)),
     op.NARROW_STATE: Call("decoding", "narrow_state", (state, number, number, place)),
+    op.CURVE: Call("curve", "curve", (number, scratch, constant)),
     ADD: Statement(None, _add),
 }  # fmt: skip

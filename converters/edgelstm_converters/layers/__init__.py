@@ -8,6 +8,7 @@ from edgelstm_converters.layers.attention import FloatAttention
 from edgelstm_converters.layers.clockwork import FloatClockwork
 from edgelstm_converters.layers.conv_lstm import FloatConvLstm
 from edgelstm_converters.layers.convolution import FloatConv1d, FloatPool
+from edgelstm_converters.layers.curve import FloatCurve
 from edgelstm_converters.layers.decoder import FloatDecoder
 from edgelstm_converters.layers.dense import FloatDense
 from edgelstm_converters.layers.embedding import FloatEmbedding
@@ -33,6 +34,7 @@ __all__ = [
     "FloatConcat",
     "FloatConv1d",
     "FloatConvLstm",
+    "FloatCurve",
     "FloatDecoder",
     "FloatDense",
     "FloatEmbedding",
@@ -58,6 +60,6 @@ __all__ = [
 _ALL: tuple[type[FloatLayer], ...] = (
     FloatLstm, FloatGru, FloatRnn, FloatDense, FloatAffine, FloatConcat, FloatSelect, FloatAdd, FloatMultiply, FloatConv1d,
     FloatPool, FloatNormalization, FloatEmbedding, FloatWindow, FloatAttention, FloatClockwork, FloatVariational,
-    FloatConvLstm, FloatMasking, FloatSequence, FloatDecoder,
+    FloatConvLstm, FloatMasking, FloatSequence, FloatDecoder, FloatCurve,
 )  # fmt: skip
 FLOAT_FAMILIES: dict[str, type[FloatLayer]] = {family.kind: family for family in _ALL}

@@ -25,7 +25,13 @@ class Builder(Protocol):
 
 Settings = dict[str, Any]
 ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
-GATED = {"swish": "Swish", "silu": "Swish", "hard_swish": "HardSwish", "hard_silu": "HardSwish"}
+FUNCTIONS: dict[str, tuple[str, Settings]] = {
+    "swish": ("Swish", {}), "silu": ("Swish", {}), "hard_swish": ("HardSwish", {}), "hard_silu": ("HardSwish", {}), "gelu": ("Gelu", {}),
+    "elu": ("Elu", {}), "selu": ("Selu", {}), "celu": ("Celu", {}), "softplus": ("Softplus", {}), "softsign": ("Softsign", {}),
+    "mish": ("Mish", {}), "exponential": ("Exp", {}), "log_sigmoid": ("LogSigmoid", {}), "hard_tanh": ("Clip", {"min": -1.0, "max": 1.0}),
+    "soft_shrink": ("Shrink", {"lambd": 0.5, "bias": 0.5}), "hard_shrink": ("Shrink", {"lambd": 0.5}), "tanh_shrink": ("TanhShrink", {}),
+    "relu6": ("Clip", {"min": 0.0, "max": 6.0}), "leaky_relu": ("LeakyRelu", {"alpha": 0.2}),
+}  # fmt: skip
 
 
 def refused(name: str, kind: str, why: str) -> ConversionError:
@@ -64,23 +70,15 @@ def activate(build: Builder, layer: str, activation: Any, source: str, target: s
         build.add("Identity", [source], target, layer)
     elif word in ACTIVATIONS:
         build.add(ACTIVATIONS[word], [source], target, layer)
-    elif word in GATED:
-        build.add(GATED[word], [source], target, layer)
-    elif word in ("relu6", "leaky_relu"):
-        _limited(
-            build,
-            layer,
-            source,
-            target,
-            limit=6.0 if word == "relu6" else None,
-            slope=0.0 if word == "relu6" else 0.2,
-        )
+    elif word in FUNCTIONS:
+        op, given = FUNCTIONS[word]
+        build.add(op, [source], target, layer, **given)
     elif word == "softmax":
         build.add("Softmax", [source], target, layer, axis=-1)
     elif word == "hard_sigmoid":
         build.add("HardSigmoid", [source], target, layer, alpha=build.slope, beta=0.5)
     else:
-        known = ("linear", *ACTIVATIONS, *GATED, "relu6", "leaky_relu", "hard_sigmoid", "softmax")
+        known = ("linear", *ACTIVATIONS, *FUNCTIONS, "hard_sigmoid", "softmax")
         raise refused(layer, "activation", f"{word} cannot be converted; {', '.join(known)} can")
 
 
@@ -209,9 +207,11 @@ def _limited(
 
 def relu(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
     limit, slope = settings.get("max_value"), float(settings.get("negative_slope") or 0.0)
-    if settings.get("threshold") or (slope and limit is not None):
-        raise refused(name, "ReLU", "its threshold, or its slope and limit together, cannot be converted")
-    if limit is None and not slope:
+    threshold = float(settings.get("threshold") or 0.0)
+    if threshold or (slope and limit is not None):
+        given = {} if limit is None else {"limit": float(limit)}
+        build.add("BentRelu", [sources[0]], name, name, slope=slope, threshold=threshold, **given)
+    elif limit is None and not slope:
         activate(build, name, "relu", sources[0], name)
     else:
         _limited(build, name, sources[0], name, limit=limit, slope=slope)
@@ -220,6 +220,19 @@ def relu(build: Builder, name: str, settings: Settings, sources: list[str], stor
 def leaky_relu(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
     slope = float(settings["negative_slope" if "negative_slope" in settings else "alpha"])
     _limited(build, name, sources[0], name, limit=None, slope=slope)
+
+
+def elu(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+    build.add("Elu", sources, name, name, alpha=float(settings.get("alpha", 1.0)))
+
+
+def prelu(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+    slope = parts(name, "PReLU", stored, True, ("alpha",))["alpha"]
+    if slope.shape[0] > 1 and (slope != slope[:1]).any():
+        raise refused(
+            name, "PReLU", "each sample of a window has a slope of its own: share them (shared_axes=[1])"
+        )
+    build.add("PRelu", [sources[0], build.constant(f"{name}/slope", slope[:1])], name, name)
 
 
 def activation(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
@@ -264,7 +277,7 @@ LAYERS: dict[str, Callable[[Builder, str, Settings, list[str], Stored], None]] =
     "ZeroPadding1D": zero_padding, "Embedding": embedding,
     "LayerNormalization": _normalization("LayerNormalization", {"gamma": "scale", "beta": "center"}),
     "RMSNormalization": _normalization("RMSNormalization", {"scale": "scale"}),
-    "BatchNormalization": batch_normalization, "Rescaling": rescaling, "ReLU": relu, "LeakyReLU": leaky_relu, "Activation": activation,
+    "BatchNormalization": batch_normalization, "Rescaling": rescaling, "ReLU": relu, "LeakyReLU": leaky_relu, "ELU": elu, "PReLU": prelu, "Activation": activation,
     "Add": plain("Sum"), "Concatenate": plain("Concat", axis=-1),
     "UnitNormalization": unit_normalization, "Softmax": softmax, "Subtract": _merging("Sub"), "Multiply": _merging("Mul"),
 }  # fmt: skip

@@ -13,10 +13,19 @@ from edgelstm_converters.readers.keras_layers import Builder, refused
 FAR = 1 << 30
 """A bound of a slice beyond every axis."""
 LEGACY = ("TFOpLambda", "SlicingOpLambda")
-OF_TWO = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "TrueDivide": "Div"}
+OF_TWO = {
+    "Add": "Add",
+    "Subtract": "Sub",
+    "Multiply": "Mul",
+    "Divide": "Div",
+    "TrueDivide": "Div",
+    "Power": "Pow",
+}
 OF_ONE = {
     "Tanh": "Tanh", "Sigmoid": "Sigmoid", "Relu": "Relu", "Absolute": "Abs", "Abs": "Abs", "Negative": "Neg",
     "Sqrt": "Sqrt", "Rsqrt": "Rsqrt", "Reciprocal": "Reciprocal", "Identity": "Identity", "Silu": "Swish",
+    "Gelu": "Gelu", "Elu": "Elu", "Celu": "Celu", "Selu": "Selu", "Softplus": "Softplus", "Softsign": "Softsign", "Exp": "Exp",
+    "Erf": "Erf", "Log": "Log", "LogSigmoid": "LogSigmoid", "LeakyRelu": "LeakyRelu", "HardSilu": "HardSwish", "Sin": "Sin", "Cos": "Cos",
 }  # fmt: skip
 OVER_AXES = {"Mean": "ReduceMean", "Sum": "ReduceSum", "Max": "ReduceMax"}
 FUNCTIONS = {
@@ -26,7 +35,8 @@ FUNCTIONS = {
     "nn.sigmoid": "Sigmoid", "math.negative": "Negative", "math.abs": "Absolute", "expand_dims": "ExpandDims",
     "compat.v1.squeeze": "Squeeze", "squeeze": "Squeeze", "concat": "Concatenate", "reshape": "Reshape",
     "compat.v1.transpose": "Transpose", "transpose": "Transpose", "nn.softmax": "Softmax", "compat.v1.nn.softmax": "Softmax",
-    "math.square": "Square",
+    "math.square": "Square", "nn.gelu": "Gelu", "nn.elu": "Elu", "nn.selu": "Selu", "nn.softplus": "Softplus", "math.softplus": "Softplus",
+    "nn.silu": "Silu", "nn.swish": "Silu", "nn.softsign": "Softsign", "math.exp": "Exp", "math.erf": "Erf", "nn.leaky_relu": "LeakyRelu",
 }  # fmt: skip
 """The operations of TensorFlow that Keras 2 names, as those of Keras 3."""
 
@@ -55,7 +65,7 @@ def operation(build: Builder, kind: str, name: str, settings: Settings, call: Ca
     if function in OF_TWO:
         found = _of_two(build, OF_TWO[function], name, kind, call)
     elif function in OF_ONE:
-        found = build.add(OF_ONE[function], call.sources, name, name)
+        found = build.add(OF_ONE[function], call.sources, name, name, **_shape_of_function(function, given))
     elif function in OVER_AXES:
         axes = given.get("axis")
         wanted = (
@@ -69,6 +79,14 @@ def operation(build: Builder, kind: str, name: str, settings: Settings, call: Ca
         known = ", ".join((*OF_TWO, *OF_ONE, *OVER_AXES, *MOVING))
         raise refused(name, kind, f"is an operation that cannot be converted; {known} can")
     return [found]
+
+
+def _shape_of_function(function: str, given: Settings) -> dict[str, Any]:
+    """Return what decides how a function looks, as the operators of ONNX name it."""
+    if function == "Gelu":
+        return {"approximate": "tanh" if given.get("approximate") else "none"}
+    slope = given.get("negative_slope", given.get("alpha"))
+    return {} if slope is None else {"alpha": float(slope)}
 
 
 def _of_two(build: Builder, op: str, name: str, kind: str, call: Call) -> str:

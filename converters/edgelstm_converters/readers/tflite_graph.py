@@ -20,6 +20,7 @@ SAME = {
     "SHAPE": "Shape", "SELECT_V2": "Where", "BROADCAST_TO": "Expand", "TILE": "Tile", "ADD_N": "Sum", "RANGE": "Range",
     "SQRT": "Sqrt", "POW": "Pow", "SLICE": "SliceSizes", "ZEROS_LIKE": "ZerosLike", "BATCH_MATMUL": "MatMul",
     "REVERSE_V2": "Flip", "RSQRT": "Rsqrt", "ABS": "Abs", "PRELU": "PRelu", "HARD_SWISH": "HardSwish",
+    "ELU": "Elu", "EXP": "Exp", "LOG": "Log", "SIN": "Sin", "COS": "Cos", "SIGN": "Sign",
 }  # fmt: skip
 FUSED: dict[int, tuple[str, dict[str, float]]] = {
     1: ("Relu", {}), 2: ("Clip", {"min": -1.0, "max": 1.0}), 3: ("Clip", {"min": 0.0, "max": 6.0}), 4: ("Tanh", {}),
@@ -189,6 +190,10 @@ class _Translation:
             self._add("Clip", inputs, outputs, label, min=low, max=high)
         elif op == "LEAKY_RELU":
             self._add("LeakyRelu", inputs, outputs, label, alpha=float(options.scalar(0, "f")))
+        elif op == "GELU":
+            self._add(
+                "Gelu", inputs, outputs, label, approximate="tanh" if options.integer(0, "b") else "none"
+            )
         elif op == "SQUARED_DIFFERENCE":
             difference = self._add("Sub", inputs, [f"{label}/difference"], label)
             self._add("Mul", [difference, difference], outputs, label)

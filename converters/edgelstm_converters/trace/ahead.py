@@ -9,6 +9,7 @@ from edgelstm_converters.layers import (
     FloatAdd,
     FloatAffine,
     FloatConcat,
+    FloatCurve,
     FloatDense,
     FloatLayer,
     FloatMultiply,
@@ -17,7 +18,16 @@ from edgelstm_converters.layers import (
     FloatSelect,
 )
 
-OF_ONE_ROW = (FloatAdd, FloatAffine, FloatConcat, FloatDense, FloatMultiply, FloatNormalization, FloatSelect)
+OF_ONE_ROW = (
+    FloatAdd,
+    FloatAffine,
+    FloatConcat,
+    FloatCurve,
+    FloatDense,
+    FloatMultiply,
+    FloatNormalization,
+    FloatSelect,
+)
 
 
 def check_ahead(

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgelstm.layers.activation import CELL_ACTIVATIONS
 from edgelstm_converters.layers.float_layer import ACTIVATIONS
+from edgelstm_converters.layers.pointwise import FUNCTIONS as POINTWISE
 from edgelstm_converters.trace.expressions import (
     EXPRESSION,
     TIME,
@@ -101,7 +102,7 @@ def function_of(walk: Walk, function: str, codes: Codes, name: str) -> Codes:
     flat = np.ascontiguousarray(codes).reshape(-1)
     result = np.empty(flat.shape, np.int64)
     known = is_constant(flat)
-    result[known] = constants({**FUNCTIONS, **ROOTS}[function](numbers(flat[known])))
+    result[known] = constants({**POINTWISE, **FUNCTIONS}[function](numbers(flat[known])))
     if not known.all():
         result[~known] = by_step(walk, "function", [flat[~known]], function, name)
     return result.reshape(codes.shape)
@@ -147,10 +148,7 @@ def by_row(
 FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
     name: function for name, function in ACTIVATIONS.items() if name in CELL_ACTIVATIONS
 }
-"""The functions of one number that layers here can compute."""
-
-ROOTS: dict[str, Callable[[Floats], Floats]] = {"sqrt": np.sqrt, "reciprocal": np.reciprocal}
-"""Those that they can compute as parts of a normalisation only."""
+"""The functions of one number that layers have as their activation; others become a table (curves.py)."""
 
 
 def hard_sigmoid(slope: float, offset: float) -> str | None:

@@ -23,8 +23,10 @@ from edgelstm_converters.layers import (
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatRecurrent
 from edgelstm_converters.trace.absorbed import behind, over_window
 from edgelstm_converters.trace.ahead import check_ahead
+from edgelstm_converters.trace.atoms import check_atoms, plain
 from edgelstm_converters.trace.attention import DOT, plainest, refused_product
 from edgelstm_converters.trace.cells import CellReader
+from edgelstm_converters.trace.curves import CurveReader
 from edgelstm_converters.trace.expressions import (
     Codes,
     Expression,
@@ -76,6 +78,7 @@ class _Assembly:
         self.linear = Linearizer(expressions)
         self.cells = CellReader(expressions, self.linear, carried)
         self.norms = NormalizationReader(expressions, self.linear)
+        self.curves = CurveReader(self.table)
         self.layers: list[FloatLayer] = []
         self.made: dict[bytes, str] = {}
         self.inputs = 0
@@ -100,10 +103,11 @@ class _Assembly:
                 self.layers, self.made = layers, made
                 left_out[number] = str(exc)
         check_ahead(self.layers, frozenset(self.ahead), heads, first.one_row)
-        layers = []
-        for number, layer in enumerate(self.layers):
-            before = (self.layers[number - 1].name if number else INPUT,)
-            layers.append(replace(layer, sources=() if layer.sources == before else layer.sources))
+        before = [INPUT, *(layer.name for layer in self.layers)]
+        layers = [
+            replace(layer, sources=() if layer.sources == (name,) else layer.sources)
+            for name, layer in zip(before, self.layers, strict=False)
+        ]
         backward = tuple(name for name, way in self.way_of.items() if way == {BACKWARD})
         after = self._after(np.concatenate(codes), first.one_row)
         named = () if heads == [layers[-1].name] else tuple(heads)
@@ -152,7 +156,7 @@ class _Assembly:
         key = codes.tobytes()
         if key not in self.made:
             if key in self.making:
-                name = _plain(self.table[int(expression_of(codes).max())].name)
+                name = plain(self.table[int(expression_of(codes).max())].name)
                 raise ConversionError(f'what "{name}" computes is no cell known here: it reads its own past')
             self.making.add(key)
             self.made[key] = self._make(codes)
@@ -163,11 +167,10 @@ class _Assembly:
 
     def _make(self, codes: Codes) -> str:
         sources = np.unique(expression_of(codes[~is_constant(codes)]))
-        for number in sources:
-            memory = self.table[int(number)]
+        for memory in (self.table[int(number)] for number in sources):
             if memory.kind in ("cell state", "state"):
                 raise ConversionError(
-                    f'the output depends on the {memory.kind} of "{_plain(memory.name)}" by itself'
+                    f'the output depends on the {memory.kind} of "{plain(memory.name)}" by itself'
                 )
         alone = len(sources) == 1 and not is_constant(codes).any() and not time_of(codes).any()
         if not alone:
@@ -192,11 +195,14 @@ class _Assembly:
             return self._repeat(found)
         name = found.name
         if found.kind in ("sum", "product", "function"):
-            cell = self.cells.read(vector(int(sources[0]), found.size, 0), _plain(name))
+            cell = self.cells.read(vector(int(sources[0]), found.size, 0), plain(name))
             if cell is not None and whole:
                 return self._reads(cell.layer, cell.reads)
             if cell is not None:
                 return self._combined(f"{name}.part", codes, "linear")
+            curve = self.curves.read(codes, name)
+            if curve is not None:
+                return self._behind(*curve)
         if found.kind == "function":
             if found.detail not in ACTIVATIONS:
                 raise ConversionError(refusal_of(found.name, str(found.detail)))
@@ -207,7 +213,7 @@ class _Assembly:
             if norm is not None and not whole:
                 return self._combined(f"{name}.part", codes, "linear")
             if norm is not None:
-                return self._add(replace(norm[0], sources=(self._made_by(norm[1]),)))
+                return self._behind(*norm)
             return self._mixed(found, places)
         return self._combined(self.linear.product_name(codes, name), codes, "linear")
 
@@ -223,7 +229,7 @@ class _Assembly:
             number, place = int(expression_of(read)[0]), int(place_of(read)[0])
             source, width = self._vector(number), self.table[number].size
             if time_of(read).any():
-                raise ConversionError(f'layer "{_plain(layer.name)}" is chosen by an earlier sample')
+                raise ConversionError(f'layer "{plain(layer.name)}" is chosen by an earlier sample')
             if width > 1:
                 source = self._add(FloatSelect(f"{layer.name}.channel", place, 1, width, sources=(source,)))
             return self._add(replace(layer, sources=(source,)))
@@ -244,7 +250,7 @@ class _Assembly:
             if is_constant(part).all() and not is_constant(rest).any():
                 neutral = np.full(len(places), float(found.kind == "sum"), np.float32)
                 factor, shift = (neutral, numbers(part)) if neutral.any() else (numbers(part), neutral)
-                return self._add(FloatAffine(found.name, factor, shift, sources=(self._made_by(rest),)))
+                return self._behind(FloatAffine(found.name, factor, shift), rest)
         if found.kind == "sum":
             parts = [np.unique(expression_of(part)) for part in (one, other)]
             if varied and all(len(part) == 1 for part in parts):
@@ -253,7 +259,7 @@ class _Assembly:
         elif varied:
             if time_of(one).any() or time_of(other).any():
                 raise ConversionError(
-                    f'what "{_plain(found.name)}" computes is no cell known here: it multiplies with its own past'
+                    f'what "{plain(found.name)}" computes is no cell known here: it multiplies with its own past'
                 )
             return self._add(
                 FloatMultiply(found.name, len(places), sources=(self._made_by(one), self._made_by(other)))
@@ -261,7 +267,7 @@ class _Assembly:
         if self.norms.inverses(np.concatenate([one, other])):
             raise ConversionError(refusal_of(found.name, "reciprocal"))
         raise ConversionError(
-            f'what "{_plain(found.name)}" computes is no layer known here: values that both depend on the signal are multiplied'
+            f'what "{plain(found.name)}" computes is no layer known here: values that both depend on the signal are multiplied'
         )
 
     def _combined(self, name: str, codes: Codes, activation: str) -> str:
@@ -269,7 +275,7 @@ class _Assembly:
         whole = self.linear.expand(codes)
         if self.one_row and time_of(whole.atoms).any():
             return self._over_window(name, whole, activation)
-        self._check(name, whole.atoms)
+        check_atoms(self.table, name, whole.atoms)
         parts = self._whole_vectors(whole)
         size = len(codes)
         if len(parts) == 1:
@@ -295,22 +301,6 @@ class _Assembly:
         layer = FloatDense(name, np.zeros((size, 0), np.float32), whole.bias.astype(np.float32), activation)
         return self._read_by(layer, whole)
 
-    def _check(self, name: str, atoms: Codes, *, delayed: bool = False) -> None:
-        kinds = {self.table[int(n)].kind: self.table[int(n)].name for n in np.unique(expression_of(atoms))}
-        if "state" in kinds:
-            raise ConversionError(
-                f'layer "{_plain(name)}" reads the state "{kinds["state"]}", and is no cell whose output that state becomes'
-            )
-        for found in (self.table[int(n)] for n in np.unique(expression_of(atoms))):
-            if found.kind == DOT:
-                raise refused_product(found)
-        if not kinds:
-            raise ConversionError(f'layer "{_plain(name)}" reads nothing that depends on the input')
-        if time_of(atoms).any() and not delayed:
-            raise ConversionError(
-                f'layer "{_plain(name)}" reads earlier samples, a window of them; a layer reads one sample'
-            )
-
     def _whole_vectors(self, linear: Linear) -> dict[int, Doubles]:
         """Return the matrix on each whole vector that the atoms are elements of."""
         parts = {}
@@ -318,6 +308,9 @@ class _Assembly:
             size = self.table[int(number)].size
             parts[int(number)] = linear.columns(vector(int(number), size, 0))
         return parts
+
+    def _behind(self, layer: FloatLayer, read: Codes) -> str:
+        return self._add(replace(layer, sources=(self._made_by(read),)))
 
     def _vector(self, number: int) -> str:
         return self._made_by(vector(number, self.table[number].size, 0))
@@ -332,7 +325,7 @@ class _Assembly:
 
     def _read_by(self, layer: FloatLayer, read: Linear) -> str:
         """Add a layer that reads linear combinations: they become part of its matrix, or, where that grows, a layer."""
-        self._check(layer.name, read.atoms)
+        check_atoms(self.table, layer.name, read.atoms)
         parts = self._whole_vectors(read)
         columns = sum(matrix.shape[1] for matrix in parts.values())
         joined = np.concatenate(list(parts.values()), axis=1)
@@ -351,7 +344,7 @@ class _Assembly:
 
     def _over_window(self, name: str, read: Linear, activation: str) -> str:
         """Add the convolution that computes one row of many, as a matrix on a whole window does."""
-        self._check(name, read.atoms, delayed=True)
+        check_atoms(self.table, name, read.atoms, delayed=True)
         layer, newest = over_window(name, read, self.table)
         made = self._add(replace(layer, sources=(self._joined(f"{name}.inputs", newest),)))
         one, none = np.ones(layer.units, np.float32), np.zeros(layer.units, np.float32)
@@ -361,7 +354,7 @@ class _Assembly:
     def _reads(self, layer: FloatLayer, atoms: Codes) -> str:
         """Add a layer whose columns belong to `atoms`."""
         unit = Linear(np.eye(len(atoms)), atoms, np.zeros(len(atoms)))
-        self._check(layer.name, atoms)
+        check_atoms(self.table, layer.name, atoms)
         parts = self._whole_vectors(unit)
         joined = np.concatenate(list(parts.values()), axis=1)
         sources = (self._joined(f"{layer.name}.inputs", parts),)
@@ -373,7 +366,7 @@ class _Assembly:
         columns: list[Doubles] = []
         sources = []
         for what, atoms in zip(("queries", "keys"), found.arguments, strict=True):
-            self._check(layer.name, atoms)
+            check_atoms(self.table, layer.name, atoms)
             if columns and np.array_equal(atoms, found.arguments[0]):
                 columns.append(columns[0])
                 continue
@@ -387,13 +380,9 @@ class _Assembly:
             raise ConversionError(
                 f"it computes more than {MAX_LAYERS} layers at every sample; its steps are no cells known here"
             )
-        name, taken = _plain(layer.name), {layer.name for layer in self.layers} | {INPUT}
+        name, taken = plain(layer.name), {layer.name for layer in self.layers} | {INPUT}
         number = 1
         while (name if number == 1 else f"{name}_{number}") in taken:
             number += 1
         self.layers.append(replace(layer, name=name if number == 1 else f"{name}_{number}"))
         return self.layers[-1].name
-
-
-def _plain(text: str) -> str:
-    return text.strip("/").replace("/", ".") or "layer"

@@ -93,10 +93,20 @@ def _cast(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
     if isinstance(inputs[0], Traced):
         codes = inputs[0].codes.reshape(-1)
         whole = {walk.expressions.of(code).kind for code in codes[~is_constant(codes)]} == {"input"}
-        if np.dtype(dtype).kind != "f" and not whole:
+        if np.dtype(dtype).kind != "f" and not whole and not _is_choice(walk, codes):
             raise node.refused(f"it turns the signal into {np.dtype(dtype).name}")
         return [inputs[0]]
     return [np.asarray(inputs[0]).astype(dtype)]
+
+
+def _is_choice(walk: Walk, codes: Any) -> bool:
+    """Whether codes are 0 or 1: comparisons with a number, and what is true where both or one of two are."""
+    found = [walk.expressions.table[int(number)] for number in np.unique(codes[~is_constant(codes)] >> 48)]
+    return all(
+        each.detail in ("positive", "not_negative")
+        or (each.kind in ("sum", "product") and all(_is_choice(walk, part) for part in each.arguments))
+        for each in found
+    )
 
 
 def _gather(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelstm_converters.trace.curves import CurveReader
 from edgelstm_converters.trace.expressions import (
     TIME,
     Codes,
@@ -17,6 +18,7 @@ from edgelstm_converters.trace.expressions import (
     numbers,
     place_of,
     time_of,
+    vector,
 )
 
 Doubles = NDArray[np.float64]
@@ -50,10 +52,14 @@ def earlier(codes: Codes, steps: Codes | int) -> Codes:
 
 
 class Linearizer:
-    """Expands codes. A sum in which elements that vary are multiplied, as a GRU's state is, stays whole."""
+    """Expands codes. A sum in which elements that vary are multiplied, as a GRU's state is, stays whole; so does what is a function of
+    each of its values (curves.py), which is what it is where others read it, too.
+    """
 
     def __init__(self, expressions: Expressions) -> None:
         self.table = expressions.table
+        self._curves = CurveReader(expressions.table)
+        self._bent: dict[int, bool] = {}
         self._whole: dict[int, Linear] = {}
         self._mixing: dict[int, bool] = {}
 
@@ -81,13 +87,26 @@ class Linearizer:
 
     def _is_linear(self, number: int) -> bool:
         kind = self.table[number].kind
-        return kind == "matmul" or (kind in ("sum", "product") and not self.mixes(number))
+        return kind == "matmul" or (
+            kind in ("sum", "product") and not self.mixes(number) and not self.bends(number)
+        )
+
+    def bends(self, number: int) -> bool:
+        """Whether it is a function of one other vector, element by element, and no plain square: those add up to sizes and scores."""
+        if number not in self._bent:
+            found = self.table[number]
+            square = found.kind == "product" and np.array_equal(found.arguments[0], found.arguments[1])
+            known = found.kind in ("sum", "product") and not square
+            self._bent[number] = known and self._curves.read(vector(number, found.size, 0), "") is not None
+        return self._bent[number]
 
     def mixes(self, number: int) -> bool:
         """Whether elements that vary are multiplied in it, at its own step, not counting what a matrix reads."""
         if number not in self._mixing:
             found = self.table[number]
-            if found.kind == "product" and not any(is_constant(part).all() for part in found.arguments):
+            if self.bends(number):
+                result = False
+            elif found.kind == "product" and not any(is_constant(part).all() for part in found.arguments):
                 result = True
             elif found.kind in ("sum", "product"):
                 now = [part[~is_constant(part) & (time_of(part) == 0)] for part in found.arguments]

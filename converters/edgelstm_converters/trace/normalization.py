@@ -246,5 +246,7 @@ def refusal_of(name: str, function: str) -> str:
         "squares + epsilon) or max(sqrt(sum of squares), epsilon) of one sample's values",
     }
     limit = f"it limits a size from below, which cannot be converted {only}"
+    if function in ("log", "exp"):
+        limit = f"its {function} is not that of one value of a sample, in a function that has a value at 0 and up to 60 on both sides"
     hint = "If it stands in front of the network, leave it outside: see --from"
     return f'node "{name}": {what.get(function, limit)}. {hint}'

@@ -10,22 +10,32 @@ import numpy as np
 from edgelstm_converters.trace.arithmetic_ops import ARITHMETIC, FUNCTIONS
 from edgelstm_converters.trace.attention_ops import ATTENTION, of_weighted
 from edgelstm_converters.trace.convolution_ops import CONVOLUTION
+from edgelstm_converters.trace.function_ops import FUNCTION_OPS, chosen
 from edgelstm_converters.trace.graph import Node
 from edgelstm_converters.trace.grid_ops import GRIDS, on_grids
 from edgelstm_converters.trace.layout_ops import LAYOUT
 from edgelstm_converters.trace.limits import LIMITS
 from edgelstm_converters.trace.quantised_ops import QUANTISED
 from edgelstm_converters.trace.recurrent_ops import RECURRENT
-from edgelstm_converters.trace.run import Operator, Value, Walk
+from edgelstm_converters.trace.run import Operator, Traced, Value, Walk
 from edgelstm_converters.trace.sizes import MOST, may_be_folded
 from edgelstm_converters.trace.vector_ops import VECTORS
 from edgelstm_converters.trace.window_ops import WINDOWS
 
+
+def _where(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
+    """A choice by constants moves elements; by the signal it computes."""
+    chooses = isinstance(inputs[0], Traced) and all(
+        isinstance(v, Traced) or np.isfinite(v).all() for v in inputs[1:]
+    )
+    return (chosen if chooses else LAYOUT["Where"])(walk, node, inputs)
+
+
 _ALONG_TIME: dict[str, Operator] = {
-    **LAYOUT, **ARITHMETIC, **LIMITS, **CONVOLUTION, **VECTORS, **ATTENTION, **RECURRENT, **QUANTISED,
+    **LAYOUT, **ARITHMETIC, **LIMITS, **FUNCTION_OPS, **CONVOLUTION, **VECTORS, **ATTENTION, **RECURRENT, **QUANTISED,
 }  # fmt: skip
 OPERATORS: dict[str, Operator] = {
-    **_ALONG_TIME, **WINDOWS, "ReduceSum": of_weighted(WINDOWS["ReduceSum"]), **GRIDS, **{op: on_grids(_ALONG_TIME[op]) for op in ("Conv", "AveragePool")}
+    **_ALONG_TIME, **WINDOWS, "Where": _where, "ReduceSum": of_weighted(WINDOWS["ReduceSum"]), **GRIDS, **{op: on_grids(_ALONG_TIME[op]) for op in ("Conv", "AveragePool")}
 }  # fmt: skip
 
 

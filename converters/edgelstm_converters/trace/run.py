@@ -130,8 +130,8 @@ class Walk:
 
 
 _UNKNOWN = (
-    "cannot be converted; recurrent cells, dense layers, sums, products with constants, the activations relu, sigmoid "
-    "and tanh, and changes of layout can. If it stands in front of the network, leave it outside: see --from"
+    "cannot be converted; recurrent cells, dense layers, sums, products with constants, functions of each value "
+    "as activations are, and changes of layout can. If it stands in front of the network, leave it outside: see --from"
 )
 
 

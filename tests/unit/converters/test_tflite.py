@@ -158,7 +158,9 @@ def test_convolution_along_time(tmp_path, pooled):
     assert reading.proof.startswith("litert: within")
 
 
-@pytest.mark.parametrize("way", ["layer", "l2", "leaky", "RELU_N1_TO_1", "HARD_SWISH", "ABS"])
+@pytest.mark.parametrize(
+    "way", ["layer", "l2", "leaky", "RELU_N1_TO_1", "HARD_SWISH", "ABS", "ELU", "GELU", "EXP"]
+)
 def test_normalisation_and_limits_spelled_out(tmp_path, way):
     reading = readers.read(tflite_cases.normalised(tmp_path / "m.tflite", way))
     assert reading.proof.startswith("litert: within")

@@ -190,6 +190,11 @@ def _report(found: Calibration) -> list[str]:
         lines.append(
             f"spread       heard of {heard}" + (f"; it foretells no error of {deaf}" if deaf else "")
         )
+    if settings.forgetting:
+        lines.append(
+            f"readout      learns on from {len(settings.channels[0].readout or ())} numbers, with a memory of "
+            f"{settings.readout_memory} samples"
+        )
     lines += [
         f"budget       {settings.budget}: one in {settings.budget_samples:.0f} samples",
         f"threshold    {settings.threshold:.2f} (largest score of this history: {found.largest_score:.2f})",

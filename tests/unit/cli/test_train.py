@@ -205,6 +205,7 @@ def test_calibrate_chooses_signals_and_keeps_given_channels_unjudged(tmp_path, c
         500,
     )
     assert call("calibrate", model, history, "-o", model, *again) == 0
+    assert "readout      learns on from " in capsys.readouterr().out
     channels = load(model).model.detector_settings.channels
     assert [list(channel.evidence) for channel in channels] == [["error", "repeat"], []]
     assert load(model).model.detector_settings.threshold == 3.5

@@ -103,7 +103,8 @@ def _error_mean(shown: Shown) -> Judgement:
 
 def _level(shown: Shown) -> Judgement:
     judged = float(shown.words[at.SHORT_MEAN])
-    return _of_mean(shown, judged, shown.settings.level_short, "its usual ")
+    usual = f"its usual {shown.text(shown.expected)}"
+    return _of_mean(shown, judged, shown.settings.level_short, usual)
 
 
 def _season(shown: Shown) -> Judgement:
@@ -112,16 +113,15 @@ def _season(shown: Shown) -> Judgement:
     when = {_DAY_NS: "this time of day", _WEEK_NS: "this time of the week"}.get(
         length_ns, f"this point of its cycle of {span(length_ns / 1e9)}"
     )
-    return _of_mean(shown, judged, shown.settings.season_mean_memory, "the usual ", f" for {when}")
+    return _of_mean(shown, judged, shown.settings.season_mean_memory, f"what is usual at {when}")
 
 
-def _of_mean(shown: Shown, judged: float, samples: int, usual: str, when: str = "") -> Judgement:
-    """Return the judgement of a mean over some samples."""
+def _of_mean(shown: Shown, judged: float, samples: int, usual: str) -> Judgement:
+    """Return the judgement of a mean over some samples; `usual` is what it is held against, in words."""
     away = judged - shown.expected
     says = (
-        f"has been {number(abs(away), shown.half)} {'above' if away > 0.0 else 'below'} "
-        f"{usual}{shown.text(shown.expected)}{when} over the last {samples} samples, at most "
-        f"{number(shown.half, shown.half)} is usual"
+        f"has been {number(abs(away), shown.half)} {'above' if away > 0.0 else 'below'} {usual} over the last {samples} samples, "
+        f"at most {number(shown.half, shown.half)} is usual"
     )
     return Judgement(judged, shown.expected, shown.expected - shown.half, shown.expected + shown.half, says)
 

@@ -10,7 +10,7 @@ LARGEST_WRITTEN_OUT = 1e12
 
 def span(seconds: float) -> str:
     """Return a length of time as a person says it."""
-    for name, unit in (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)):
+    for name, unit in (("years", 31_557_600.0), ("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 2.0 * unit:
             return f"{seconds / unit:.1f} {name}"
     return f"{seconds:.1f} seconds"

@@ -8,8 +8,11 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelstm.words import number
+
 WIDTH, LABELS, MOST_ROWS = 780, 170, 64
 HEIGHT, LEFT, TOP, BOTTOM = 170, 64, 8, 22
+MOST_LETTERS = 9
 INK, BAND, ALARM, QUIET = "#24567f", "#d7e6d0", "#c5352b", "#5b6670"
 
 
@@ -74,8 +77,8 @@ def channel_picture(
             f'<circle cx="{at[-1]:.1f}" cy="{heights[-1]:.1f}" r="5.5" fill="none" stroke="{ALARM}" stroke-width="2"/>'
         )
     parts += [
-        _text(LEFT - 6, TOP + 10, f"{high:.4g}", "end"),
-        _text(LEFT - 6, HEIGHT - BOTTOM, f"{low:.4g}", "end"),
+        _text(LEFT - 6, TOP + 10, _short(high, high - low), "end"),
+        _text(LEFT - 6, HEIGHT - BOTTOM, _short(low, high - low), "end"),
         _text(LEFT, HEIGHT - 6, ends[0]),
         _text(WIDTH - 10, HEIGHT - 6, ends[1], "end"),
         _text(
@@ -112,6 +115,12 @@ def heat_map(
     drawn += [_text(left + c * width + 2, 12, columns[c]) for c in range(0, len(columns), every)]
     total = top + height * len(values)
     return f'<svg viewBox="0 0 {WIDTH} {total}" width="{WIDTH}" height="{total}">{"".join(drawn)}</svg>'
+
+
+def _short(value: float, span: float) -> str:
+    """Return a value that fits beside a picture."""
+    said = number(value, span)
+    return said if len(said) <= MOST_LETTERS else f"{value:.3g}"
 
 
 def _range(shown: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float]:

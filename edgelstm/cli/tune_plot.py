@@ -15,7 +15,7 @@ def draw(path: str, tried: list[Tried], chosen: Tried, target: Target, error_nam
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, panels = pyplot.subplots(1, 2, sharey=True, figsize=(10, 4), layout="constrained")
     for panel, name, field in zip(
@@ -29,6 +29,11 @@ def draw(path: str, tried: list[Tried], chosen: Tried, target: Target, error_nam
         panel.scatter([getattr(chosen, field)], [chosen.error], s=70, facecolors="none", edgecolors="#e4572e",
                       label="chosen")  # fmt: skip
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        panel.xaxis.set_major_formatter(
+            ticker.FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 1.0 else f"{x:g}")
+        )
+        panel.xaxis.set_minor_locator(ticker.NullLocator())
         panel.set_xlabel(name)
     panels[0].set_ylabel(error_name)
     panels[1].legend(frameon=False)

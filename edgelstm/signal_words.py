@@ -64,8 +64,9 @@ class Shown:
         return self.tail * self.scale
 
     @property
-    def apart(self) -> bool:
-        return self.settings.network == "apart"
+    def from_last(self) -> bool:
+        """Whether the last value stands for a forecast: nothing forecasts."""
+        return self.settings.network == "apart" and not self.settings.forgetting
 
     def text(self, value: float) -> str:
         return number(value, self.half)
@@ -82,7 +83,7 @@ def judge(signal: str, shown: Shown) -> Judgement:
 def _error(shown: Shown) -> Judgement:
     low, high = shown.expected - shown.half, shown.expected + shown.half
     x, band = shown.text(shown.value), f"{shown.text(low)} to {shown.text(high)}"
-    if shown.apart:
+    if shown.from_last:
         says = f"jumped from {shown.text(shown.expected)} to {x}, a step of at most {number(shown.half, shown.half)} is usual"
     else:
         says = f"is {x}, {'as the network rebuilds it' if shown.rebuilds else 'forecast was'} {band}"
@@ -91,11 +92,11 @@ def _error(shown: Shown) -> Judgement:
 
 def _error_mean(shown: Shown) -> Judgement:
     mean = float(shown.words[at.FIRST_SIGNAL + at.MEAN_ERROR]) * shown.scale
-    moved = "has moved by" if shown.apart else "has been off what the network rebuilds by"
-    if not shown.apart and not shown.rebuilds:
+    moved = "has moved by" if shown.from_last else "has been off what the network rebuilds by"
+    if not shown.from_last and not shown.rebuilds:
         moved = "has been off its forecasts by"
     says = (
-        f"{moved} {number(mean, shown.half)}{' a sample' if shown.apart else ''} on average over the last "
+        f"{moved} {number(mean, shown.half)}{' a sample' if shown.from_last else ''} on average over the last "
         f"{shown.settings.error_mean_memory} samples, at most {number(shown.half, shown.half)} is usual"
     )
     return Judgement(None, shown.expected, shown.expected - shown.half, shown.expected + shown.half, says)

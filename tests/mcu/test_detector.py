@@ -247,6 +247,38 @@ def test_the_fields_of_c_are_the_words_of_the_runtime_in_their_order():
     assert at.TAIL_WORDS == 5
 
 
+@pytest.mark.parametrize("network", ["joint", "apart"])
+def test_values_of_any_size_leave_a_readout_finite_and_the_same(network, tmp_path):
+    """From the least to the largest that float32 holds, of either sign, learned from without a pause."""
+    loaded = reading_out(with_policy("hold") if network == "joint" else apart())
+    settings = msgspec.structs.replace(
+        loaded.model.detector_settings, threshold=1e3, threshold_high=1e3, season_ns=0
+    )
+    channels = tuple(
+        msgspec.structs.replace(c, readout=msgspec.UNSET, level_floor=floor, error_floor=floor)
+        for c, floor in zip(settings.channels, (1e-30, 1.0, 1e30), strict=True)
+    )
+    loaded = with_detector(loaded.model, msgspec.structs.replace(settings, channels=channels))
+    rng = np.random.default_rng(1)
+    values = (10.0 ** rng.uniform(-37, 38, (800, 3)) * rng.choice([-1.0, 1.0], (800, 3))).astype(np.float32)
+    detector, c = loaded.detector(), CDetector(loaded, tmp_path)
+    assert_same_verdicts(c.run(times(800), values), pushed(detector, times(800), values))
+    assert c.save() == detector.snapshot()
+    assert np.isfinite(detector._floats).all()
+
+
+def test_what_a_readout_takes_is_counted(tmp_path):
+    """Weights, a scale and a spread of steps for every channel in flash; its words in state and snapshot alike."""
+    reading = reading_out(apart())
+    settings, features = reading.model.detector_settings, reading.detector().readout.features
+    frozen = with_detector(reading.model, msgspec.structs.replace(settings, readout_memory=msgspec.UNSET))
+    first, second = export(frozen, tmp_path / "frozen", "m"), export(reading, tmp_path / "reading", "m")
+    assert second.detector_constant_bytes - first.detector_constant_bytes == 8 * 3 * (2 + features)
+    words = 3 * (2 + 3 * features + features * (features + 1) // 2)
+    assert second.detector_bytes - first.detector_bytes == 8 * words
+    assert second.detector_snapshot_bytes - first.detector_snapshot_bytes == 8 * words
+
+
 def test_every_stage_has_its_file_of_c():
     """A stage of the runtime that C has no file for would be missing in silence."""
     stages = {

@@ -316,7 +316,8 @@ def sizes(loaded: LoadedModel, build: CBuilder) -> dict[str, int]:
         + channels * own
     )
     return {
-        "detector_constant_bytes": 8 * sum(len(row) for row in baselines(settings)),
+        "detector_constant_bytes": 8 * sum(len(row) for row in baselines(settings))
+        + detector_readout.constant_bytes(settings, readout),
         "detector_bytes": -(-networks(settings) * network // 8) * 8 + 8 * words,
         "detector_snapshot_bytes": detector_snapshots.sealed_bytes(build, settings, readout),
     }

@@ -70,6 +70,11 @@ static const int16_t *hidden_of(const {name}_state *state)
 """
 
 
+def constant_bytes(settings: DetectorSettings, readout: Readout | None) -> int:
+    """Return the bytes in flash of the table that `constants` writes."""
+    return 8 * len(settings.channels) * (2 + readout.features) if readout else 0
+
+
 def saved(readout: Readout | None) -> str:
     """Return the lines of a snapshot that is written."""
     return _snapshot(readout, "to = put_bytes(to, (const uint8_t *)")

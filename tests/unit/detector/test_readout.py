@@ -151,6 +151,21 @@ def test_its_error_is_the_one_that_is_judged_and_shown():
     assert verdict.channels[0].signal == "error"
 
 
+def test_of_a_network_apart_the_words_are_of_a_forecast_and_no_longer_of_the_last_value():
+    values = drifting(1200, seed=3)
+    values[1100:] += 30.0
+    said = []
+    for choices in ({}, {"readout_memory": MEMORY}):
+        only = {"weights": {"error": 1.0}, "raise_after": 1, "raise_window": 1, "season_ns": 0}
+        loaded, _ = general_detector(["c0"], times(HISTORY), drifting(HISTORY), **only, **choices)
+        detector = loaded.detector()
+        detector.push_block(times(1100), values[:1100])
+        verdict = detector.push(Sample(values[1100], int(times(1101)[-1])))
+        said.append(verdict.channels[0].says)
+    assert "jumped from" in said[0]
+    assert "forecast was" in said[1]
+
+
 def test_calibration_lets_it_begin_with_what_the_history_taught():
     values = drifting(HISTORY + 60)
     settings = never_open(settings_of(MODEL, values[:HISTORY], readout_memory=MEMORY))

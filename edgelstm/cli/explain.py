@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
         args.recording, detector.channel_names, period_s=args.period, time_column=args.time_column
     ) as opened:
         window, row = walk(opened, place, detector, args.window)
+        for note in opened.notes:
+            print(f"edgelstm: {note}", file=sys.stderr)
     found = explain(loaded, detector, window.times_ns, window.values)
     print("\n".join(lines(found, window.names, row, detector.settings)))
     if args.output:

@@ -62,10 +62,11 @@ def _follows(held: list[Block]) -> bool:
 
 
 def _command(source: Path) -> str:
+    """Return the command; `awk 1` ends a last row that has no line end, which `tac` would join to the one before."""
     name = shlex.quote(str(source))
     turned = shlex.quote(f"{source.name.removesuffix('.gz').removesuffix('.csv')}-turned.csv")
     if source.suffix == ".gz":
         name = f"<(zcat {name})"
     elif source.suffix != ".csv":
         return "sort it by its time column and save it again"
-    return f"turn the file round with: (head -n 1 {name}; tail -n +2 {name} | tac) > {turned}"
+    return f"turn the file round with: (head -n 1 {name}; tail -n +2 {name} | awk 1 | tac) > {turned}"

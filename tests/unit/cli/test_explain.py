@@ -60,6 +60,19 @@ def test_it_names_the_channel_and_draws_the_page(files, capsys):
         assert words in text
 
 
+def test_what_was_done_to_the_recording_is_said(files, capsys):
+    """Rows of a file whose newest comes first are counted from its oldest."""
+    model, data, _ = files
+    assert call(model, data, "--at", "row:405") == 0
+    straight = capsys.readouterr()
+    head, *rows = data.read_text().splitlines()
+    data.write_text("\n".join([head, *rows[::-1]]) + "\n")
+    assert call(model, data, "--at", "row:405") == 0
+    turned = capsys.readouterr()
+    assert turned.out == straight.out
+    assert "its newest row comes first: turned round" in turned.err
+
+
 def explained(model, data, row, length=60):
     loaded = load(model)
     detector = loaded.detector()

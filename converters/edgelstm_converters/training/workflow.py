@@ -24,7 +24,8 @@ from edgelstm_converters.training.metrics import ClassMetrics, class_metrics
 from edgelstm_converters.training.settings import TrainingSettings
 
 Floats = NDArray[np.float32]
-UNLEARNED_RATIO = 2.0
+UNLEARNED_RATIO, SMALL_ERROR = 2.0, 0.05
+"""A channel that hardly moves on the test stretch is not foretold worse than its last value by an error of so many deviations."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +65,12 @@ class Trained:
     @property
     def warnings(self) -> list[str]:
         """What a user should be warned of, a line each."""
-        worse = [name for name, (_, integer, last) in self.errors.items() if integer > UNLEARNED_RATIO * last]
+        deviation = dict(zip(self.data.names, self.data.std.tolist(), strict=True))
+        worse = [
+            name
+            for name, (_, integer, last) in self.errors.items()
+            if integer > UNLEARNED_RATIO * max(last, SMALL_ERROR * deviation[name])
+        ]
         if not worse or self.settings.task != "forecast":
             return []
         return [

@@ -54,6 +54,17 @@ def test_a_forecast_that_was_not_learned_is_told(tmp_path, capsys):
     )
 
 
+def test_a_channel_that_rests_on_the_test_stretch_is_not_called_unlearned(tmp_path, capsys):
+    """Its last value repeated is exact there, and no network is."""
+    valve = [n // 40 % 2 if n < 2000 else 0 for n in range(3000)]
+    rows = [f"{START_NS // 10**9 + n},{np.sin(n / 6.0):.6g},{valve[n]}" for n in range(3000)]
+    (tmp_path / "h.csv").write_text("ts,flow,valve\n" + "\n".join(rows) + "\n")
+    assert call("train", tmp_path / "h.csv", "-o", tmp_path / "m.elstm", "--epochs", 20) == 0
+    said = capsys.readouterr().out
+    assert "repeating the last value 0\n" in said
+    assert "warning: the forecast" not in said
+
+
 def test_a_file_becomes_a_detector_that_finds_a_fault(tmp_path, capsys):
     history, model = write(tmp_path / "history.csv"), tmp_path / "m.elstm"
     assert call("train", history, "-o", model, "--channels", "flow,pressure,flat", "--epochs", 15) == 0

@@ -70,6 +70,17 @@ FLOAT_CASES = {
     "lstm peephole": lambda m, c: _float_lstm(m, c, peephole=m(3, 12)),
     "lstm coupled": lambda m, c: _float_lstm(m, c, gates=3, coupled=True, peephole=m(2, 12)),
     "lstm initial": lambda m, c: _float_lstm(m, c, initial_cell=m(12), initial_hidden=np.tanh(m(12))),
+    "lstm clipped gates": lambda m, c: _float_lstm(m, c, gate_clip=0.7, peephole=m(3, 12)),
+    "lstm normalised": lambda m, c: _float_lstm(m, c, norm_factor=1 + m(48), norm_shift=m(48)),
+    "lstm normalised peephole": lambda m, c: _float_lstm(
+        m, c, norm_factor=1 + m(48), norm_shift=m(48), peephole=m(3, 12), norm_epsilon=1e-8
+    ),
+    "lstm normalised coupled": lambda m, c: _float_lstm(
+        m, c, gates=3, coupled=True, norm_factor=1 + m(36), peephole=m(2, 12), gate_clip=1.5
+    ),
+    "lstm projected clipped": lambda m, c: _float_lstm(
+        m, c, outputs=5, projection_weights=m(5, 12), projection_clip=0.3, norm_factor=1 + m(48)
+    ),
     "lstm projected": lambda m, c: _float_lstm(
         m, c, outputs=5, projection_weights=m(5, 12), projection_bias=m(5)
     ),

@@ -116,9 +116,27 @@ INTEGER_CASES = {
     "lstm peephole": lambda m, c, u: _lstm(m, c, u, peephole=m.words(2**28, 3, u)),
     "lstm coupled": lambda m, c, u: _lstm(m, c, u, gates=3, coupled=True, peephole=m.words(2**24, 2, u)),
     "lstm initial": lambda m, c, u: _lstm(m, c, u, initial_cell=m.words(2**29, u), initial_hidden=m.int16(u)),
+    "lstm clipped gates": lambda m, c, u: _lstm(m, c, u, gate_clip=1 << 15, peephole=m.words(2**24, 3, u)),
+    "lstm normalised": lambda m, c, u: _lstm(m, c, u, norm=m.elements(4 * u), norm_epsilon=2**40 + 3),
+    "lstm normalised peephole": lambda m, c, u: _lstm(
+        m, c, u, norm=m.elements(4 * u), peephole=m.words(2**26, 3, u), cell_clip=3 << 23
+    ),
+    "lstm normalised coupled": lambda m, c, u: _lstm(
+        m,
+        c,
+        u,
+        gates=3,
+        coupled=True,
+        norm=m.elements(3 * u),
+        peephole=m.words(2**26, 2, u),
+        gate_clip=1 << 17,
+    ),
     "lstm projected": _projected,
     "lstm projected linear": lambda m, c, u: _projected(
         m, c, u, output_activation="linear", output_exponent=10
+    ),
+    "lstm projected clipped": lambda m, c, u: _projected(
+        m, c, u, projection_clip=1 << 18, norm=m.elements(4 * u)
     ),
     "gru": lambda m, c, u: (Gru("l", m.rows(3 * u, c), m.rows(3 * u, u)),),
     "gru before": lambda m, c, u: (Gru("l", m.rows(3 * u, c), m.rows(3 * u, u), False),),

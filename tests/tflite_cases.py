@@ -138,7 +138,10 @@ def fused_lstm(
     sizes = (steps, 1) if time_major else (1, steps)
     x = graph.tensor("x", (*sizes, I))
     parts, hidden = cell_inputs(graph, int8=int8, **variant)
-    norms = [graph.constant(f"norm{gate}", random(H)) if norm else -1 for gate in "ifco"]
+    normalised = "ifco" if norm is True else norm or ""
+    if variant.get("coupled"):
+        normalised = normalised.replace("i", "")
+    norms = [graph.constant(f"norm{g}", 1 + random(H)) if g in normalised else -1 for g in "ifco"]
     y = graph.value(
         OP.UNIDIRECTIONAL_SEQUENCE_LSTM, [x, *parts, *states(graph, "", hidden), *norms], (*sizes, hidden),
         "UnidirectionalSequenceLSTMOptions", fusedActivationFunction=activation, cellClip=clip, projClip=projection_clip,

@@ -43,3 +43,14 @@ def multiply(of, program, state, scratch):
     for n in range(count):
         x = saturate32((np.int64(first[n]) * second[n]) << parameters[count + n])
         result[n] = parameters[2 * count + n] + mulr(x, parameters[n])
+
+
+@seldom
+def limit_words(of, program, state, scratch):
+    """Limit 32-bit values to a magnitude, in place.
+
+    of  count, word, magnitude
+    """
+    values, end = scratch[of[1] :], of[2]
+    for n in range(of[0]):
+        values[n] = min(max(values[n], -end), end)

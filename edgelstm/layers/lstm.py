@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,15 @@ from edgelstm.layers.bounds import (
     require_units,
 )
 from edgelstm.layers.layer import Layer
-from edgelstm.layers.products import RowProduct
+from edgelstm.layers.products import ElementProduct, RowProduct
 from edgelstm.reference import operations as op
+from edgelstm.reference.lstm_options import CELL, OUTPUT
 
 if TYPE_CHECKING:
     from edgelstm.lowering import Builder, Vector
+
+LARGEST_NORMAL = (1 << 24) + 2
+"""Of a value that was divided by the size of its vector, Q7.24, rounding included."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +43,11 @@ class Lstm(Layer):
     gate_activation, cell_activation, output_activation  of the gates, of g, and of the cell on its way out
     coupled         f = 1 - i, and the products have no rows for f (Greff et al. 2017)
     cell_clip       the cell is limited to this, in Q7.23; 0 for no limit
+    gate_clip       what gates and g read is limited to this, in Q15.16; 0 for no limit
+    norm            (gates * cells,): each gate's rows, with its peephole, are normalised over the cells and scaled by this; then
+                    products give them in any fixed point, peephole weights are in units of that, and `norm_epsilon` is added
+                    to the sum of their squares
+    projection_clip the projected hidden vector is limited to this, real * 2**(exponent + 8); 0 for no limit
     peephole        int32 (3, cells), in units of 2**-24: what each gate sees of its cell, in gate order i, f, o, without
                     f where coupled (Gers and Schmidhuber 2000)
     output_exponent the cell's output is int16 in steps of 2**-output_exponent: 15 unless it is linear or relu
@@ -57,6 +66,10 @@ class Lstm(Layer):
     output_activation: str = field(default="tanh", kw_only=True)
     coupled: bool = field(default=False, kw_only=True)
     cell_clip: int = field(default=0, kw_only=True)
+    gate_clip: int = field(default=0, kw_only=True)
+    norm: ElementProduct | None = field(default=None, kw_only=True)
+    norm_epsilon: int = field(default=0, kw_only=True)
+    projection_clip: int = field(default=0, kw_only=True)
     output_exponent: int = field(default=15, kw_only=True)
     exponent: int = field(default=15, kw_only=True)
     peephole: NDArray[np.int32] | None = field(default=None, kw_only=True)
@@ -105,6 +118,7 @@ class Lstm(Layer):
             seen = np.abs(self.peephole.astype(np.int64))
             worst = worst + np.concatenate([seen[:-1].ravel(), np.zeros(cells, np.int64), seen[-1]])
         require_int32(worst, where)
+        self._check_limits(where)
         if self.projection is not None:
             check_exponent(self.exponent, where)
             require_int32(self.projection.check(f"{where}: projection", units, cells), f"{where}: projection")
@@ -130,6 +144,22 @@ class Lstm(Layer):
             f"{where}: cell_exponent is {self.cell_exponent}, expected 0 to 22",
         )
 
+    def _check_limits(self, where: str) -> None:
+        require(
+            0 <= self.gate_clip < 2**23, f"{where}: gate_clip is {self.gate_clip}, expected 0 to 2**23 - 1"
+        )
+        require(
+            0 <= self.norm_epsilon < 2**60,
+            f"{where}: norm_epsilon is {self.norm_epsilon}, expected 0 to 2**60 - 1",
+        )
+        require(
+            0 <= self.projection_clip < 2**31,
+            f"{where}: projection_clip is {self.projection_clip}, expected 0 to 2**31 - 1",
+        )
+        if self.norm is not None:
+            largest = self.norm.check(f"{where}: norm", self.gates * self.cells, LARGEST_NORMAL)
+            require_int32(largest, f"{where}: norm")
+
     def lower(self, build: Builder, sources: Sequence[Vector]) -> Vector:
         cells, gates = self.cells, self.gates
         stride = build.padded(cells)
@@ -148,6 +178,8 @@ class Lstm(Layer):
         self._cell(build, stride, z, cell, output)
         projected = build.scratch(build.padded(self.hidden_units))
         build.product(self.projection, 1, output, projected)
+        if self.projection_clip:
+            build.operation(op.LIMIT, self.hidden_units, projected, self.projection_clip)
         build.narrow(projected, 8, hidden)
         return self._given(build, cell, hidden)
 
@@ -169,16 +201,37 @@ class Lstm(Layer):
     def _plain(self) -> bool:
         """Whether the cell is that of LSTM_CELL, and its output the hidden vector."""
         usual = self._activations == ("sigmoid", "tanh", "tanh") and not self.coupled and not self.cell_clip
-        return usual and self.peephole is None and self.projection is None
+        plain = self.peephole is None and self.projection is None and self.norm is None
+        return usual and plain and not self.gate_clip
 
     def _cell(self, build: Builder, stride: int, z: int, cell: int, hidden: Vector) -> None:
         if self._plain:
             build.operation(op.LSTM_CELL, stride, z, cell, hidden.half)
             return
         codes = [ACTIVATIONS.index(activation) for activation in self._activations]
-        peephole = 0 if self.peephole is None else build.constant(self.peephole.ravel())
+        seen = self.peephole is not None and self.norm is None
+        peephole = build.constant(self.peephole.ravel()) if seen and self.peephole is not None else 0
         bits = 23 - self.output_exponent if self.output_activation in UNBOUNDED else 15
-        build.operation(
-            op.LSTM_CELL_OPTIONS,
-            self.cells, stride, z, cell, hidden.place, *codes, int(self.coupled), self.cell_clip, peephole, bits,
-        )  # fmt: skip
+        parts = [0]
+        if self.norm is not None:
+            for gate in range(self.gates - 1):
+                self._normalised(build, gate, z + gate * stride, cell)
+            parts = [CELL, OUTPUT]  # the output gate sees the cell of this step
+        for part in parts:
+            if part == OUTPUT:
+                self._normalised(build, self.gates - 1, z + (self.gates - 1) * stride, cell)
+            build.operation(
+                op.LSTM_CELL_OPTIONS,
+                self.cells, stride, z, cell, hidden.place, *codes, int(self.coupled), self.cell_clip, peephole, bits,
+                self.gate_clip, part,
+            )  # fmt: skip
+
+    def _normalised(self, build: Builder, gate: int, z: int, cell: int) -> None:
+        """Normalise the rows of a gate; those of g, the one before the last, see no cell."""
+        assert self.norm is not None
+        peephole: Any = 0
+        if self.peephole is not None and gate != self.gates - 2:
+            peephole = build.constant(self.peephole[min(gate, self.gates - 2)])
+        parameters = build.elements(self.norm.part(gate * self.cells, (gate + 1) * self.cells))
+        low, high = self.norm_epsilon & (2**31 - 1), self.norm_epsilon >> 31
+        build.operation(op.LSTM_NORM, self.cells, z, cell, peephole, parameters, low, high)

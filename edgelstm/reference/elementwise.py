@@ -39,3 +39,12 @@ def multiply(of, program, state, scratch):
 def _scaled(values, parameters, count):
     multipliers, shifts, bias = parameters[: 3 * count].astype(np.int64).reshape(3, count)
     return bias + mulr(saturate32(values << shifts), multipliers)
+
+
+def limit_words(of, program, state, scratch):
+    """Limit 32-bit values to a magnitude, in place.
+
+    of  count, word, magnitude
+    """
+    count, word, end = of[:3]
+    scratch[word : word + count] = np.clip(scratch[word : word + count], -end, end)

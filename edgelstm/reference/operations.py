@@ -83,7 +83,9 @@ FIRST_SELDOM = 15
     CHOOSE,
     NARROW_STATE,
     CURVE,
-) = range(FIRST_SELDOM, FIRST_SELDOM + 26)
+    LSTM_NORM,
+    LIMIT,
+) = range(FIRST_SELDOM, FIRST_SELDOM + 28)
 
 SELDOM: dict[int, tuple[str, str]] = {
     COPY: ("elementwise", "copy"),
@@ -112,6 +114,8 @@ SELDOM: dict[int, tuple[str, str]] = {
     CHOOSE: ("decoding", "choose"),
     NARROW_STATE: ("decoding", "narrow_state"),
     CURVE: ("curve", "curve"),
+    LSTM_NORM: ("lstm_options", "lstm_norm"),
+    LIMIT: ("elementwise", "limit_words"),
 }
 """Module (of `kernels` and of `reference`) and name of every seldom operation."""
 

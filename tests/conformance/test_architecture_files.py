@@ -62,6 +62,53 @@ def assert_close_in_int8(model, x, exact, least_db=30.0):
 
 
 @pytest.mark.torch
+def test_an_lstm_with_normalised_gates_written_in_torch(tmp_path):
+    """A cell that normalises what each of its gates reads by a LayerNorm of its own."""
+    import torch
+
+    class Cell(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.both, self.norms = (
+                torch.nn.Linear(3 + 8, 32),
+                torch.nn.ModuleList(torch.nn.LayerNorm(8, 1e-3) for _ in range(4)),
+            )
+
+        def forward(self, x):
+            h = c = torch.zeros(8)
+            rows = []
+            for sample in x:
+                z = self.both(torch.cat([sample, h])).chunk(4)
+                i, f, o, g = (norm(part) for norm, part in zip(self.norms, z, strict=True))
+                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                h = torch.sigmoid(o) * torch.tanh(c)
+                rows.append(h)
+            return torch.stack(rows)
+
+    torch.manual_seed(0)
+    cell, x = Cell(), signal(3)
+    with torch.no_grad():
+        for norm in cell.norms:
+            norm.weight.normal_(1.0, 0.3)
+            norm.bias.normal_(0.0, 0.5)
+        exact = cell(torch.from_numpy(x)).numpy()
+    w = cell.both.weight.detach().numpy()
+    arrays = {
+        "w": w[:, :3], "r": w[:, 3:], "b": cell.both.bias.detach().numpy(),
+        "gamma": np.concatenate([norm.weight.detach().numpy() for norm in cell.norms]),
+        "beta": np.concatenate([norm.bias.detach().numpy() for norm in cell.norms]),
+    }  # fmt: skip
+    entry = {
+        "kind": "lstm", "name": "rnn", "input_weights": "w", "hidden_weights": "r", "bias": "b", "gates": "ifog",
+        "norm_weights": "gamma", "norm_bias": "beta", "epsilon": 1e-3,
+    }  # fmt: skip
+    places = written(tmp_path, arrays, text(entry))
+    found = readers.read(**places).model.run(x)
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-5)
+    assert_close_in_int8(commanded(tmp_path, places, x), x, exact)
+
+
+@pytest.mark.torch
 @pytest.mark.parametrize("suffix", [".pt", ".npz"])
 def test_an_lstm_and_causal_self_attention_of_torch(tmp_path, suffix):
     """LSTM, `MultiheadAttention` over the last samples, a residual connection, layer normalisation, a linear layer."""

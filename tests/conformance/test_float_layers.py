@@ -252,6 +252,54 @@ def test_causal_convolution_is_that_of_torch(dilation, stride):
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize(
+    "case",
+    ["lstm normalised", "lstm normalised peephole", "lstm normalised coupled", "lstm projected clipped"],
+)
+def test_normalised_gates_are_those_of_torch(case):
+    """Its functions, in float64, put together as the fused LSTM of TFLite is."""
+    torch = pytest.importorskip("torch")
+    (layer,) = FLOAT_CASES[case](Floats(6), INPUTS)
+    arrays = {
+        name: torch.from_numpy(value.astype(np.float64))
+        for name in (
+            "input_weights",
+            "hidden_weights",
+            "bias",
+            "norm_factor",
+            "norm_shift",
+            "peephole",
+            "projection_weights",
+        )
+        if (value := getattr(layer, name)) is not None
+    }
+    count, rows = layer.cells, layer.gates
+    shift, peephole = arrays.get("norm_shift"), arrays.get("peephole", torch.zeros(rows - 1, count))
+    cell, hidden, found = torch.zeros(count), torch.zeros(layer.units), []
+
+    def gate(z, number, seen):
+        part = slice(number * count, (number + 1) * count)
+        own = None if shift is None else shift[part]
+        z = torch.nn.functional.layer_norm(
+            z[part] + seen, (count,), arrays["norm_factor"][part], own, layer.norm_epsilon
+        )
+        return z.clamp(-layer.gate_clip, layer.gate_clip) if layer.gate_clip else z
+
+    for x in torch.from_numpy(X.astype(np.float64)):
+        z = arrays["input_weights"] @ x + arrays["hidden_weights"] @ hidden.double() + arrays["bias"]
+        i = torch.sigmoid(gate(z, 0, peephole[0] * cell))
+        f = 1 - i if layer.coupled else torch.sigmoid(gate(z, 1, peephole[1] * cell))
+        cell = f * cell + i * torch.tanh(gate(z, rows - 2, 0.0))
+        hidden = torch.sigmoid(gate(z, rows - 1, peephole[-1] * cell)) * torch.tanh(cell)
+        if "projection_weights" in arrays:
+            hidden = (arrays["projection_weights"] @ hidden).clamp(
+                -layer.projection_clip, layer.projection_clip
+            )
+        found.append(hidden.numpy())
+    assert_same(layer.run(X), np.array(found))
+
+
+@pytest.mark.torch
 @pytest.mark.parametrize("mode", ["max", "average"])
 @pytest.mark.parametrize("stride", [1, 4])
 def test_pooling_is_that_of_torch(mode, stride):

@@ -7,7 +7,7 @@ import pytest
 from layer_cases import INTEGER_CASES, Integers, integer_model
 
 from edgelstm.errors import ModelFileError
-from edgelstm.layers import FAMILIES, Dense, Select
+from edgelstm.layers import FAMILIES, Dense, ElementProduct, Select
 from edgelstm.model_check import check
 
 COLUMNS, UNITS = 4, 6
@@ -29,6 +29,10 @@ REFUSED = [
     ("lstm", {"inputs": MAKE.rows(4 * UNITS, 3)}, "inputs.weights have shape (24, 3), expected (24, 4)"),
     ("lstm", {"hidden_mask": np.ones(5, np.int8)}, "hidden_mask have shape (5,), expected (6,)"),
     ("lstm peephole", {"peephole": np.full((3, UNITS), 64 << 24, np.int32)}, "peephole[0, 0] is 1073741824, expected"),
+    ("lstm clipped gates", {"gate_clip": 2**23}, "gate_clip is 8388608, expected 0 to"),
+    ("lstm normalised", {"norm_epsilon": 2**60}, "norm_epsilon is 1152921504606846976, expected 0 to"),
+    ("lstm normalised", {"norm": ElementProduct(*np.ones((3, 3), np.int32))}, "norm.multipliers have shape (3,), expected (24,)"),
+    ("lstm projected clipped", {"projection_clip": -1}, "projection_clip is -1, expected 0 to"),
     ("lstm peephole", {"peephole": np.zeros((2, UNITS), np.int32)}, "peephole have shape (2, 6), expected (3, 6)"),
     ("lstm initial", {"initial_cell": np.full(UNITS, 128 << 23, np.int32)}, "initial_cell[0] is 1073741824, expected"),
     ("lstm initial", {"initial_hidden": np.zeros(5, np.int16)}, "initial_hidden have shape (5,), expected (6,)"),

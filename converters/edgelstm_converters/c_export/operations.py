@@ -45,6 +45,7 @@ FRAGMENTS: dict[str, tuple[str, ...]] = {
     "row_product_shifted": ("dot_rows", "shift"),
     "lstm_cell": ("activations",),
     "lstm_halves": ("activations",),
+    "limit_words": (),
     "lstm_cell_options": ("activations", "hard_sigmoid"),
     "gru_reset": ("activations",),
     "gru_cell": ("activations",),
@@ -53,6 +54,7 @@ FRAGMENTS: dict[str, tuple[str, ...]] = {
     "ring": ("elementwise",),
     "rows": ("elementwise",),
     "normalize": ("elementwise", "wide"),
+    "lstm_norm": ("elementwise", "wide"),
     "lookup": ("elementwise",),
     "curve": (),
     "attention": ("activations", "softmax", "wide", "shift"),
@@ -340,8 +342,12 @@ TEMPLATES: dict[int, Call | Statement] = {
     op.ACTIVATE_SELDOM: Statement(None, _activate_seldom),
     op.LSTM_CELL_OPTIONS: Call(
         "lstm_cell_options", "lstm_cell_options",
-        (number, number, scratch, state, place, code, code, code, number, number, constant, number),
+        (number, number, scratch, state, place, code, code, code, number, number, constant, number, number, number),
     ),
+    op.LSTM_NORM: Call(
+        "lstm_norm", "lstm_norm", (number, scratch, state, constant, constant, number, number)
+    ),
+    op.LIMIT: Call("limit_words", "limit_words", (number, scratch, number)),
     op.PUSH: Call("ring", "push", (place, number, state16, number, state)),
     op.GATHER: Call("ring", "gather", (*_RING, in_state, number, number, place)),
     op.POOL: Call("ring", "pool", (*_RING, number, constant, scratch)),

@@ -48,9 +48,15 @@ class Recurrent(LayerEntry, frozen=True, kw_only=True):
 
 
 class LstmEntry(Recurrent, frozen=True, kw_only=True, tag="lstm"):
-    """`gates` is the order of its rows, of the letters i f g o (g: the cell's input)."""
+    """`gates` is the order of its rows, of the letters i f g o (g: the cell's input).
+
+    norm_weights, norm_bias  of gates that are normalised each over its cells, stacked as the rows are
+    """
 
     gates: str
+    norm_weights: str | None = None
+    norm_bias: str | None = None
+    epsilon: Annotated[float, msgspec.Meta(ge=0.0)] = 1e-5
 
 
 class GruEntry(Recurrent, frozen=True, kw_only=True, tag="gru"):

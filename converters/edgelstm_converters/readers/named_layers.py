@@ -154,7 +154,14 @@ def _matrices(arrays: NamedArrays, entry: of.Recurrent, gates: int) -> list[NDAr
 def _lstm(arrays: NamedArrays, entry: of.LstmEntry, widths: Widths) -> Sequence[FloatLayer]:
     arrays.order(entry.gates, LSTM)
     w, r, both, bx, bh = (reorder(part, entry.gates, LSTM) for part in _matrices(arrays, entry, 4))
-    return (FloatLstm(entry.name, w, r, both + bx + bh),)
+    factor, shift = (
+        reorder(arrays.vector(key, len(r)), entry.gates, LSTM) if arrays.has(key) else None
+        for key in ("norm_weights", "norm_bias")
+    )
+    if shift is not None and factor is None:
+        raise arrays.wrong("has a norm_bias, but no norm_weights")
+    lstm = FloatLstm(entry.name, w, r, both + bx + bh, norm_epsilon=entry.epsilon)
+    return (replace(lstm, norm_factor=factor, norm_shift=shift),)
 
 
 def _gru(arrays: NamedArrays, entry: of.GruEntry, widths: Widths) -> Sequence[FloatLayer]:

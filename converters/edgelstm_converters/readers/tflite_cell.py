@@ -39,14 +39,17 @@ class Cell:
         """Return why it cannot be converted, None where it can."""
         missing = [n for n in range(8) if self.parts[n] is None and not (self.coupled and n in (I, 4 + I))]
         cases = {
-            "layer normalisation": any(part is not None for part in self.norms),
             "diagonal matrices": self.diagonal,
             f"activation number {self.activation}": self.activation not in (0, 1, 4),
-            "a limit on its projection": self.projection_clip != 0.0 and self.parts[15] is not None,
         }
         found = [what for what, present in cases.items() if present]
         if found:
             return f"it has {found[0]}, which cannot be converted"
+        if len(given := [part for part in self.norms if part is not None]) not in (
+            0,
+            3 if self.coupled else 4,
+        ):
+            return f"it has {len(given)} of the vectors that normalise its gates, expected one for each"
         return "one of its matrices is left out" if missing else None
 
     def inputs(self) -> dict[str, Array | None]:
@@ -62,11 +65,18 @@ class Cell:
         p = None
         if any(part is not None for part in peepholes):
             p = np.concatenate([_or_zeros(part, cells) for part in peepholes])[None]
+        norm = None
+        if any(part is not None for part in self.norms):  # the biases come behind it
+            factors = list(self.norms)
+            factors[I] = factors[F] if self.coupled else factors[I]
+            rows = np.concatenate([_or_zeros(factors[n], cells) for n in OF_ONNX])
+            norm = np.stack([rows, np.concatenate(bias)])[None]
+            bias = [np.zeros(cells, np.float32)] * 4
         b = np.concatenate([*bias, np.zeros(4 * cells, np.float32)])[None]
         return {
             "W": w, "R": r, "B": b, "lengths": None, "initial_h": None, "initial_c": None, "P": p,
             "projection": None if parts[15] is None else parts[15][None],
-            "projection_bias": None if parts[16] is None else parts[16][None],
+            "projection_bias": None if parts[16] is None else parts[16][None], "norm": norm,
         }  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from edgelstm_converters.readers.tflite_file import Operator, Subgraph, Tensor
 from edgelstm_converters.trace.graph import Array, Graph, Input, Node
 
 MAX_DEPTH = 8
+NORM_EPSILON = 1e-8
+"""Of the layer normalisation inside of a fused LSTM (tensor_utils of LiteRT)."""
 SAME = {
     "ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div", "LOGISTIC": "Sigmoid", "TANH": "Tanh", "RELU": "Relu", "NEG": "Neg",
     "FLOOR": "Floor", "LESS": "Less", "GREATER": "Greater", "LESS_EQUAL": "LessOrEqual", "GREATER_EQUAL": "GreaterOrEqual",
@@ -335,6 +337,7 @@ class _Translation:
         self._add(
             "LSTM", given, [f"{label}/sequence"], label, layout=int(batch_first), hidden_size=cell.units,
             activations=["Sigmoid", word, word], cell_clip=cell.cell_clip, input_forget=int(cell.coupled),
+            projection_clip=cell.projection_clip, norm_epsilon=NORM_EPSILON,
         )  # fmt: skip
         axis = self._constant(f"{label}/axis", np.array([2 if batch_first else 1], np.int64))
         self._add("Squeeze", [f"{label}/sequence", axis], [output], label)

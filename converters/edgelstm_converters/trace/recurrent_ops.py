@@ -27,8 +27,21 @@ from edgelstm_converters.trace.run import Traced, Value, Walk, WrongAxis, codes_
 DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 ACTIVATIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Identity": "linear"}
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-INPUTS = ("X", "W", "R", "B", "lengths", "initial_h", "initial_c", "P", "projection", "projection_bias")
-"""Of ONNX, and the projection that TFLite has."""
+INPUTS = (
+    "X",
+    "W",
+    "R",
+    "B",
+    "lengths",
+    "initial_h",
+    "initial_c",
+    "P",
+    "projection",
+    "projection_bias",
+    "norm",
+)
+"""Of ONNX, and the projection that TFLite has; and what it normalises gates with, factors and what is added, (1, 2, rows)."""
+MOST_CLIP = 128.0
 NO_CLIP, SQUASHING = 17.0, {"sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_6"}
 """From here on a sigmoid or tanh is 0 or 1 in float32, to half of its last digit."""
 WAYS = {"forward": ("forward",), "reverse": ("reverse",), "bidirectional": ("forward", "reverse")}
@@ -166,7 +179,7 @@ def read_recurrent(node: Node, given: dict[str, Value], states: dict[str, Floats
     words = [
         _activation(node, n, word) for n, word in enumerate(attributes.get("activations") or DEFAULTS[kind])
     ]
-    _check_clip(node, words)
+    clip = _clip(node, words)
     w, r, b, p = _weights(node, given)
     name, gates = node.name or kind, GATES[kind]
     units = len(w) // gates
@@ -184,10 +197,18 @@ def read_recurrent(node: Node, given: dict[str, Value], states: dict[str, Floats
         parts = tuple(reorder(part, ONNX_LSTM, LSTM) for part in (w, r, input_bias + hidden_bias))
         coupled = bool(attributes.get("input_forget", 0))
         rows = np.r_[0:units, 2 * units : 4 * units] if coupled else np.r_[0 : gates * units]
+        norm: list[Floats | None] = [None, None]
+        if given.get("norm") is not None:
+            norm = [
+                np.ascontiguousarray(reorder(numeric(part), ONNX_LSTM, LSTM)[rows])
+                for part in given["norm"][0]
+            ]
         return FloatLstm(
             name, *(np.ascontiguousarray(part[rows]) for part in parts),
             gate_activation=words[0], cell_activation=words[1], output_activation=words[2], coupled=coupled,
-            cell_clip=float(attributes.get("cell_clip", 0.0)), peephole=_peephole(p, units, coupled),
+            cell_clip=float(attributes.get("cell_clip", 0.0)), gate_clip=clip,
+            projection_clip=0.0 if given.get("projection") is None else float(attributes.get("projection_clip", 0.0)),
+            norm_factor=norm[0], norm_shift=norm[1], norm_epsilon=float(attributes.get("norm_epsilon", 1e-5)), peephole=_peephole(p, units, coupled),
             initial_hidden=hidden, initial_cell=cell,
             projection_weights=_first(given.get("projection")), projection_bias=_first(given.get("projection_bias")),
         )  # fmt: skip
@@ -195,14 +216,21 @@ def read_recurrent(node: Node, given: dict[str, Value], states: dict[str, Floats
         raise node.refused(str(exc)) from None
 
 
-def _check_clip(node: Node, words: list[str]) -> None:
-    """A limit of what activations read is none where they are at their end before it, in float32."""
+def _clip(node: Node, words: list[str]) -> float:
+    """Return the limit of what activations read, 0 where there is none, or they are at their end before it, in float32."""
     clip = float(node.attributes.get("clip", 0.0) or 0.0)
-    if clip and (clip < NO_CLIP or not SQUASHING.issuperset(words)):
+    if not clip or (clip >= NO_CLIP and SQUASHING.issuperset(words)):
+        return 0.0
+    if node.op != "LSTM":
         raise node.refused(
-            f"it limits what its activations read to {clip:g} (clip), which no layer here does; of sigmoid and tanh {NO_CLIP:g} or more "
-            "is no limit. Export it without"
+            f"it limits what its activations read to {clip:g} (clip), which of the layers here an LSTM alone does; of sigmoid and "
+            f"tanh {NO_CLIP:g} or more is no limit. Export it without"
         )
+    if not 2.0**-16 <= clip < MOST_CLIP:
+        raise node.refused(
+            f"it limits what its activations read to {clip:g} (clip), expected 1.53e-05 to {MOST_CLIP:g}"
+        )
+    return clip
 
 
 def _first(value: Value) -> Floats | None:

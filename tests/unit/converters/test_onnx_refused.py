@@ -27,7 +27,7 @@ LENGTHS = numpy_helper.from_array(np.array([7], np.int32), "n")
 REFUSED = {
     "directions": ([recurrent(direction="bidirectional"), TAIL], [], "rnn.*its W is of 1 directions, expected 2"),
     "direction": ([recurrent(direction="sideways"), TAIL], [], "rnn.*direction is sideways, expected one of forward"),
-    "clip": ([recurrent(clip=1.0), TAIL], [], r"rnn.*limits what its activations read to 1 \(clip\)"),
+    "clip": ([recurrent(clip=1e-6), TAIL], [], r"rnn.*limits what its activations read to 1e-06 \(clip\)"),
     "lengths": ([recurrent(inputs="x W R B n"), TAIL], [LENGTHS], "rnn.*sequence_lens"),
     "activation": ([recurrent(activations=["Sigmoid", "Softsign", "Tanh"]), TAIL], [], "rnn.*activation Softsign"),
     "statistics of the signal": (

@@ -53,7 +53,15 @@ VARIANTS = {
     "projected": {"projection": True},
     "projected with a bias": {"projection": "biased"},
     "projected, peepholes, coupled": {"projection": True, "peephole": True, "coupled": True},
-}
+    "projected, clipped": {"projection": True, "projection_clip": 0.2},
+    "normalised": {"norm": True},
+    "normalised, peepholes": {"norm": True, "peephole": True},
+    "normalised, coupled": {"norm": True, "coupled": True},
+    "normalised, coupled, peepholes": {"norm": True, "coupled": True, "peephole": True},
+    "normalised, peepholes, projected, clipped": {
+        "norm": True, "peephole": True, "projection": "biased", "clip": 0.5, "projection_clip": 0.3,
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -63,7 +71,8 @@ def test_variants_of_the_fused_lstm(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "variant", [{}, {"time_major": True}, {"clip": 0.5}, {"peephole": True}, {"asymmetric": True}]
+    "variant",
+    [{}, {"time_major": True}, {"clip": 0.5}, {"peephole": True}, {"asymmetric": True}, {"norm": True}],
 )
 def test_variants_with_int8_weights(tmp_path, variant):
     """The engine computes in float between them, but for the products."""
@@ -122,8 +131,10 @@ def test_both_directions(tmp_path, name):
 
 REFUSED = {
     "sign": ({"activation": 5}, "it has activation number 5"),
-    "normalised": ({"norm": True}, "it has layer normalisation"),
-    "clipped projection": ({"projection": True, "projection_clip": 1.0}, "it has a limit on its projection"),
+    "half normalised": (
+        {"norm": "if"},
+        "it has 2 of the vectors that normalise its gates, expected one for each",
+    ),
 }
 
 

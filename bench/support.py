@@ -152,6 +152,21 @@ class Strided(nn.Module):
         return self.head(self.rnn(y)[0])
 
 
+class Seldom(nn.Module):
+    """A convolution that is padded on both sides, and a pool of two samples, in front of a recurrent layer; the last step."""
+
+    def __init__(self):
+        super().__init__()
+        self.front = nn.Sequential(nn.Conv1d(INPUTS, 8, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2))
+        self.rnn, self.head = (
+            nn.LSTM(8, HIDDEN, batch_first=True),
+            nn.Sequential(nn.Linear(HIDDEN, 12), nn.GELU(), nn.Linear(12, 3)),
+        )
+
+    def forward(self, x):
+        return self.head(self.rnn(self.front(x.transpose(1, 2)).transpose(1, 2))[0][:, -1])
+
+
 FIRST = {"batch_first": True}
 TORCH = {
     "LSTM": lambda: Network(nn.LSTM(INPUTS, HIDDEN, **FIRST), HIDDEN),
@@ -167,6 +182,7 @@ TORCH = {
     "GRU, bidirectional": lambda: Network(nn.GRU(INPUTS, HIDDEN, bidirectional=True, **FIRST), 2 * HIDDEN),
     "convolution, LSTM, layer norm": Convolved,
     "convolution of stride 2, LSTM": Strided,
+    "padded convolution, pool, LSTM, GELU": Seldom,
     "LSTM, attention (product)": lambda: Asking(False),
     "LSTM, attention (additive)": lambda: Asking(True),
     "LSTM both ways, attention pooling": Pooled,
@@ -193,6 +209,12 @@ KERAS = {
     "causal convolution": lambda: [
         kl.Conv1D(8, 3, padding="causal", activation="relu"),
         kl.LSTM(HIDDEN, **SEQUENCE),
+    ],
+    "padded convolution, pool, LSTM, GELU": lambda: [
+        kl.Conv1D(8, 3, padding="same", activation="relu"),
+        kl.MaxPooling1D(2),
+        kl.LSTM(HIDDEN),
+        kl.Dense(12, activation="gelu"),
     ],
     "ConvLSTM": lambda: [
         kl.Reshape((STEPS, 2, INPUTS // 2, 1)),

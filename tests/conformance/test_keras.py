@@ -24,6 +24,15 @@ from edgelstm_converters import readers  # noqa: E402
 CHANNELS, H = 4, 12
 SEQUENCE = {"return_sequences": True}
 CONVERTED = {
+    "padded on both sides": lambda: [kl.Conv1D(5, 3, padding="same", activation="gelu"), kl.LSTM(H, **SEQUENCE)],
+    "begins late": lambda: [kl.Conv1D(5, 3), kl.LSTM(H, **SEQUENCE)],
+    "strided": lambda: [kl.Conv1D(5, 3, strides=2, padding="causal"), kl.LSTM(H)],
+    "convolved and pooled": lambda: [kl.Conv1D(5, 3, activation="relu"), kl.MaxPooling1D(2), kl.LSTM(H), kl.Dense(2)],
+    "pooled and flattened": lambda: [kl.Conv1D(5, 3), kl.MaxPooling1D(3), kl.Flatten(), kl.Dense(2)],
+    "strided and padded": lambda: [kl.Conv1D(5, 4, strides=3, padding="same"), kl.GRU(H)],
+    "of each channel": lambda: [kl.DepthwiseConv1D(3, depth_multiplier=2, padding="same"), kl.LSTM(H)],
+    "separable": lambda: [kl.SeparableConv1D(5, 3, depth_multiplier=2), kl.LSTM(H)],
+    "scaled by the data": lambda: [kl.Normalization(mean=[1.0, 2.0, 3.0, 4.0][:CHANNELS], variance=[1.0, 2.0, 0.5, 4.0][:CHANNELS]), kl.LSTM(H)],
     "lstm": lambda: [kl.LSTM(H, **SEQUENCE), kl.Dense(3)],
     "lstm, last step": lambda: [kl.LSTM(H), kl.Dense(3)],
     "lstm without bias": lambda: [kl.LSTM(H, use_bias=False, **SEQUENCE), kl.Dense(3, use_bias=False)],
@@ -70,16 +79,7 @@ REFUSED = {
         lambda: [kl.Dense(H), kl.Masking(), kl.LSTM(H, **SEQUENCE)],
         r"\(Masking\): it has to be the only one, and the first to read the channels",
     ),
-    "centred": (
-        lambda: [kl.Conv1D(5, 3, padding="same"), kl.LSTM(H, **SEQUENCE)],
-        r"\(Conv\): it reads samples that come later",
-    ),
-    "cut": (lambda: [kl.Conv1D(5, 3), kl.LSTM(H, **SEQUENCE)], "it begins at sample 3 of the signal"),
-    "strided": (
-        lambda: [kl.Conv1D(5, 3, strides=2, padding="causal"), kl.LSTM(H)],
-        "at every sample number 2 only",
-    ),
-    "inner": (lambda: [kl.SeparableConv1D(5, 3)], r"\(SeparableConv1D\): cannot be converted"),
+    "inner": (lambda: [kl.UpSampling1D(2)], r"\(UpSampling1D\): cannot be converted"),
 }
 
 

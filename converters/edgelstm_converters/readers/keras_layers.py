@@ -98,28 +98,72 @@ def _along_time(build: Builder, op: str, sources: list[str], name: str, **attrib
     return build.add("Transpose", [made], f"{name}/back", name, perm=[0, 2, 1])
 
 
-def _pads(name: str, kind: str, padding: str, reach: int) -> list[int]:
+def _pads(name: str, kind: str, padding: str, reach: int) -> dict[str, Any]:
     if padding == "causal":
-        return [reach, 0]
-    if padding == "same":
-        return [reach // 2, reach - reach // 2]
-    if padding != "valid":
+        return {"pads": [reach, 0]}
+    if padding not in ("same", "valid"):
         raise refused(name, kind, f"its padding is {padding}")
-    return [0, 0]
+    return {"auto_pad": "SAME_UPPER" if padding == "same" else "VALID"}
 
 
 def conv1d(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
     channels_last(name, "Conv1D", settings)
     weights = parts(name, "Conv1D", stored, bool(settings.get("use_bias", True)), ("kernel", "bias"))
-    dilation, width = _one(settings.get("dilation_rate", 1)), weights["kernel"].shape[0]
-    inputs = [sources[0], build.constant(f"{name}/kernel", weights["kernel"].transpose(2, 1, 0))]
-    if "bias" in weights:
-        inputs.append(build.constant(f"{name}/bias", weights["bias"]))
+    kernel = weights["kernel"].transpose(2, 1, 0)
+    _convolved(
+        build, name, "Conv1D", settings, sources[0], kernel, weights.get("bias"), settings.get("groups", 1)
+    )
+
+
+def _convolved(
+    build: Builder, name: str, kind: str, settings: Settings, source: str, kernel: Any, bias: Any, groups: int
+) -> None:
+    """Add a convolution along time with a kernel (outputs, inputs of a group, taps), and the activation of its layer."""
+    dilation, width = _one(settings.get("dilation_rate", 1)), kernel.shape[2]
+    inputs = [source, build.constant(f"{name}/kernel", np.ascontiguousarray(kernel))]
+    if bias is not None:
+        inputs.append(build.constant(f"{name}/bias", bias))
     made = _along_time(
-        build, "Conv", inputs, name, group=settings.get("groups", 1), strides=[_one(settings.get("strides", 1))],
-        dilations=[dilation], pads=_pads(name, "Conv1D", settings.get("padding", "valid"), (width - 1) * dilation),
+        build, "Conv", inputs, name, group=groups, strides=[_one(settings.get("strides", 1))], dilations=[dilation],
+        **_pads(name, kind, settings.get("padding", "valid"), (width - 1) * dilation),
     )  # fmt: skip
     activate(build, name, settings.get("activation", "linear"), made, name)
+
+
+def depthwise_conv1d(
+    build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored
+) -> None:
+    """Each channel by itself: (taps, channels, outputs of each)."""
+    channels_last(name, "DepthwiseConv1D", settings)
+    biased = bool(settings.get("use_bias", True))
+    weights = parts(
+        name,
+        "DepthwiseConv1D",
+        stored,
+        biased,
+        ("depthwise_kernel" if _by_name(stored) else "kernel", "bias"),
+    )
+    kernel = weights.get("kernel", weights.get("depthwise_kernel"))
+    assert kernel is not None
+    taps, channels, each = kernel.shape
+    rows = kernel.transpose(1, 2, 0).reshape(channels * each, 1, taps)
+    _convolved(build, name, "DepthwiseConv1D", settings, sources[0], rows, weights.get("bias"), channels)
+
+
+def separable_conv1d(
+    build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored
+) -> None:
+    """Each channel by itself, then a matrix at each row: one convolution of both."""
+    channels_last(name, "SeparableConv1D", settings)
+    roles = ("depthwise_kernel", "pointwise_kernel", "bias")
+    weights = parts(name, "SeparableConv1D", stored, bool(settings.get("use_bias", True)), roles)
+    deep, mixed = (weights[role].astype(np.float64) for role in roles[:2])
+    whole = np.einsum("kce,ceo->ock", deep, mixed[0].reshape(*deep.shape[1:], -1)).astype(np.float32)
+    _convolved(build, name, "SeparableConv1D", settings, sources[0], whole, weights.get("bias"), 1)
+
+
+def _by_name(stored: Stored) -> bool:
+    return any("depthwise_kernel" in path for path in stored)
 
 
 def _pooling(op: str) -> Callable[..., None]:
@@ -128,7 +172,7 @@ def _pooling(op: str) -> Callable[..., None]:
         window = _one(settings.get("pool_size", 2))
         pads = _pads(name, op, settings.get("padding", "valid"), window - 1)
         strides = [_one(settings["strides"] or window)]
-        made = _along_time(build, op, sources, name, kernel_shape=[window], strides=strides, pads=pads)
+        made = _along_time(build, op, sources, name, kernel_shape=[window], strides=strides, **pads)
         build.add("Identity", [made], name, name)
 
     return pool
@@ -189,6 +233,23 @@ def _scale(build: Builder, name: str, source: str, factor: Any, offset: Any) -> 
     given = build.constant(f"{name}/factor", np.asarray(factor, np.float32))
     scaled = build.add("Mul", [source, given], f"{name}/scaled", name)
     build.add("Add", [scaled, build.constant(f"{name}/offset", np.asarray(offset, np.float32))], name, name)
+
+
+def normalization(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
+    """What was adapted to the data, (x - mean) / max(sqrt(variance), 1e-7), or the other way round."""
+    given = settings.get("mean"), settings.get("variance")
+    if None in given:
+        found = parts(name, "Normalization", stored, True, ("mean", "variance"))
+        given = found["mean"], found["variance"]
+    mean, variance = (np.asarray(value, np.float64) for value in given)
+    if mean.size > 1 and mean.shape != (*[1] * (mean.ndim - 1), mean.shape[-1]):
+        raise refused(name, "Normalization", f"its mean has shape {mean.shape}, expected one of each channel")
+    deviation = np.maximum(np.sqrt(variance), 1e-7)
+    mean, deviation = (value.reshape(-1) if value.ndim else value for value in (mean, deviation))
+    if settings.get("invert"):
+        _scale(build, name, sources[0], deviation, mean)
+    else:
+        _scale(build, name, sources[0], 1.0 / deviation, -mean / deviation)
 
 
 def rescaling(build: Builder, name: str, settings: Settings, sources: list[str], stored: Stored) -> None:
@@ -273,7 +334,7 @@ def _merging(op: str) -> Callable[..., None]:
 
 
 LAYERS: dict[str, Callable[[Builder, str, Settings, list[str], Stored], None]] = {
-    "Conv1D": conv1d, "AveragePooling1D": _pooling("AveragePool"), "MaxPooling1D": _pooling("MaxPool"),
+    "Conv1D": conv1d, "DepthwiseConv1D": depthwise_conv1d, "SeparableConv1D": separable_conv1d, "Normalization": normalization, "AveragePooling1D": _pooling("AveragePool"), "MaxPooling1D": _pooling("MaxPool"),
     "ZeroPadding1D": zero_padding, "Embedding": embedding,
     "LayerNormalization": _normalization("LayerNormalization", {"gamma": "scale", "beta": "center"}),
     "RMSNormalization": _normalization("RMSNormalization", {"scale": "scale"}),

@@ -188,10 +188,14 @@ def _feed(x: Floats, stream: Stream) -> Floats:
 
 
 def _one_of_batch(y: Any, outputs: int, stream: Stream, samples: int) -> Floats:
-    """Return (samples, outputs) of one of the batch, all of which were fed the same; (1, outputs) for the last step only."""
+    """Return (samples, outputs) of one of the batch, all of which were fed the same; (1, outputs) for the last step only.
+
+    Of outputs that begin late, those from there on; what comes at every n-th sample stands at those in between, too.
+    """
     batch = 1 if stream.axes.batch is None else stream.shape[stream.axes.batch]
-    y = np.asarray(y, np.float32)
-    if y.size not in (batch * outputs, batch * samples * outputs):
+    y, clock = np.asarray(y, np.float32), stream.clock
+    rows = len(range(clock.first, samples, clock.stride))
+    if y.size not in (batch * outputs, batch * rows * outputs):
         raise ConversionError(f"its output has shape {y.shape}, but its layers give {outputs} values")
     if batch > 1:
         sizes = list(y.shape)
@@ -201,7 +205,10 @@ def _one_of_batch(y: Any, outputs: int, stream: Stream, samples: int) -> Floats:
             else None
         )
         y = np.take(y, 0, axis=sizes.index(batch) if axis is None else axis)
-    return np.ascontiguousarray(y.reshape(-1, outputs))
+    found = y.reshape(-1, outputs)
+    if len(found) > 1:
+        found = np.repeat(found, clock.stride, axis=0)[: samples - clock.first]
+    return np.ascontiguousarray(found)
 
 
 def first_line(exc: Exception) -> str:

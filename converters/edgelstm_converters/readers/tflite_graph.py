@@ -35,6 +35,7 @@ WITH_FUSED = {
     "FULLY_CONNECTED": 0,
     "CONCATENATION": 1,
     "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 4,
     "AVERAGE_POOL_2D": 5,
     "MAX_POOL_2D": 5,
     "L2_NORMALIZATION": 0,
@@ -171,7 +172,7 @@ class _Translation:
             self._fully_connected(operator, label, inputs, outputs)
         elif op == "UNIDIRECTIONAL_SEQUENCE_LSTM":
             self._lstm(operator, label, inputs[0], outputs)
-        elif op in ("CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D"):
+        elif op in ("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D"):
             self._spatial(operator, label, inputs, outputs)
         elif op in ("SOFTMAX", "L2_NORMALIZATION"):
             if op == "SOFTMAX" and options.scalar(0, "f") != 1.0:
@@ -242,20 +243,23 @@ class _Translation:
 
     def _spatial(self, operator: Operator, label: str, inputs: list[str], outputs: list[str]) -> None:
         """Convolution and pooling of (batch, height, width, channels), of which height or width is 1."""
-        options, convolves = operator.options, operator.op == "CONV_2D"
+        options, deep = operator.options, operator.op == "DEPTHWISE_CONV_2D"
+        convolves = deep or operator.op == "CONV_2D"
         strides = [options.integer(2), options.integer(1)]
         if convolves:
-            kernel = np.asarray(self._known(operator, 1, label)).transpose(0, 3, 1, 2)
+            kernel = np.asarray(self._known(operator, 1, label)).transpose(
+                (3, 0, 1, 2) if deep else (0, 3, 1, 2)
+            )
             size = list(kernel.shape[2:])
-            dilations = [options.integer(5, "i", 1), options.integer(4, "i", 1)]
+            dilations = [options.integer(5 + deep, "i", 1), options.integer(4 + deep, "i", 1)]
         else:
             size, dilations = [options.integer(4), options.integer(3)], [1, 1]
-        reach = [(k - 1) * d for k, d in zip(size, dilations, strict=True)]
         same = options.integer(0, "b") == 0
-        pads = [*(r // 2 for r in reach), *(r - r // 2 for r in reach)] if same else [0, 0, 0, 0]
         turned = self._add("Transpose", inputs[:1], [f"{label}/turned"], label, perm=[0, 3, 1, 2])
-        given = {"strides": strides, "dilations": dilations, "pads": pads}
+        given: dict[str, Any] = {"strides": strides, "dilations": dilations}
+        given["auto_pad"] = "SAME_UPPER" if same else "VALID"
         if convolves:
+            given["group"] = self.own.tensors[operator.inputs[0]].shape[3] if deep else 1
             parts = [turned, self._constant(f"{label}/kernel", kernel), *inputs[2:]]
             made = self._add("Conv", parts, [f"{label}/made"], label, **given)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,10 +22,12 @@ from edgelstm_converters.layers import (
 )
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatRecurrent
 from edgelstm_converters.trace.absorbed import behind, over_window
-from edgelstm_converters.trace.ahead import check_ahead
+from edgelstm_converters.trace.ahead import OF_ONE_ROW, check_ahead
+from edgelstm_converters.trace.assembled import STATE, Assembled, added
 from edgelstm_converters.trace.atoms import check_atoms, plain
 from edgelstm_converters.trace.attention import DOT, plainest, refused_product
 from edgelstm_converters.trace.cells import CellReader
+from edgelstm_converters.trace.clocks import EVERY_SAMPLE, Clock, clocks, strided, with_clocks
 from edgelstm_converters.trace.curves import CurveReader
 from edgelstm_converters.trace.expressions import (
     Codes,
@@ -43,19 +45,6 @@ from edgelstm_converters.trace.expressions import (
 from edgelstm_converters.trace.linear import Doubles, Linear, Linearizer, scalar_of
 from edgelstm_converters.trace.normalization import NormalizationReader, refusal_of
 from edgelstm_converters.trace.reversal import BACKWARD, directions
-
-MAX_LAYERS = 128
-STATE = "it is a state"
-"""Why an output is left out that is nothing else than the memory of a layer, which a stream carries by itself."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Assembled:
-    """A model, whose outputs are those of the numbers `kept` of a graph, and why the others are none, by their number."""
-
-    model: FloatModel
-    kept: tuple[int, ...]
-    left_out: dict[int, str]
 
 
 def assemble(expressions: Expressions, outputs: Sequence[Codes], carried: dict[int, int]) -> Assembled:
@@ -84,6 +73,7 @@ class _Assembly:
         self.inputs = 0
         self.ways = directions(expressions)
         self.way_of: dict[str, frozenset[int]] = {}
+        self.clocks, self.clock_of = clocks(expressions), dict[str, Clock]()
         self.ahead: set[str] = set()
         self.making, self.one_row = set[bytes](), False
 
@@ -103,16 +93,21 @@ class _Assembly:
                 self.layers, self.made = layers, made
                 left_out[number] = str(exc)
         check_ahead(self.layers, frozenset(self.ahead), heads, first.one_row)
-        before = [INPUT, *(layer.name for layer in self.layers)]
-        layers = [
-            replace(layer, sources=() if layer.sources == (name,) else layer.sources)
-            for name, layer in zip(before, self.layers, strict=False)
-        ]
         backward = tuple(name for name, way in self.way_of.items() if way == {BACKWARD})
         after = self._after(np.concatenate(codes), first.one_row)
+        for name in (*(after or ()), *(heads if first.one_row else ())):  # once, on what the others end with
+            if isinstance(self._layer_of(name), OF_ONE_ROW):
+                self.clock_of[name] = EVERY_SAMPLE
+        timed = with_clocks(self.layers, self.clock_of, frozenset(backward), self.inputs)
+        before = [INPUT, *(layer.name for layer in timed)]
+        layers = [
+            replace(layer, sources=() if layer.sources == (name,) else layer.sources)
+            for name, layer in zip(before, timed, strict=False)
+        ]
         named = () if heads == [layers[-1].name] else tuple(heads)
         model = FloatModel(self.inputs, tuple(layers), named, backward, after)
-        return Assembled(model, tuple(n for n in range(len(others) + 1) if n not in left_out), left_out)
+        kept = tuple(n for n in range(len(others) + 1) if n not in left_out)
+        return Assembled(model, kept, left_out, self._clock(first.codes))
 
     def _beside(self, first: Newest, other: Newest, heads: Sequence[str]) -> str:
         """Return the layer of another output. Raises ConversionError where it cannot be one beside the first."""
@@ -163,6 +158,7 @@ class _Assembly:
             self.making.remove(key)
             for layer in self.layers:  # those that it was made of have theirs already
                 self.way_of.setdefault(layer.name, self._ways(codes))
+                self.clock_of.setdefault(layer.name, self._clock(codes))
         return self.made[key]
 
     def _make(self, codes: Codes) -> str:
@@ -183,6 +179,8 @@ class _Assembly:
             return INPUT
         if found.kind == "reversed" and whole:
             return self._made_by(found.arguments[0])
+        if found.kind == "every" and whole:
+            return self._taken(self._made_by(found.arguments[0]), Clock(*map(int, found.detail.split())))
         if found.kind == DOT:
             raise refused_product(found)
         if found.kind == "attention" and whole:
@@ -216,6 +214,18 @@ class _Assembly:
                 return self._behind(*norm)
             return self._mixed(found, places)
         return self._combined(self.linear.product_name(codes, name), codes, "linear")
+
+    def _clock(self, codes: Codes) -> Clock:
+        known = {self.clocks[int(number)] for number in np.unique(expression_of(codes[~is_constant(codes)]))}
+        return known.pop() if len(known) == 1 else Clock()
+
+    def _layer_of(self, name: str) -> FloatLayer | None:
+        return next((layer for layer in self.layers if layer.name == name), None)
+
+    def _taken(self, name: str, clock: Clock) -> str:
+        """Let the layer of a sequence of which some rows are taken compute no others."""
+        self.layers = [strided(layer, clock) if layer.name == name else layer for layer in self.layers]
+        return name
 
     def _repeat(self, found: Expression) -> str:
         source, count = self._made_by(found.arguments[0]), int(found.detail.split()[0])
@@ -289,17 +299,24 @@ class _Assembly:
                 return self._add(
                     FloatAffine(name, factor.astype(np.float32), shift, activation, sources=(read,))
                 )
-        factors = [scalar_of(matrix) for matrix in parts.values()]
-        if len(parts) > 1 and not whole.bias.any() and None not in factors:
-            sources = tuple(map(self._vector, parts))
-            known = tuple(float(factor) for factor in factors if factor is not None)
-            return self._add(FloatAdd(name, size, known, activation, sources=sources))
+        added = self._added(name, parts, whole.bias, activation)
+        if added is not None:
+            return added
         if len(parts) > 1 and activation == "linear" and not whole.bias.any():
             joined = np.concatenate(list(parts.values()), axis=1)
             if joined.shape == (size, size) and np.array_equal(joined, np.eye(size)):
                 return self._joined(name, parts)
         layer = FloatDense(name, np.zeros((size, 0), np.float32), whole.bias.astype(np.float32), activation)
         return self._read_by(layer, whole)
+
+    def _added(self, name: str, parts: dict[int, Doubles], bias: Doubles, activation: str) -> str | None:
+        """Add the sum of whole vectors, each times a number, where that is what the matrices are; None where not."""
+        factors = [scalar_of(matrix) for matrix in parts.values()]
+        if len(parts) < 2 or bias.any() or None in factors:
+            return None
+        sources = tuple(map(self._vector, parts))
+        known = tuple(float(factor) for factor in factors if factor is not None)
+        return self._add(FloatAdd(name, len(bias), known, activation, sources=sources))
 
     def _whole_vectors(self, linear: Linear) -> dict[int, Doubles]:
         """Return the matrix on each whole vector that the atoms are elements of."""
@@ -328,6 +345,10 @@ class _Assembly:
         check_atoms(self.table, layer.name, read.atoms)
         parts = self._whole_vectors(read)
         columns = sum(matrix.shape[1] for matrix in parts.values())
+        if isinstance(layer, FloatRecurrent):
+            added = self._added(f"{layer.name}.before", parts, read.bias, "linear")
+            if added is not None:
+                return self._add(replace(layer, sources=(added,)))
         joined = np.concatenate(list(parts.values()), axis=1)
         sources = (self._joined(f"{layer.name}.inputs", parts),)
         if isinstance(layer, FloatDense):
@@ -376,13 +397,4 @@ class _Assembly:
         return self._add(replace(plainest(layer, *columns), sources=tuple(dict.fromkeys(sources))))
 
     def _add(self, layer: FloatLayer) -> str:
-        if len(self.layers) >= MAX_LAYERS:
-            raise ConversionError(
-                f"it computes more than {MAX_LAYERS} layers at every sample; its steps are no cells known here"
-            )
-        name, taken = plain(layer.name), {layer.name for layer in self.layers} | {INPUT}
-        number = 1
-        while (name if number == 1 else f"{name}_{number}") in taken:
-            number += 1
-        self.layers.append(replace(layer, name=name if number == 1 else f"{name}_{number}"))
-        return self.layers[-1].name
+        return added(self.layers, layer)

@@ -10,6 +10,7 @@ from edgelstm_converters.float_model import FloatGru, FloatLayer, FloatLstm, Flo
 from edgelstm_converters.gate_order import GRU, LSTM, ONNX_GRU, ONNX_LSTM, reorder
 from edgelstm_converters.layers import FloatRnn
 from edgelstm_converters.trace.arithmetic_ops import hard_sigmoid, numeric
+from edgelstm_converters.trace.clocks import clocked
 from edgelstm_converters.trace.expressions import (
     Codes,
     Expression,
@@ -118,10 +119,8 @@ def _along(walk: Walk, node: Node, given: dict[str, Value], codes: Codes) -> tup
     if (codes != codes[:, :1]).any():
         raise WrongAxis("the axis of the batch is taken for that of time")
     named, times = _per_step(codes[:, 0])
-    if times[0] > 1:
-        raise node.refused(
-            f"it begins at sample {times[0]} of the signal, after something that reads as many: pad that with zeros in front (causal)"
-        )
+    if times[0] > 1:  # behind something that reads as many
+        named, times = _per_step(clocked(walk.expressions, codes[:, 0], 0, 1, int(times[-1])))
     number = walk.expressions.add(Expression("layer", layer.units, (named,), layer, layer.name))
     rows = np.stack([vector(number, layer.units, int(step)) for step in times])
     sequence = np.broadcast_to(rows[:, None, :], (steps, batch, layer.units))

@@ -16,7 +16,9 @@ from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.layers import FloatAttention, FloatConv1d, FloatPool
 from edgelstm_converters.layers.float_layer import FloatRecurrent
 from edgelstm_converters.taken_over import with_steps
-from edgelstm_converters.trace.assembly import STATE, Assembled, assemble
+from edgelstm_converters.trace.assembled import STATE, Assembled
+from edgelstm_converters.trace.assembly import assemble
+from edgelstm_converters.trace.clocks import EVERY_SAMPLE, Clock
 from edgelstm_converters.trace.expressions import (
     EXPRESSION,
     MAX_ELEMENTS,
@@ -63,6 +65,7 @@ class Stream:
     outputs  which outputs of the graph are the model's, and how many values each has
     order   which outputs become the states, in their order
     left_out  what else the graph gives, by name, and why the model does not
+    clock   at which samples the outputs come
     longest  the most samples that graph and model give the same for; None where there is no end
     start   the value inside the graph that the model begins at, None for the signal itself; `start_time` is its axis of time
     """
@@ -80,6 +83,7 @@ class Stream:
     left_out: Mapping[str, str] = field(default_factory=dict)
     taken: Mapping[str, str] = field(default_factory=dict)
     longest: int | None = None
+    clock: Clock = EVERY_SAMPLE
 
     @property
     def carried(self) -> str:
@@ -272,6 +276,7 @@ def _read(
     return Stream(
         model, signal.name, axes, shape, free, states, start, begun[0] if begun else None,
         tuple((own[n], width) for n, width in zip(found.kept, widths, strict=True)), order, {**left_out, **failed}, walk.taken,
+        clock=found.clock,
     )  # fmt: skip
 
 

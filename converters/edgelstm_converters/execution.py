@@ -16,6 +16,7 @@ from edgelstm_converters.layers import (
     FloatDense,
     FloatLayer,
     FloatMasking,
+    FloatPosition,
     FloatRepeat,
     FloatSelect,
     FloatWindow,
@@ -57,6 +58,11 @@ class Execution:
                 "run over, and --lookahead N, how many of them are newer than the one an output belongs to"
             )
         repeated = next((layer for layer in model.layers if isinstance(layer, FloatRepeat)), None)
+        counted = next((layer for layer in model.layers if isinstance(layer, FloatPosition)), None)
+        if counted is not None and self.window != counted.count:
+            raise ConversionError(
+                f'layer "{counted.name}" numbers the samples of a window of {counted.count}: say --mode windowed --window {counted.count}'
+            )
         if repeated is not None and self.window != repeated.count:
             raise ConversionError(
                 f'layer "{repeated.name}" repeats what a window of {repeated.count} samples ends with: say --mode windowed '
@@ -157,6 +163,8 @@ class Execution:
 
 
 def _in_window(layer: FloatLayer) -> FloatLayer:
+    if isinstance(layer, FloatPosition):
+        return layer.in_window()
     return layer.from_the_end() if isinstance(layer, FloatRepeat) else layer
 
 

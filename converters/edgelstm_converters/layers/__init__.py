@@ -1,6 +1,7 @@
 """The float layers: each file holds what a family was trained as, its float path, and its quantisation.
 
-A family is one file here and one of the same name in `edgelstm.layers`, but for `repetition`, which becomes an affine layer.
+A family is one file here and one of the same name in `edgelstm.layers`, but for `repetition`, which becomes an
+affine layer, and `position`, which becomes a convolution.
 """
 
 from edgelstm_converters.layers.affine import FloatAffine
@@ -18,6 +19,7 @@ from edgelstm_converters.layers.lstm import FloatLstm
 from edgelstm_converters.layers.masking import FloatMasking
 from edgelstm_converters.layers.merge import FloatAdd, FloatConcat, FloatMultiply, FloatSelect
 from edgelstm_converters.layers.normalization import FloatNormalization
+from edgelstm_converters.layers.position import FloatPosition
 from edgelstm_converters.layers.repetition import FloatRepeat
 from edgelstm_converters.layers.rnn import FloatRnn
 from edgelstm_converters.layers.sequence import FloatSequence
@@ -45,6 +47,7 @@ __all__ = [
     "FloatMultiply",
     "FloatNormalization",
     "FloatPool",
+    "FloatPosition",
     "FloatRepeat",
     "FloatRnn",
     "FloatSelect",

@@ -24,6 +24,7 @@ from edgelstm_converters.trace.expressions import (
 )
 from edgelstm_converters.trace.graph import Node
 from edgelstm_converters.trace.layout_ops import listed
+from edgelstm_converters.trace.positions import positioned
 from edgelstm_converters.trace.reversal import at_the_end
 from edgelstm_converters.trace.run import Traced, Value, Walk, codes_of, settled
 
@@ -73,6 +74,7 @@ def product_of(walk: Walk, a: Codes, b: Codes, name: str) -> Codes:
 
 def _pairs(walk: Walk, kind: str, a: Codes, b: Codes, name: str) -> Codes:
     a, b = (np.ascontiguousarray(part) for part in np.broadcast_arrays(a, b))
+    a, b = positioned(walk.expressions, b, a, name), positioned(walk.expressions, a, b, name)
     shape, a, b = a.shape, a.reshape(-1), b.reshape(-1)
     result = np.empty(a.shape, np.int64)
     known = is_constant(a) & is_constant(b)

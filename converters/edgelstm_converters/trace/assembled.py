@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edgelstm.errors import ConversionError
@@ -39,3 +40,12 @@ def added(layers: list[FloatLayer], layer: FloatLayer) -> str:
         number += 1
     layers.append(replace(layer, name=name if number == 1 else f"{name}_{number}"))
     return layers[-1].name
+
+
+def in_line(layers: Sequence[FloatLayer]) -> list[FloatLayer]:
+    """Return the layers, those that read the one before them without saying so."""
+    before = [INPUT, *(layer.name for layer in layers)]
+    return [
+        replace(layer, sources=() if layer.sources == (name,) else layer.sources)
+        for name, layer in zip(before, layers, strict=False)
+    ]

@@ -22,12 +22,12 @@ from edgelstm_converters.layers import (
 )
 from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatRecurrent
 from edgelstm_converters.trace.absorbed import behind, over_window
-from edgelstm_converters.trace.ahead import OF_ONE_ROW, check_ahead
-from edgelstm_converters.trace.assembled import STATE, Assembled, added
+from edgelstm_converters.trace.ahead import check_ahead
+from edgelstm_converters.trace.assembled import STATE, Assembled, added, in_line
 from edgelstm_converters.trace.atoms import check_atoms, plain
 from edgelstm_converters.trace.attention import DOT, plainest, refused_product
 from edgelstm_converters.trace.cells import CellReader
-from edgelstm_converters.trace.clocks import EVERY_SAMPLE, Clock, clocks, strided, with_clocks
+from edgelstm_converters.trace.clocks import Clock, clocks, strided, with_clocks
 from edgelstm_converters.trace.curves import CurveReader
 from edgelstm_converters.trace.expressions import (
     Codes,
@@ -44,6 +44,7 @@ from edgelstm_converters.trace.expressions import (
 )
 from edgelstm_converters.trace.linear import Doubles, Linear, Linearizer, scalar_of
 from edgelstm_converters.trace.normalization import NormalizationReader, refusal_of
+from edgelstm_converters.trace.positions import position_layers
 from edgelstm_converters.trace.reversal import BACKWARD, directions
 
 
@@ -95,15 +96,8 @@ class _Assembly:
         check_ahead(self.layers, frozenset(self.ahead), heads, first.one_row)
         backward = tuple(name for name, way in self.way_of.items() if way == {BACKWARD})
         after = self._after(np.concatenate(codes), first.one_row)
-        for name in (*(after or ()), *(heads if first.one_row else ())):  # once, on what the others end with
-            if isinstance(self._layer_of(name), OF_ONE_ROW):
-                self.clock_of[name] = EVERY_SAMPLE
-        timed = with_clocks(self.layers, self.clock_of, frozenset(backward), self.inputs)
-        before = [INPUT, *(layer.name for layer in timed)]
-        layers = [
-            replace(layer, sources=() if layer.sources == (name,) else layer.sources)
-            for name, layer in zip(before, timed, strict=False)
-        ]
+        once = frozenset([*(after or ()), *(heads if first.one_row else ())])
+        layers = in_line(with_clocks(self.layers, self.clock_of, frozenset(backward), once, self.inputs))
         named = () if heads == [layers[-1].name] else tuple(heads)
         model = FloatModel(self.inputs, tuple(layers), named, backward, after)
         kept = tuple(n for n in range(len(others) + 1) if n not in left_out)
@@ -181,6 +175,11 @@ class _Assembly:
             return self._made_by(found.arguments[0])
         if found.kind == "every" and whole:
             return self._taken(self._made_by(found.arguments[0]), Clock(*map(int, found.detail.split())))
+        if found.kind == "position" and whole:
+            source = INPUT
+            for layer in position_layers(found, self.table):
+                source = self._add(replace(layer, sources=(source,)))
+            return source
         if found.kind == DOT:
             raise refused_product(found)
         if found.kind == "attention" and whole:
@@ -218,9 +217,6 @@ class _Assembly:
     def _clock(self, codes: Codes) -> Clock:
         known = {self.clocks[int(number)] for number in np.unique(expression_of(codes[~is_constant(codes)]))}
         return known.pop() if len(known) == 1 else Clock()
-
-    def _layer_of(self, name: str) -> FloatLayer | None:
-        return next((layer for layer in self.layers if layer.name == name), None)
 
     def _taken(self, name: str, clock: Clock) -> str:
         """Let the layer of a sequence of which some rows are taken compute no others."""

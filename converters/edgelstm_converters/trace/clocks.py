@@ -14,6 +14,7 @@ import numpy as np
 
 from edgelstm.layers import INPUT
 from edgelstm_converters.layers import FloatConv1d, FloatDense, FloatLayer, FloatPool
+from edgelstm_converters.trace.ahead import OF_ONE_ROW
 from edgelstm_converters.trace.expressions import (
     EXPRESSION,
     Codes,
@@ -94,9 +95,20 @@ def strided(layer: FloatLayer, clock: Clock) -> FloatLayer:
 
 
 def with_clocks(
-    layers: Sequence[FloatLayer], clock_of: dict[str, Clock], backward: frozenset[str], inputs: int
+    layers: Sequence[FloatLayer],
+    clock_of: dict[str, Clock],
+    backward: frozenset[str],
+    once: frozenset[str],
+    inputs: int,
 ) -> list[FloatLayer]:
-    """Return the layers, each running when its sequence has a row, and what says so in front of them."""
+    """Return the layers, each running when its sequence has a row, and what says so in front of them.
+
+    once  the layers that are computed once, of what the others end with: those of one row run at any
+    """
+    at_any = {
+        layer.name: EVERY_SAMPLE for layer in layers if layer.name in once and isinstance(layer, OF_ONE_ROW)
+    }
+    clock_of = clock_of | at_any
     late = dict.fromkeys(clock_of[layer.name].first for layer in layers if clock_of[layer.name].begins_late)
     names = {layer.name for layer in layers}
     flags = {first: _free(f"from row {first}", names) for first in late}

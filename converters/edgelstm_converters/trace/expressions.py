@@ -38,12 +38,12 @@ class Expression:
     """One vector. `arguments` are relative codes.
 
     kind        input, state, matmul, sum, product, dot, function, layer, ahead, attention, cell state, reversed,
-                repeated, every
+                repeated, every, position
     arguments   matmul, reversed, repeated, every: one vector; layer, ahead: one for each of its sources; sum, product: two, element by
                 element; function: one, element by element; dot: two, as many values for each element; attention: what queries
                 read, what keys and values read
     detail      matmul: weights (outputs, inputs); function: its name; layer, ahead, attention: the float layer; dot: why it is no
-                attention; input, state: its name; reversed, repeated: how many rows; every: of which rows
+                attention; input, state: its name; reversed, repeated: how many rows; every: of which rows; position: its rows
 
     What is ahead is a layer of which every row but the newest needs samples that come later.
     """

@@ -56,7 +56,7 @@ def _full(node: Node, shape: Any) -> Any:
 
 PLAIN: dict[str, Callable[..., Any]] = {
     "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": _divide, "Neg": np.negative, "Mod": np.mod,
-    "Abs": np.abs, "Floor": np.floor, "Ceil": np.ceil, "Sqrt": np.sqrt, "Rsqrt": lambda v: 1 / np.sqrt(v), "Reciprocal": np.reciprocal, "Exp": np.exp, "Pow": np.power,
+    "Abs": np.abs, "Floor": np.floor, "Ceil": np.ceil, "Sqrt": np.sqrt, "Rsqrt": lambda v: 1 / np.sqrt(v), "Reciprocal": np.reciprocal, "Exp": np.exp, "Log": np.log, "Sin": np.sin, "Cos": np.cos, "Sign": np.sign, "Pow": np.power,
     "MatMul": np.matmul, "Equal": np.equal, "NotEqual": np.not_equal, "Less": np.less, "Greater": np.greater, "LessOrEqual": np.less_equal,
     "GreaterOrEqual": np.greater_equal, "And": np.logical_and, "Or": np.logical_or, "Not": np.logical_not,
     "Min": lambda *v: np.minimum.reduce(v), "Max": lambda *v: np.maximum.reduce(v),

@@ -99,7 +99,7 @@ def directions(expressions: Expressions) -> list[frozenset[int]]:
         )
         numbers = np.unique(expression_of(read[~is_constant(read)]))
         inner = frozenset().union(*(found[int(number)] for number in numbers))
-        if expression.kind in ("input", "state", "repeated"):
+        if expression.kind in ("input", "state", "repeated", "position"):
             inner = frozenset({FORWARD})
         found.append(frozenset(1 - each for each in inner) if expression.kind == "reversed" else inner)
     return found

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgelstm.errors import ConversionError
 from edgelstm_converters.float_model import FloatModel
-from edgelstm_converters.layers import FloatAttention, FloatConv1d, FloatPool
+from edgelstm_converters.layers import FloatAttention, FloatConv1d, FloatPool, FloatPosition
 from edgelstm_converters.layers.float_layer import FloatRecurrent
 from edgelstm_converters.taken_over import with_steps
 from edgelstm_converters.trace.assembled import STATE, Assembled
@@ -207,12 +207,14 @@ def _bounded(read: Callable[[int], Stream], window: int | None) -> Stream:
     if window:
         return replace(stream, longest=window)
     raise NoStream(
-        f'layer "{reaching}" is attention over all samples so far, and a stream has no end: say --window N, the samples that it is '
+        f'layer "{reaching}" goes over all samples so far, as attention and positions do, and a stream has no end: say --window N, the samples that it is '
         "run over, as in training; or export it with a sequence of that length, or with a mask to so many samples"
     )
 
 
 def _reach(layer: Any) -> int:
+    if isinstance(layer, FloatPosition):
+        return layer.count
     return layer.window if isinstance(layer, FloatAttention) else 0
 
 

@@ -130,9 +130,7 @@ def test_a_mask_that_ends_bounds_a_sequence_of_any_length(tmp_path, length):
 def test_attention_over_all_of_a_stream_is_refused_with_what_to_do(tmp_path):
     nodes, more = banded(1 << 30)
     path = written(tmp_path / "m.onnx", nodes, time="t", **more)
-    with pytest.raises(
-        ConversionError, match=r'layer "c" is attention over all samples so far.*say --window N'
-    ):
+    with pytest.raises(ConversionError, match=r'layer "c" goes over all samples so far.*say --window N'):
         readers.read(path)
     reading = readers.read(path, window=20)
     assert attention_of(reading).window == 20

@@ -49,21 +49,21 @@ def test_states_beside_the_output_are_no_outputs(tmp_path):
 
 def test_what_cannot_be_an_output_is_left_out_by_name(tmp_path):
     more = [
-        helper.make_node("Softplus", ["y"], ["spread"], name="spread"),
+        helper.make_node("Tan", ["y"], ["spread"], name="spread"),
         helper.make_node("ReduceMax", ["h"], ["top"], name="top", axes=[0], keepdims=0),
     ]
     path = graph(tmp_path / "m.onnx", value("spread", "t", 1, O), more=more)
     reading = readers.read(path)
     assert reading.model.outputs == O
     assert reading.proof.startswith("onnxruntime: within")
-    assert 'left out: output "spread" (node "spread" (Softplus): cannot be converted' in reading.proof
+    assert 'left out: output "spread" (node "spread" (Tan): cannot be converted' in reading.proof
 
 
 def test_what_cannot_be_an_output_is_left_out_where_the_model_begins_inside_the_graph(tmp_path):
     nodes = [
         helper.make_node("Abs", ["x"], ["size"], name="abs"),
         helper.make_node("MatMul", ["size", "K"], ["y"], name="fc"),
-        helper.make_node("Softplus", ["y"], ["spread"], name="spread"),
+        helper.make_node("Tan", ["y"], ["spread"], name="spread"),
     ]
     path = write(
         tmp_path / "m.onnx", nodes, [constant("K", I, O)], outputs=[value("spread", "t", O)], x=("t", I), y=("t", O)

@@ -7,7 +7,7 @@ onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from edgelstm.errors import ConversionError  # noqa: E402
-from edgelstm_converters import readers  # noqa: E402
+from edgelstm_converters import Execution, readers  # noqa: E402
 from onnx_cases import (  # noqa: E402
     AXIS,
     SQUEEZE,
@@ -79,11 +79,17 @@ def test_what_stands_in_front_is_refused_by_node(tmp_path):
     assert text.startswith('node "tan1" (Tan): cannot be converted;')
 
 
-def test_a_bias_that_differs_from_sample_to_sample_is_refused(tmp_path):
+def test_a_bias_that_differs_from_sample_to_sample_belongs_to_a_window(tmp_path):
     bias = constant("bias", 7, 1, O)
-    text = refusal(tmp_path, [recurrent(), SQUEEZE, dense(), helper.make_node("Add", ["m", "bias"], ["y"], name="add")],
-                   [*weights(4), AXIS, constant("M", H, O), bias], x=(7, 1, I))  # fmt: skip
-    assert text.startswith("its layers do not give what")
+    path = write(tmp_path / "m.onnx", [recurrent(), SQUEEZE, dense(), helper.make_node("Add", ["m", "bias"], ["y"], name="add")],
+                 [*weights(4), AXIS, constant("M", H, O), bias], x=(7, 1, I))  # fmt: skip
+    model = readers.read(path).model
+    for window in (0, 6, 8):
+        with pytest.raises(
+            ConversionError, match="numbers the samples of a window of 7: say --mode windowed --window 7"
+        ):
+            Execution(window=window).apply(model)
+    assert Execution(window=7).apply(model).layers[0].kind == "window"
 
 
 def test_lengths_given_by_the_caller_are_refused(tmp_path):

@@ -157,17 +157,15 @@ def test_a_state_that_was_baked_in_is_found_out(tmp_path):
 
 
 def test_the_model_may_begin_inside_the_graph(tmp_path):
-    """A magnitude in front cannot be converted; it is refused by name, and left outside where that is said."""
+    """A level in front cannot be converted; it is refused by name, and left outside where that is said."""
     nodes = [
-        helper.make_node("Mul", ["x", "x"], ["power"], name="square"),
-        helper.make_node("Sqrt", ["power"], ["magnitude"], name="root"),
+        helper.make_node("Abs", ["x"], ["power"], name="size"),
+        helper.make_node("Log", ["power"], ["magnitude"], name="level"),
         *[n for n in loop() if n.op_type != "Loop"],
         helper.make_node("MatMul", ["magnitude", "W"], ["y"], name="fc"),
     ]
     path = write(tmp_path / "m.onnx", nodes, [WEIGHTS[0]], x=("t", I), y=("t", 4 * H))
-    with pytest.raises(
-        ConversionError, match=r'node "root": it takes a square root, which cannot be converted.*--from'
-    ):
+    with pytest.raises(ConversionError, match=r'node "level": its log is not that of one value.*--from'):
         readers.read(path)
     reading = readers.read(path, start="magnitude")
     np.testing.assert_allclose(reading.model.layers[0].weights, numpy_helper.to_array(WEIGHTS[0]).T)

@@ -3,7 +3,7 @@
     python tests/fuzz/fuzz.py TARGET [-max_total_time=600]     without a target it names them all
 
 Targets are `config`, `model`, `snapshot`, `request`, `frames` (of a serial line), every payload format, and every suffix of a
-file that a reader reads.
+file that a reader reads (`.script.pt` is a program of TorchScript).
 """
 
 import importlib

@@ -111,6 +111,13 @@ def _pt(path):
     torch.save(network.state_dict(), path)
 
 
+def _script(path):
+    torch, network = _network()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of TorchScript, that there is something newer
+        torch.jit.save(torch.jit.trace(network, torch.zeros(1, 4, 3)), path)
+
+
 def _pt2(path):
     torch, network = _network()
     with warnings.catch_warnings():
@@ -120,7 +127,7 @@ def _pt2(path):
 
 MADE = {
     ".onnx": _onnx, ".keras": _keras, ".h5": _h5, ".tflite": _tflite, ".safetensors": _safetensors, ".npz": _npz,
-    ".pt": _pt, ".pt2": _pt2,
+    ".pt": _pt, ".script.pt": _script, ".pt2": _pt2,
 }  # fmt: skip
 _members: dict[str, list[str]] = {}
 

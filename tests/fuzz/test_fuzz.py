@@ -7,8 +7,15 @@ import reader_files
 import seeds
 import targets
 
-ROUNDS = {"model": 40, "snapshot": 100, "config": 60, **dict.fromkeys(reader_files.MADE, 150), ".pt2": 6}
-NEEDS = {".pt": pytest.mark.torch, ".pt2": pytest.mark.torch, ".tflite": pytest.mark.engines}
+ROUNDS = {
+    "model": 40,
+    "snapshot": 100,
+    "config": 60,
+    **dict.fromkeys(reader_files.MADE, 150),
+    ".pt2": 6,
+    ".script.pt": 20,
+}
+NEEDS = {**dict.fromkeys((".pt", ".script.pt", ".pt2"), pytest.mark.torch), ".tflite": pytest.mark.engines}
 
 
 def damaged(chance, seed, other):

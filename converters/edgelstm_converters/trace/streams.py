@@ -54,6 +54,8 @@ class OpenLength(ConversionError):
 
 ONE_VALUE = Axes(1, 0)
 """Of a signal of two axes: one value a sample, as what chooses the row of a table."""
+CHANNELS_FIRST = Axes(2, 0)
+"""Of a signal of three axes: the channels in front of the samples, as convolutions of PyTorch have them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +144,7 @@ def read_stream(
     for signal in _signals(free):
         others = [value for value in free if value is not signal]
         for axes in _ways(signal) if known is None else (known,):
-            if found and axes == ONE_VALUE and len(signal.shape) == 2:
+            if found and ((axes == ONE_VALUE and len(signal.shape) == 2) or axes == CHANNELS_FIRST):
                 break
             try:
                 width = widths.get(signal.name, channels)
@@ -192,6 +194,8 @@ def _ways(signal: Input) -> Iterator[Axes]:
     ways = [Axes(0, 1), Axes(1, 0)]
     yield from sorted(ways, key=lambda axes: signal.shape[axes.time or 0] == 1)
     yield Axes(0, None)
+    if rank == 3:
+        yield CHANNELS_FIRST
 
 
 def _bounded(read: Callable[[int], Stream], window: int | None) -> Stream:

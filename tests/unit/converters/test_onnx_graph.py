@@ -256,3 +256,28 @@ def test_activations_one_after_the_other(tmp_path):
         "relu",
         "tanh",
     ]
+
+
+@pytest.mark.parametrize("samples", [24, "t"])
+def test_channels_in_front_of_the_samples(tmp_path, samples):
+    """As a convolution of PyTorch has them, and then turned round for the recurrent layer."""
+    nodes = [
+        helper.make_node("Conv", ["x", "kernel"], ["c"], name="conv", pads=[2, 0]),
+        helper.make_node("Relu", ["c"], ["front"]),
+        helper.make_node("Transpose", ["front"], ["turned"], perm=[2, 0, 1]),
+        recurrent(inputs="turned W R B"),
+        TAIL,
+    ]
+    path = write(
+        tmp_path / "m.onnx",
+        nodes,
+        [constant("kernel", I, I, 3), *weights(4), AXIS],
+        x=(1, I, samples),
+        y=("n", 1, H),
+    )
+    reading = readers.read(path, inputs=I)
+    assert [layer.kind for layer in reading.model.layers][::2] == [
+        "conv1d",
+        "lstm",
+    ] and reading.model.inputs == I
+    assert reading.proof.startswith("onnxruntime: within")

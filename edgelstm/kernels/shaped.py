@@ -1,6 +1,6 @@
 """Arrays of a known shape at an address, for compiled code that works on the arrays of many objects."""
 
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
@@ -44,4 +44,27 @@ def _emit(context, builder, signature, arguments):
     data = builder.inttoptr(arguments[0], context.get_data_type(kind.dtype).as_pointer())
     item = context.get_constant(types.intp, item_bytes)
     populate_array(array, data=data, shape=arguments[1:], strides=strides, itemsize=item, meminfo=None)
+    return array._getvalue()
+
+
+@intrinsic
+def rest_of(typing_context, words, first):
+    """Return `words[first:]` of a vector that is known to have as many: nothing is looked at."""
+    return types.Array(words.dtype, 1, "C")(words, types.int64), _emit_rest
+
+
+def _emit_rest(context, builder, signature, arguments):
+    kind = signature.return_type
+    whole = make_array(signature.args[0])(context, builder, arguments[0])
+    array = make_array(kind)(context, builder)
+    item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+    (size,) = cgutils.unpack_tuple(builder, whole.shape)
+    populate_array(
+        array,
+        data=builder.gep(whole.data, [arguments[1]]),
+        shape=[builder.sub(size, arguments[1])],
+        strides=[item],
+        itemsize=item,
+        meminfo=None,
+    )
     return array._getvalue()

@@ -7,6 +7,7 @@ from edgelstm.kernels.detection.layout import (
     ADOPTED_MEAN,
     ADOPTED_SPREAD,
     ADOPTED_VARIANCE,
+    ERROR,
     ERROR_SPREAD,
     FIRST_SIGNAL,
     LAST_VALUE,
@@ -15,6 +16,7 @@ from edgelstm.kernels.detection.layout import (
     MEAN_ERROR,
     REPEATS,
     SHORT_MEAN,
+    SHOWN,
     VARIANCE,
 )
 from edgelstm.kernels.detection.novelty import learn as widen
@@ -22,7 +24,7 @@ from edgelstm.kernels.detection.uncertainty import widen as widen_spread
 
 
 @njit(inlined=True)
-def learn_aside(constants, state, own, x, has_error):
+def learn_aside(constants, state, own, x):
     """Follow the new level while an alert is open, apart from the baselines, in case it has to be adopted."""
     if own[ADOPTED_COUNT_OF_CHANNEL] == 0:
         state[ADOPTED_MEAN] = x
@@ -33,21 +35,21 @@ def learn_aside(constants, state, own, x, has_error):
     away = x - state[ADOPTED_MEAN]
     state[ADOPTED_MEAN] = state[ADOPTED_MEAN] + gain * away
     state[ADOPTED_VARIANCE] = (1.0 - gain) * (state[ADOPTED_VARIANCE] + gain * away * away)
-    if has_error:
+    if own[SHOWN] >> ERROR & 1:
         step = state[ABSOLUTE_ERROR] - state[ADOPTED_SPREAD]
         state[ADOPTED_SPREAD] = state[ADOPTED_SPREAD] + gain * step
 
 
 @njit(inlined=True)
-def adopt(state, own, season):
+def adopt(state, own, floats, first_bin, bins):
     """Make what was learned aside the channel's baselines; spreads only grow; the season moves as a whole.
 
-    season  float64 (bins,)  the channel's means
+    first_bin, bins  where in `floats` the means of the season's bins are, and how many
     """
     if own[ADOPTED_COUNT_OF_CHANNEL] > 0:
         moved = state[SHORT_MEAN] - state[LONG_MEAN]
-        for place in range(season.shape[0]):
-            season[place] = season[place] + moved
+        for at in range(first_bin, first_bin + bins):
+            floats[at] = floats[at] + moved
         state[LONG_MEAN] = state[SHORT_MEAN]
         state[VARIANCE] = max(state[VARIANCE], state[ADOPTED_VARIANCE])
         state[ERROR_SPREAD] = max(state[ERROR_SPREAD], state[ADOPTED_SPREAD])

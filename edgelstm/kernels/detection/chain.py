@@ -49,7 +49,8 @@ from edgelstm.kernels.detection.layout import (
     WARM_LEFT,
     WARMING,
 )
-from edgelstm.kernels.detection.score import explain, fourth_root, judge
+from edgelstm.kernels.detection.score import explain, fourth_root, judge, name_strongest
+from edgelstm.kernels.rest import rest_of
 
 if COMPILES:
     from edgelstm.kernels.step import execute_block
@@ -146,9 +147,9 @@ def _warm_up(constants, floats, ints, values):
     ints[WARMING] += 1
     for c in range(values.shape[0]):
         if np.isfinite(values[c]):
-            channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
-            state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
-            own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
+            channel = rest_of(constants, FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS)
+            state = rest_of(floats, FIRST_CHANNEL_WORD + c * CHANNEL_WORDS)
+            own = rest_of(ints, FIRST_CHANNEL_INT + c * CHANNEL_INTS)
             level.observe(constants, channel, state, own, np.float64(values[c]), ints[OPEN] != 0)
             if ints[OPEN] == 0:
                 level.learn_mean(constants, channel, state, own, np.float64(values[c]))
@@ -158,6 +159,12 @@ def _warm_up(constants, floats, ints, values):
 def _first_bin(policies, floats, channels, c):
     """Return where in `floats`, which ends with the means of all bins, those of channel `c` begin."""
     return floats.shape[0] - (channels - c) * policies[SEASON_BINS]
+
+
+@njit(inlined=True)
+def _bin_at(policies, floats, channels, c, place):
+    """Return where in `floats` the mean of a bin is, -1 where there is no season."""
+    return _first_bin(policies, floats, channels, c) + place if policies[SEASON_BINS] > 0 else np.int64(-1)
 
 
 @njit(inlined=True)
@@ -171,25 +178,24 @@ def _place(policies, time_ns):
 @njit(inlined=True)
 def _score(constants, policies, floats, ints, time_ns, given, values, repeated, said, reasons):
     """Return the score, and what is left of it for the alert to stay open."""
-    total = 0.0
+    total, stuck = 0.0, 0
     place, logit_at, apart = _place(policies, time_ns), policies[LOGIT_OUTPUT], policies[APART]
     for c in range(values.shape[0]):
-        channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
-        state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
-        own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
-        bin_at = _first_bin(policies, floats, values.shape[0], c) + place
-        seasonal = floats[bin_at : bin_at + 1]
+        channel = rest_of(constants, FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS)
+        state = rest_of(floats, FIRST_CHANNEL_WORD + c * CHANNEL_WORDS)
+        own = rest_of(ints, FIRST_CHANNEL_INT + c * CHANNEL_INTS)
         own[SHOWN] = 0
         if np.isfinite(values[c]):
             logit = np.float64(said[c * apart, logit_at]) if logit_at >= 0 else 0.0
             spread_at = policies[FIRST_OUTPUT + values.shape[0] + c]
             unsure = np.float64(said[0, spread_at]) if spread_at >= 0 else 0.0
-            ints[STUCK] += evidence.observe(
+            stuck += evidence.observe(
                 constants,
                 channel,
                 state,
                 own,
-                seasonal,
+                floats,
+                _bin_at(policies, floats, values.shape[0], c, place),
                 np.float64(values[c]),
                 ints[OPEN] != 0,
                 has_error(policies, ints, c),
@@ -201,17 +207,20 @@ def _score(constants, policies, floats, ints, time_ns, given, values, repeated, 
             )
         total = total + judge(constants, channel, state, own, reasons[c])
     ints[SCORED] += 1
+    ints[STUCK] += stuck
     score = fourth_root(total)
     floats[SCORE], remaining = score, score
     if constants[RECOVERY_RATIO] > 0.0 and ints[OPEN] != 0:
         remaining = recovery.follow(constants, floats, ints, reasons, score)
-    if total > 0.0 and (score > floats[THRESHOLD] or ints[OPEN] != 0):
+    if score > floats[THRESHOLD] or ints[OPEN] != 0:
         for c in range(values.shape[0]):
-            channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
-            state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
-            own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
-            bin_at = _first_bin(policies, floats, values.shape[0], c) + place
-            explain(channel, state, own, floats[bin_at : bin_at + 1], total, np.float64(given[c]), reasons[c])
+            channel = rest_of(constants, FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS)
+            state = rest_of(floats, FIRST_CHANNEL_WORD + c * CHANNEL_WORDS)
+            own = rest_of(ints, FIRST_CHANNEL_INT + c * CHANNEL_INTS)
+            name_strongest(constants, channel, state, own, reasons[c])
+            if total > 0.0:
+                bin_at = _bin_at(policies, floats, values.shape[0], c, place)
+                explain(channel, state, own, floats, bin_at, total, np.float64(given[c]), reasons[c])
     return score, remaining
 
 
@@ -222,27 +231,29 @@ def _learn(constants, policies, floats, ints, time_ns, values, event):
     recovered = event == CLEARED and adopted == NOTHING and constants[RECOVERY_RATIO] > 0.0
     least = recovery.least_bearing(floats, values.shape[0]) if recovered else 0.0
     for c in range(values.shape[0]):
-        channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
-        state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
-        own = ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS :]
-        first_bin = _first_bin(policies, floats, values.shape[0], c)
-        means = floats[first_bin : first_bin + policies[SEASON_BINS]]
+        channel = rest_of(constants, FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS)
+        state = rest_of(floats, FIRST_CHANNEL_WORD + c * CHANNEL_WORDS)
+        own = rest_of(ints, FIRST_CHANNEL_INT + c * CHANNEL_INTS)
         if event == RAISED:
             own[ADOPTED_COUNT_OF_CHANNEL] = 0
             evidence.forget_runs(state)
         if adopted != NOTHING:
-            adoption.adopt(state, own, means)
+            adoption.adopt(
+                state, own, floats, _first_bin(policies, floats, values.shape[0], c), policies[SEASON_BINS]
+            )
         elif recovered and recovery.has_moved(floats, values.shape[0], c, least):
-            adoption.adopt(state, own, means)
+            adoption.adopt(
+                state, own, floats, _first_bin(policies, floats, values.shape[0], c), policies[SEASON_BINS]
+            )
             ints[ADOPTED_COUNT] += int(ints[ADOPTED] == NOTHING)
             ints[ADOPTED] = OTHERS
         if not np.isfinite(values[c]):
             continue
-        counts = has_error(policies, ints, c)
         if ints[OPEN] != 0:
-            adoption.learn_aside(constants, state, own, np.float64(values[c]), counts)
+            adoption.learn_aside(constants, state, own, np.float64(values[c]))
         else:
-            evidence.learn(constants, channel, state, own, means, place, np.float64(values[c]), counts)
+            bin_at = _bin_at(policies, floats, values.shape[0], c, place)
+            evidence.learn(constants, channel, state, own, floats, bin_at, np.float64(values[c]))
 
 
 @njit(inlined=True)
@@ -251,7 +262,7 @@ def _expect(policies, floats, ints, values, said):
     a channel stays as it is."""
     ints[HAS_FORECAST] = 1
     for c in range(values.shape[0]):
-        state = floats[FIRST_CHANNEL_WORD + c * CHANNEL_WORDS :]
+        state = rest_of(floats, FIRST_CHANNEL_WORD + c * CHANNEL_WORDS)
         ints[FIRST_CHANNEL_INT + c * CHANNEL_INTS + PRESENT] = int(np.isfinite(values[c]))
         output = policies[FIRST_OUTPUT + c]
         if policies[APART] != 0:

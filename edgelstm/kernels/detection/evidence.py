@@ -29,11 +29,24 @@ _WITH_ERROR = (1 << ERROR) | (1 << MEAN_ERROR)
 
 @njit(inlined=True)
 def observe(
-    constants, channel, state, own, seasonal, x, frozen, has_error, has_logit, said, has_spread, unsure, same
+    constants,
+    channel,
+    state,
+    own,
+    floats,
+    bin_at,
+    x,
+    frozen,
+    has_error,
+    has_logit,
+    said,
+    has_spread,
+    unsure,
+    same,
 ):
     """Bring every signal up to a value; return 1 where the sensor stuck with it, else 0.
 
-    seasonal  float64 (0,) or (1,): the mean of the season's bin
+    bin_at    where in `floats` the mean of the season's bin is, -1 where there is no season
     said      the network's logit, where has_logit
     unsure    the spread that it gives of its forecast, where has_spread
     same      whether the value repeats the last one
@@ -44,8 +57,8 @@ def observe(
     if has_error:
         error.observe(constants, channel, state, x)
         shown |= _WITH_ERROR
-    if channel[FIRST_WEIGHT + SEASON] > 0.0 and seasonal.shape[0] > 0:
-        season.observe(constants, channel, state, seasonal[0], x)
+    if channel[FIRST_WEIGHT + SEASON] > 0.0 and bin_at >= 0:
+        season.observe(constants, channel, state, floats[bin_at], x)
         shown |= 1 << SEASON
     if channel[FIRST_WEIGHT + NOVELTY] > 0.0:
         novelty.observe(channel, state, x)
@@ -64,25 +77,35 @@ def observe(
 
 
 @njit(inlined=True)
-def learn(constants, channel, state, own, means, place, x, has_error):
-    """Move baselines and tails by one value that is taken for normal.
-
-    means  float64 (bins,)  of the season; place: the bin of this sample
-    """
+def learn(constants, channel, state, own, floats, bin_at, x):
+    """Move baselines and tails by one value that is taken for normal; arguments as of `observe`."""
+    shown = own[SHOWN]
     level.learn(constants, channel, state, own, x)
-    if has_error:
+    if shown >> ERROR & 1:
         error.learn(constants, channel, state)
-    if channel[FIRST_WEIGHT + SEASON] > 0.0 and means.shape[0] > 0:
-        season.learn(constants, channel, state, means, place, x)
+    if shown >> SEASON & 1:
+        season.learn(constants, channel, state, floats, bin_at, x)
     if channel[FIRST_WEIGHT + NOVELTY] > 0.0:
         novelty.learn(state, x)
-    if own[SHOWN] >> SPREAD & 1:
+    if shown >> SPREAD & 1:
         uncertainty.learn(constants, channel, state)
-    for signal in range(SIGNAL_COUNT):
-        if own[SHOWN] >> signal & 1 and channel[FIRST_WEIGHT + signal] > 0.0:
-            least_threshold, least_mean = FLOORS[signal]
-            tail = FIRST_TAIL + signal * TAIL_WORDS
-            learn_tail(state[FIRST_SIGNAL + signal], constants, state, tail, least_threshold, least_mean)
+    _learn_tail(ERROR, constants, channel, state, shown)
+    _learn_tail(MEAN_ERROR, constants, channel, state, shown)
+    _learn_tail(LEVEL, constants, channel, state, shown)
+    _learn_tail(SEASON, constants, channel, state, shown)
+    _learn_tail(NOVELTY, constants, channel, state, shown)
+    _learn_tail(REPEAT, constants, channel, state, shown)
+    _learn_tail(LOGIT, constants, channel, state, shown)
+    _learn_tail(SPREAD, constants, channel, state, shown)
+
+
+@njit(inlined=True)
+def _learn_tail(signal, constants, channel, state, shown):
+    """Move the tail of a signal, where it is shown; a line for each, as in `score.py`."""
+    if shown >> signal & 1 and channel[FIRST_WEIGHT + signal] > 0.0:
+        least_threshold, least_mean = FLOORS[signal]
+        tail = FIRST_TAIL + signal * TAIL_WORDS
+        learn_tail(state[FIRST_SIGNAL + signal], constants, state, tail, least_threshold, least_mean)
 
 
 @njit(inlined=True)

@@ -21,6 +21,7 @@ from edgelstm.kernels.detection.layout import (
     SEEN,
 )
 from edgelstm.kernels.detection.spread import clip, error_scale, level_scale
+from edgelstm.kernels.rest import rest_of
 
 LARGEST_INPUT = 8.0
 
@@ -38,12 +39,12 @@ def fill(constants, policies, floats, ints, values, feed):
         if np.isfinite(values[c]):
             floats[word + LAST_VALUE] = np.float64(values[c])
             ints[own + SEEN] = 1
-        channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
+        channel = rest_of(constants, FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS)
         x = floats[word + LAST_VALUE] if ints[own + SEEN] != 0 else channel[MEAN]
         if policies[APART] == 0:
             feed[0, c] = np.float32(x)
             continue
-        state = floats[word:]
+        state = rest_of(floats, word)
         away, step = 0.0, 0.0
         if ints[own + LONG_COUNT] > 0:
             away = (x - state[LONG_MEAN]) / level_scale(channel, state)

@@ -45,6 +45,7 @@ from edgelstm.kernels.detection.layout import (
     WARM_LEFT,
     WARM_UP,
 )
+from edgelstm.kernels.rest import rest_of
 
 REFUSED, ACCEPTED, ONLY_HELD = range(3)
 
@@ -64,7 +65,7 @@ def admit(constants, policies, floats, ints, network, beginning, time_ns, given,
     missing = 0
     for c in range(given.shape[0]):
         values[c] = given[c]
-        channel = constants[FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS :]
+        channel = rest_of(constants, FIRST_CHANNEL_CONSTANT + c * CHANNEL_CONSTANTS)
         x = np.float64(given[c])
         if np.isfinite(given[c]) and (x < channel[LEAST_VALUE] or x > channel[LARGEST_VALUE]):
             ints[OUT_OF_RANGE] += 1

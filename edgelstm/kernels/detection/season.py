@@ -40,11 +40,11 @@ def observe(constants, channel, state, expected, x):
 
 
 @njit(inlined=True)
-def learn(constants, channel, state, means, place, x):
-    """Move the mean of a bin, means[place], and the spread about it by one value that is taken for normal."""
+def learn(constants, channel, state, floats, bin_at, x):
+    """Move the mean of a bin, floats[bin_at], and the spread about it by one value that is taken for normal."""
     largest = LARGEST_ERROR * scale(channel, state)
-    residual = clip(x - means[place], largest)
-    means[place] = means[place] + constants[SEASON_GAIN] * residual
+    residual = clip(x - floats[bin_at], largest)
+    floats[bin_at] = floats[bin_at] + constants[SEASON_GAIN] * residual
     state[SEASON_SPREAD] = state[SEASON_SPREAD] + constants[ERROR_GAIN] * (
         abs(residual) - state[SEASON_SPREAD]
     )

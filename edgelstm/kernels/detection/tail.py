@@ -52,17 +52,23 @@ def surprise(signal, constants, state, at):
         ratio = signal / state[at + TAIL_THRESHOLD]
         return constants[TAIL_SURPRISE] * (ratio * ratio)
     excess, mean = signal - state[at + TAIL_THRESHOLD], state[at + TAIL_MEAN]
+    return _beyond(excess, mean, state[at + TAIL_SQUARE], constants[TAIL_SURPRISE])
+
+
+@njit
+def _beyond(excess, mean, mean_square, surprise_there):
+    """Return the surprise of what exceeds a threshold, where it is `surprise_there`: rare, and so not put into its callers."""
     square = mean * mean
-    variance = state[at + TAIL_SQUARE] - square
+    variance = mean_square - square
     shape = LARGEST_SHAPE
     if variance > 0.0:
         shape = 0.5 * (1.0 - square / variance)
     shape = min(max(shape, 0.0), LARGEST_SHAPE)
     scaled = excess / (mean * (1.0 - shape))
     if shape < SMALLEST_SHAPE:
-        result = constants[TAIL_SURPRISE] + scaled / _LN_10
+        result = surprise_there + scaled / _LN_10
     else:
-        result = constants[TAIL_SURPRISE] + log10(1.0 + shape * scaled) / shape
+        result = surprise_there + log10(1.0 + shape * scaled) / shape
     return min(result, CAP)
 
 

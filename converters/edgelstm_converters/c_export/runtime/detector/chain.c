@@ -31,9 +31,12 @@ static double score_of(detector *d, int32_t bin, const float *x, const uint8_t *
     if (d->open)
         *remaining = follow(d, why);
 #endif
-    if (total > 0.0 && (d->score > d->threshold || d->open))
-        for (int n = 0; n < CHANNELS; n++)
-            explain(&baselines[n], &d->channels[n], bin, total, (double)x[n], &why[n]);
+    if (d->score > d->threshold || d->open)
+        for (int n = 0; n < CHANNELS; n++) {
+            name_strongest(&baselines[n], &d->channels[n], &why[n]);
+            if (total > 0.0)
+                explain(&baselines[n], &d->channels[n], bin, total, (double)x[n], &why[n]);
+        }
     return d->score;
 }
 

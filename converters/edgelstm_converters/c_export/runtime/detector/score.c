@@ -7,24 +7,37 @@ static double fourth_power(double x)
     return square * square;
 }
 
-/* The channel's part of the fourth power of the score; its strongest signal goes to `why`. */
+/* What a signal adds to the fourth power of the score. */
+static double part_of(const baseline *of, const channel *c, int at)
+{
+    int signal = signal_of_tail[at];
+    return fourth_power(of->weights[signal] * surprise(c->signals[signal], &c->tails[at]));
+}
+
+/* The channel's part of the fourth power of the score; it goes to `why`, too. */
 static double judge(const baseline *of, const channel *c, reason *why)
 {
-    double total = 0.0, most = -1.0;
-    why->strongest = 0;
-    for (int n = 0; n < TAILS; n++) {
-        int signal = signal_of_tail[n];
-        if (shows(of, c, signal)) {
-            double part = fourth_power(of->weights[signal] * surprise(c->signals[signal], &c->tails[n]));
-            total = total + part;
-            if (part > most) {
-                most = part;
-                why->strongest = signal;
-            }
-        }
-    }
+    double total = 0.0;
+    for (int n = 0; n < TAILS; n++)
+        if (shows(of, c, signal_of_tail[n]))
+            total = total + part_of(of, c, n);
     why->share = total;
     return total;
+}
+
+/* The signal that says most; only where somebody asks why. */
+static void name_strongest(const baseline *of, const channel *c, reason *why)
+{
+    double most = -1.0;
+    why->strongest = 0;
+    for (int n = 0; n < TAILS; n++)
+        if (shows(of, c, signal_of_tail[n])) {
+            double part = part_of(of, c, n);
+            if (part > most) {
+                most = part;
+                why->strongest = signal_of_tail[n];
+            }
+        }
 }
 
 /* A channel's value, its share of `total`, and what its strongest signal expected, and how widely. */

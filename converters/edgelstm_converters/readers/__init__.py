@@ -114,6 +114,11 @@ def read(source: Any, **asked: Any) -> Reading:
     except ConversionError as exc:
         text = _NOT_PRINTED.sub(" ", str(exc))  # of names that the file chose
         raise ConversionError(f"{path}: {text}") from None
+    except RecursionError:
+        raise ConversionError(
+            f"{path}: is nested deeper than is followed, as a loop is that carries something else than a recurrent cell: "
+            "export the network without it, or leave it outside, see --from"
+        ) from None
     return reading
 
 

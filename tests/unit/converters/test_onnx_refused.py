@@ -174,3 +174,14 @@ def test_a_file_that_was_cut_off(tmp_path, kept):
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(ConversionError, match=r"m\.onnx: is (damaged or no ONNX model: \S|empty)"):
         readers.read(path)
+
+
+def test_what_is_nested_without_end_is_refused_not_followed(tmp_path):
+    steps = 1500
+    nodes = [helper.make_node("Sigmoid", ["x"], ["s0"])]
+    for k in range(steps):
+        nodes.append(helper.make_node("Mul", [f"s{k}", "s0"], [f"p{k}"]))
+        nodes.append(helper.make_node("Add", [f"p{k}", "x"], [f"s{k + 1}"]))
+    nodes.append(helper.make_node("Mul", ["s0", f"s{steps}"], ["y"]))
+    with pytest.raises(ConversionError, match=r"m\.onnx: is nested deeper than is followed, as a loop is"):
+        readers.read(write(tmp_path / "m.onnx", nodes, [], y=("t", 1, I)), verify=False)

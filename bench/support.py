@@ -79,6 +79,26 @@ class Loop(nn.Module):
         return self.head(torch.stack(rows, 1))
 
 
+class NormalisedCell(nn.Module):
+    """An LSTM cell whose gates are each normalised over its units."""
+
+    def __init__(self):
+        super().__init__()
+        self.both, self.head = nn.Linear(INPUTS + HIDDEN, 4 * HIDDEN), nn.Linear(HIDDEN, 3)
+        self.norms = nn.ModuleList(nn.LayerNorm(HIDDEN) for _ in range(4))
+
+    def forward(self, x):
+        h = c = torch.zeros(x.shape[0], HIDDEN)
+        rows = []
+        for t in range(x.shape[1]):
+            parts = self.both(torch.cat([x[:, t], h], 1)).chunk(4, 1)
+            i, f, g, o = (norm(part) for norm, part in zip(self.norms, parts, strict=True))
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            rows.append(h)
+        return self.head(torch.stack(rows, 1))
+
+
 def past():
     return torch.triu(torch.full((STEPS, STEPS), float("-inf")), 1)
 
@@ -191,6 +211,7 @@ TORCH = {
     "LSTM, 2 encoder layers, causal": Encoder,
     "LSTMCell in a loop": lambda: Loop(nn.LSTMCell(INPUTS, HIDDEN)),
     "GRUCell in a loop": lambda: Loop(nn.GRUCell(INPUTS, HIDDEN)),
+    "LSTM of normalised gates in a loop": NormalisedCell,
 }
 KERAS = {
     "LSTM": lambda: [kl.LSTM(HIDDEN, **SEQUENCE)],

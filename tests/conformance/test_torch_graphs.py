@@ -13,6 +13,7 @@ pytestmark = pytest.mark.torch
 
 from torch import nn  # noqa: E402
 
+from edgelstm.errors import ConversionError  # noqa: E402
 from edgelstm.stream import LoadedModel  # noqa: E402
 from edgelstm_converters import convert_with_report  # noqa: E402
 
@@ -73,7 +74,35 @@ class Spelled(nn.Module):
         return self.head(nn.functional.normalize(self.behind(y), dim=-1))
 
 
+class NormalisedGates(nn.Module):
+    """An LSTM written out, each of whose gates has a LayerNorm of its own; `joint`: one for the rows of all, which no layer here is."""
+
+    def __init__(self, joint=False):
+        super().__init__()
+        self.both, self.joint, self.head = nn.Linear(INPUTS + H, 4 * H), joint, nn.Linear(H, 3)
+        self.norms = nn.ModuleList(nn.LayerNorm(4 * H if joint else H, 1e-3) for _ in range(4))
+        for norm in self.norms:
+            nn.init.normal_(norm.weight, 1.0, 0.3)
+            nn.init.normal_(norm.bias, 0.0, 0.5)
+
+    def forward(self, x):
+        h = c = torch.zeros(x.shape[0], H)
+        rows = []
+        for t in range(x.shape[1]):
+            z = self.both(torch.cat([x[:, t], h], 1))
+            if self.joint:
+                f, i, o, g = self.norms[0](z).chunk(4, 1)
+            else:
+                f, i, o, g = (norm(part) for norm, part in zip(self.norms, z.chunk(4, 1), strict=True))
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            rows.append(h)
+        return self.head(torch.stack(rows, 1))
+
+
 NETWORKS = {
+    "normalised gates": (NormalisedGates, ["lstm", "dense"]),
+    "normalised gates, spelled": (NormalisedGates, ["lstm", "dense"]),
     "convolved": (Convolved, ["conv1d", "conv1d", "gru", "dense"]),
     "normalised": (Normalised, ["lstm", "normalization", "dense"]),
     "spelled": (Spelled, ["lstm", "normalization", "lstm", "add", "normalization", "normalization", "dense"]),
@@ -91,7 +120,7 @@ def test_a_network_of_other_layers(name, dynamo, tmp_path):
     sample = torch.zeros(1, T, dtype=torch.long) if name == "chosen" else torch.zeros(1, T, INPUTS)
     with warnings.catch_warnings(), contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
         warnings.simplefilter("ignore")
-        options = {} if dynamo else {"opset_version": 11 if name == "spelled" else 17}
+        options = {} if dynamo else {"opset_version": 11 if "spelled" in name else 17}
         torch.onnx.export(network, (sample,), path, dynamo=dynamo, **options)
     rng = np.random.default_rng(1)
     words = rng.integers(0, 20, (300, 1))
@@ -105,3 +134,15 @@ def test_a_network_of_other_layers(name, dynamo, tmp_path):
     np.testing.assert_allclose(found.float_model.run(x), exact, rtol=0, atol=1e-5)
     y = LoadedModel(found.model).stream().run(x)
     assert np.sqrt(np.square(y - exact).mean()) < 0.02 * exact.std()
+
+
+def test_gates_that_are_normalised_together_are_refused(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "m.onnx"
+    with warnings.catch_warnings(), contextlib.redirect_stdout(None):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(NormalisedGates(True).eval(), (torch.zeros(1, T, INPUTS),), path, dynamo=False)
+    with pytest.raises(ConversionError, match=r'm\.onnx: the cell ".*" normalises several gates together'):
+        convert_with_report(
+            path, calibration=np.random.default_rng(1).normal(0, 1, (300, INPUTS)).astype(np.float32)
+        )

@@ -3,13 +3,15 @@
 LSTM (Hochreiter and Schmidhuber 1997; Gers et al. 2000)   c = f c' + i g,  h = o tanh(c)
 GRU (Cho et al. 2014)                                      h = n + u (h' - n),  n = tanh(x part + r (h part)) or tanh(x part + U (r h'))
 RNN (Elman 1990)                                           h = tanh(x part + h part)
-where i, f, o, u, r are sigmoids, or hard sigmoids, of a linear combination of input and h', and g is a tanh or relu of one.
+where i, f, o, u, r are sigmoids, or hard sigmoids, of a linear combination of input and h', and g is a tanh or relu of one. Those
+combinations may each be normalised over the units of an LSTM (Ba et al. 2016).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from edgelstm.errors import ConversionError
 from edgelstm.layers.activation import CELL_ACTIVATIONS, GATE_ACTIVATIONS
 from edgelstm_converters.float_model import FloatGru, FloatLayer, FloatLstm
-from edgelstm_converters.layers import FloatRnn
+from edgelstm_converters.layers import FloatNormalization, FloatRnn
 from edgelstm_converters.trace.expressions import (
     Codes,
     Expression,
@@ -28,6 +30,7 @@ from edgelstm_converters.trace.expressions import (
     time_of,
 )
 from edgelstm_converters.trace.linear import Doubles, Linear, Linearizer, Term, earlier
+from edgelstm_converters.trace.normalization import NormalizationReader
 from edgelstm_converters.trace.run import WrongAxis
 
 SQUASHING = ("tanh", "relu")
@@ -49,6 +52,7 @@ class CellReader:
 
     def __init__(self, expressions: Expressions, linear: Linearizer, carried: dict[int, int]) -> None:
         self.table, self.linear, self.carried = expressions.table, linear, carried
+        self.norms = NormalizationReader(expressions, linear)
 
     def read(self, codes: Codes, name: str) -> Cell | None:
         """Return the cell whose output is `codes` (units,), relative codes of one expression, or None."""
@@ -98,10 +102,31 @@ class CellReader:
             found = self._cell_update(cell) if o is not None and cell is not None else None
             if found is None or o is None or cell is None:
                 continue
-            gates = [self.linear.expand(part) for part in (*found, o)]
+            parts, norms = zip(*(self._normalised(part, name) for part in (*found, o)), strict=True)
+            if len({None if norm is None else norm.epsilon for norm in norms}) > 1:
+                return None
+            gates = [self.linear.expand(part) for part in parts]
             kinds = {"output_activation": self._word(squashed), "gate_activation": self._word(gate)}
-            return self._assemble_lstm(name, gates, self._previous(codes, gates, name), cell, kinds)
+            made = self._assemble_lstm(name, gates, self._previous(codes, gates, name), cell, kinds)
+            return made and _with_norms(made, [norm for norm in norms if norm is not None])
         return None
+
+    def _normalised(self, codes: Codes, name: str) -> tuple[Codes, FloatNormalization | None]:
+        """Return what a layer normalisation that gives `codes` reads, and that; `codes` themselves where none does."""
+        found = self._expression(codes)
+        if (
+            found is None
+            or time_of(codes).any()
+            or not np.array_equal(place_of(codes), np.arange(found.size))
+        ):
+            return codes, None
+        if found.kind == "layer" and isinstance(found.detail, FloatNormalization):
+            norm, read = found.detail, found.arguments[0]
+        elif found.kind in ("sum", "product") and (spelled := self.norms.read(codes, name)) is not None:
+            norm, read = spelled
+        else:
+            return codes, None
+        return (read, norm) if norm.mode == "layer" else (codes, None)
 
     def _word(self, codes: Codes) -> str:
         return str(self.table[int(expression_of(codes)[0])].detail)
@@ -135,6 +160,12 @@ class CellReader:
         atoms = np.unique(np.concatenate([gate.atoms for gate in gates]))
         delayed = atoms[self._past(atoms)]
         sources = np.unique(delayed - place_of(delayed))
+        read = [self.table[int(number)].detail for number in np.unique(expression_of(atoms))]
+        if len(sources) == 0 and any(isinstance(detail, FloatNormalization) for detail in read):
+            raise ConversionError(
+                f'the cell "{name}" normalises several gates together, or their parts: a normalisation for each gate, of all that it '
+                "reads, can be converted"
+            )
         if len(sources) == 0:
             raise ConversionError(f'the cell "{name}" does not read its own output of the step before')
         if len(sources) > 1:
@@ -280,6 +311,16 @@ class CellReader:
                 return None
             return self.linear.expand(gate[order]), whole.without(scaled), whole.columns(scaled[order])
         return None
+
+
+def _with_norms(cell: Cell, norms: Sequence[FloatNormalization]) -> Cell:
+    """Return an LSTM with its gates, in our order, normalised; as it is where there are no norms."""
+    if not norms:
+        return cell
+    factor, shift = (np.concatenate([getattr(norm, part) for norm in norms]) for part in ("factor", "shift"))
+    held: Any = cell.layer
+    layer = replace(held, norm_factor=factor, norm_shift=shift, norm_epsilon=norms[0].epsilon)
+    return Cell(layer, cell.reads)
 
 
 def _is(coefficient: Doubles, value: float) -> bool:

@@ -193,6 +193,7 @@ def test_several_inputs_are_named_in_their_order(tmp_path):
 
 REFUSED = {
     "lambda": (functional(lambda x: kl.Lambda(lambda t: t * 2)(x)), r'"lambda.*" \(Lambda\): .*put in its place what it does, as layers or keras\.ops'),
+    "other rows than samples": (functional(lambda x: kl.LSTM(5, return_sequences=True)(kl.RepeatVector(4)(x[:, -1]))), f"repeats what a window of {N} samples ends with 4 times"),
     "attention to the future": (functional(lambda x: kl.MultiHeadAttention(2, 3)(x, x)), "looks at samples that come later: train it with a causal mask"),
     "mean of attention to the future": (functional(lambda x: kl.GlobalAveragePooling1D()(kl.Attention()([x, x]))), "reads every sample of .*, which looks at samples that come later"),
     "recurrent behind attention to the future": (functional(lambda x: kl.LSTM(3)(kl.Attention()([x, x]))), "reads every sample of .*, which looks at samples that come later"),

@@ -17,6 +17,7 @@ from edgelstm_converters.layers import (
     FloatRepeat,
     FloatSelect,
 )
+from edgelstm_converters.trace.run import NoStream
 
 OF_ONE_ROW = (
     FloatAdd,
@@ -50,4 +51,14 @@ def check_ahead(
             raise ConversionError(
                 f'layer "{reached[head]}" looks at samples that come later: train it with a causal mask (use_causal_mask=True), '
                 "or take its last sample"
+            )
+
+
+def check_rows(layers: Sequence[FloatLayer], samples: int) -> None:
+    """Raise ConversionError for a decoder that has other rows than the window that its encoder reads."""
+    for layer in layers:
+        if isinstance(layer, FloatRepeat) and layer.count != samples:
+            raise NoStream(
+                f'layer "{layer.name}" repeats what a window of {samples} samples ends with {layer.count} times: a decoder has to have as '
+                "many rows as its window has samples. For a forecast of several steps, train a linear layer that gives all of them at once"
             )

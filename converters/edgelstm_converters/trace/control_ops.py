@@ -123,15 +123,36 @@ def _sequence(walk: Walk, node: Node, inputs: list[Value], around: Mapping[str, 
         return [[]]
     if node.op == "SequenceConstruct":
         return [list(inputs)]
+    if node.op == "SplitToSequence":
+        return [_split(node, inputs)]
     rows = list(inputs[0])
     if node.op == "SequenceInsert":
         place = _place(node, inputs[2]) if len(inputs) > 2 and inputs[2] is not None else len(rows)
         return [[*rows[:place], inputs[1], *rows[place:]]]
     if node.op == "SequenceAt":
         return [rows[_place(node, inputs[1])]]
+    if node.op == "SequenceLength":
+        return [np.array(len(rows), np.int64)]
     axis = node.attributes["axis"]
     join: Any = np.stack if node.attributes.get("new_axis", 0) else np.concatenate
     return [joined(rows, lambda parts: join(parts, axis=axis))]
+
+
+def _split(node: Node, inputs: list[Value]) -> list[Value]:
+    """https://onnx.ai/onnx/operators/onnx__SplitToSequence.html; rows by themselves, as unbind makes them, without their axis."""
+    axis, size = node.attributes.get("axis", 0), np.shape(codes_of(inputs[0]))[node.attributes.get("axis", 0)]
+    if size > MAX_STEPS:
+        raise node.refused(f"it makes more than {MAX_STEPS} rows: export it with a shorter sequence")
+    said = inputs[1] if len(inputs) > 1 else None
+    if said is None and not node.attributes.get("keepdims", 1):
+        return [_row(inputs[0], n, axis) for n in range(size)]
+    each = np.asarray(1 if said is None else said)
+    ends = np.cumsum(each) if each.ndim else np.arange(int(each), size, int(each))
+    bounds = [0, *(int(end) for end in ends if end < size), size]
+    return [
+        moved(inputs[0], lambda a, part=part: np.take(a, part, axis))  # type: ignore[misc]
+        for part in (np.arange(*pair) for pair in zip(bounds, bounds[1:], strict=False))
+    ]
 
 
 def _place(node: Node, position: Value) -> int:
@@ -145,5 +166,5 @@ def _place(node: Node, position: Value) -> int:
 Control = Callable[[Walk, Node, list[Value], Mapping[str, Value]], list[Value]]
 CONTROL: dict[str, Control] = {
     "If": _if, "Loop": _loop, "Scan": _scan, "While": _while,
-    **dict.fromkeys(("SequenceEmpty", "SequenceConstruct", "SequenceInsert", "SequenceAt", "ConcatFromSequence"), _sequence),
+    **dict.fromkeys(("SequenceEmpty", "SequenceConstruct", "SplitToSequence", "SequenceLength", "SequenceInsert", "SequenceAt", "ConcatFromSequence"), _sequence),
 }  # fmt: skip

@@ -101,6 +101,11 @@ def _direction(
 
 def _along(walk: Walk, node: Node, given: dict[str, Value], codes: Codes) -> tuple[Codes, Codes]:
     """Return what a node gives for rows (steps, batch, width) in the order in which they are run, and its last memory."""
+    if codes.ndim != 3:
+        raise node.refused(
+            f"it reads {codes.ndim} axes, expected samples, batch and values: so torch writes a scripted loop over a cell, which no engine "
+            "takes; save it with torch.jit.trace"
+        )
     steps, batch, width = codes.shape
     batch_first = bool(node.attributes.get("layout", 0))
     states = {

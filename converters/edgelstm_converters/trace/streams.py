@@ -16,6 +16,7 @@ from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.layers import FloatAttention, FloatConv1d, FloatPool, FloatPosition
 from edgelstm_converters.layers.float_layer import FloatRecurrent
 from edgelstm_converters.taken_over import with_steps
+from edgelstm_converters.trace.ahead import check_rows
 from edgelstm_converters.trace.assembled import STATE, Assembled
 from edgelstm_converters.trace.assembly import assemble
 from edgelstm_converters.trace.clocks import EVERY_SAMPLE, Clock
@@ -274,6 +275,8 @@ def _read(
             f'layer "{walk.expressions.over_all[0]}" goes over all samples of a sequence, and the input does not say how many: save '
             "the model with the length of its windows in the shape of its input"
         )
+    if axes.time is not None and not free:
+        check_rows(found.model.layers, shape[axes.time])
     left_out = {outputs[own[n]]: why for n, why in found.left_out.items()}
     units = {layer.name: layer.units for layer in found.model.layers}
     widths = [units[head] for head in found.model.head_names]

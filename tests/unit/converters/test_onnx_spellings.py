@@ -44,10 +44,11 @@ ZEROS = numpy_helper.from_array(np.zeros((1, H), np.float32), "zeros")
 YES = numpy_helper.from_array(np.array(True), "yes")
 
 
-def loop():
+def loop(row=None):
+    """One step a turn; `row` takes its sample out of the signal."""
     body = helper.make_graph(
         [
-            helper.make_node("Gather", ["x", "t"], ["xt"], axis=0),
+            row or helper.make_node("Gather", ["x", "t"], ["xt"], axis=0),
             *step("xt", "h", "c", "h1", "c1"),
             helper.make_node("Identity", ["go"], ["on"]),
             helper.make_node("Identity", ["h1"], ["row"]),
@@ -68,6 +69,12 @@ def loop():
             "Loop", ["steps", "yes", "zeros", "zeros"], ["hn", "cn", "y"], body=body, name="loop"
         ),
     ]
+
+
+def unbound():
+    """The samples as a list, as unbind makes it in a program that is scripted."""
+    split = helper.make_node("SplitToSequence", ["x"], ["rows"], axis=0, keepdims=0)
+    return [split, *loop(helper.make_node("SequenceAt", ["rows", "t"], ["xt"]))]
 
 
 def scan():
@@ -93,7 +100,9 @@ def unrolled(steps=5):
     return [*nodes, helper.make_node("Concat", [f"u{t}" for t in range(steps)], ["y"], axis=0)]
 
 
-@pytest.mark.parametrize(("nodes", "steps"), [(loop(), "t"), (scan(), "t"), (unrolled(), 5)])
+@pytest.mark.parametrize(
+    ("nodes", "steps"), [(loop(), "t"), (scan(), "t"), (unrolled(), 5), (unbound(), "t")]
+)
 def test_an_lstm_of_single_operators(tmp_path, nodes, steps):
     path = write(
         tmp_path / "m.onnx",

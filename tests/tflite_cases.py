@@ -337,6 +337,32 @@ def normalised(path, way):
     return write(model, path)
 
 
+def depthwise(path, padding):
+    """Each channel by itself: a dilated convolution with two outputs of each, then a dense layer."""
+    model = new_model()
+    graph = Graph(model, "main")
+    x, same, width = graph.tensor("x", (1, T, I)), padding == "SAME", 2 * I
+    rows = T if same else T - 4
+    axis = graph.constant("axis", np.array(1, np.int32))
+    y = graph.value(OP.EXPAND_DIMS, [x, axis], (1, 1, T, I), "ExpandDimsOptions")
+    kernel, bias = graph.constant("kernel", random(1, 1, 3, width)), graph.constant("bias", random(width))
+    y = graph.value(
+        OP.DEPTHWISE_CONV_2D, [y, kernel, bias], (1, 1, rows, width), "DepthwiseConv2DOptions", padding=getattr(schema.Padding, padding),
+        strideW=1, strideH=1, depthMultiplier=2, fusedActivationFunction=1, dilationWFactor=2, dilationHFactor=1,
+    )  # fmt: skip
+    y = graph.value(OP.SQUEEZE, [y], (1, rows, width), "SqueezeOptions", squeezeDims=[1])
+    if not same:
+        count = graph.constant("rows", np.array([1, rows * width], np.int32))
+        y = graph.value(OP.RESHAPE, [y, count], (1, rows * width))
+        weights = graph.constant("M", random(3, rows * width))
+        y = graph.value(
+            OP.FULLY_CONNECTED, [y, weights, -1], (1, 3), "FullyConnectedOptions", fusedActivationFunction=0, weightsFormat=0,
+            keepNumDims=False,
+        )  # fmt: skip
+    graph.graph.inputs, graph.graph.outputs = [x], [y if not same else dense(graph, y, T, width, 4)]
+    return write(model, path)
+
+
 def convolved(path, *, pooled=False):
     """A causal convolution as Keras' becomes: padding, a second axis of space, CONV_2D with relu; average pooling; softmax."""
     model = new_model()

@@ -161,6 +161,14 @@ def test_damage_anywhere_ends_in_one_line(tmp_path):
             readers.read(tmp_path / "d.tflite", verify=False)
 
 
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_convolution_of_each_channel(tmp_path, padding):
+    reading = readers.read(tflite_cases.depthwise(tmp_path / "m.tflite", padding))
+    assert "conv1d" in [layer.kind for layer in reading.model.layers]
+    assert bool(reading.model.backward) == (padding == "SAME")
+    assert reading.proof.startswith("litert: within")
+
+
 @pytest.mark.parametrize("pooled", [False, True])
 def test_convolution_along_time(tmp_path, pooled):
     reading = readers.read(tflite_cases.convolved(tmp_path / "m.tflite", pooled=pooled))

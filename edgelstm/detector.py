@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -82,13 +82,17 @@ class Detector:
         self._network = loaded.program.initial_state(self._channels if apart else 1)
         self._beginning = self._network.copy()
         self._saturated = np.zeros(len(self._network), np.int64)
-        self._context, self._owner = engine().bind(
+        self.context, self._owner = engine().bind(
             loaded.program.words, self._network, loaded.program.new_scratch(), self._saturated
         )
         self._reasons = np.zeros((self._channels, at.REASON_WORDS))
-        self._values, self._repeated = np.zeros(self._channels, np.float32), np.zeros(self._channels, np.int8)
+        values, repeated = np.zeros(self._channels, np.float32), np.zeros(self._channels, np.int8)
         self._feed = np.zeros((len(self._network), loaded.inputs), np.float32)
         self._said = np.zeros((len(self._network), loaded.outputs), np.float32)
+        self.arrays: tuple[NDArray[Any], ...] = (  # what the stages work on, beside the context
+            self._network, self._beginning, self._constants, self._policies, self._floats, self._ints, self._reasons,
+            values, repeated, self._feed, self._said,
+        )  # fmt: skip
         self._one_time = np.zeros(1, np.int64)
         self._one_score, self._one_threshold = np.zeros(1), np.zeros(1)
         self._one_state = np.zeros(1, np.int8)
@@ -106,7 +110,8 @@ class Detector:
             raise SampleError(f"time_ns is {sample.time_ns}, expected nanoseconds since 1970")
         self._one_time[0] = sample.time_ns
         block = np.ascontiguousarray(values).reshape(1, -1)
-        self._run(self._one_time, block, self._one_score, self._one_threshold, self._one_state, 0)
+        one = (self._one_score, self._one_threshold, self._one_state)
+        chain.run(self.context, *self.arrays, self._one_time, block, *one, 0)
         state = int(self._one_state[0])
         if state == at.STATE_NONE:
             return None
@@ -152,13 +157,14 @@ class Detector:
         self, times_ns: NDArray[np.int64], values: NDArray[np.float32], verdicts: Verdicts, row: int
     ) -> None:
         """Take in samples from `row` on and write their verdicts; where there is a row before it, note its event first."""
+        found = (verdicts.scores, verdicts.thresholds, verdicts.states)
         while True:
             if row and self._ints[at.EVENT] != at.NO_EVENT:
                 threshold = float(verdicts.thresholds[row - 1])
                 verdicts.alerts.append(self._alert(int(times_ns[row - 1]), threshold, self._explain()))
             if row == len(times_ns):
                 return
-            row = self._run(times_ns, values, verdicts.scores, verdicts.thresholds, verdicts.states, row)
+            row = int(chain.run(self.context, *self.arrays, times_ns, values, *found, row))
 
     def trace(
         self,
@@ -174,18 +180,8 @@ class Detector:
         out    float64 (words, samples, channels); what is not shown is left as it is
         """
         chain.trace(
-            self._context,
-            self._network,
-            self._beginning,
-            self._constants,
-            self._policies,
-            self._floats,
-            self._ints,
-            self._reasons,
-            self._values,
-            self._repeated,
-            self._feed,
-            self._said,
+            self.context,
+            *self.arrays,
             times_ns,
             values,
             np.empty(len(values)),
@@ -306,38 +302,6 @@ class Detector:
             announced_ns=int(self._ints[at.ANNOUNCED_NS]),
             announced_peak=float(self._floats[at.ANNOUNCED_PEAK]),
             announced_severity=SEVERITIES[self._ints[at.ANNOUNCED_SEVERITY]],
-        )
-
-    def _run(
-        self,
-        times_ns: NDArray[np.int64],
-        values: NDArray[np.float32],
-        scores: NDArray[np.float64],
-        thresholds: NDArray[np.float64],
-        states: NDArray[np.int8],
-        row: int,
-    ) -> int:
-        return int(
-            chain.run(
-                self._context,
-                self._network,
-                self._beginning,
-                self._constants,
-                self._policies,
-                self._floats,
-                self._ints,
-                self._reasons,
-                self._values,
-                self._repeated,
-                self._feed,
-                self._said,
-                times_ns,
-                values,
-                scores,
-                thresholds,
-                states,
-                row,
-            )
         )
 
     def _explain(self) -> tuple[ChannelReason, ...]:

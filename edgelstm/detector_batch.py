@@ -48,15 +48,10 @@ def push_together(blocks: Sequence[tuple[Detector, Times, Values]]) -> list[Verd
 def _place(detector: Detector) -> NDArray[np.int64]:
     """Return the addresses of the arrays that the stages work on, then their sizes, as `run_many` reads them."""
     if detector.place is None:
-        d = detector
-        arrays = (
-            d._network, d._beginning, d._constants, d._policies, d._floats, d._ints, d._reasons, d._values, d._repeated,
-            d._feed, d._said,
-        )  # fmt: skip
+        network, _, constants, policies, floats, ints, _, values, _, feed, said = detector.arrays
         sizes = (
-            *d._network.shape, d._constants.size, d._policies.size, d._floats.size, d._ints.size, d._values.size,
-            d._feed.shape[1], d._said.shape[1],
+            *network.shape, constants.size, policies.size, floats.size, ints.size, values.size, feed.shape[1], said.shape[1],
         )  # fmt: skip
-        addresses = [d._context, *(array.ctypes.data for array in arrays)]
+        addresses = [detector.context, *(array.ctypes.data for array in detector.arrays)]
         detector.place = np.array([*addresses, *sizes], np.int64)
     return detector.place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 from edgelstm.errors import ConversionError
@@ -21,7 +22,7 @@ def read(path: Path, asked: Asked) -> Reading:
         for entry in code:
             try:
                 text = container.read(entry)
-            except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError) as exc:
+            except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as exc:
                 raise ConversionError(f"is damaged: {exc}") from None
             if AT_LOADING in text:
                 raise ConversionError(

@@ -126,6 +126,19 @@ def test_a_compressed_container_of_pytorch(tmp_path):
     refused(tmp_path / "m.pt", r'is no PyTorch file: "m/data\.pkl" is compressed')
 
 
+def test_code_of_torchscript_that_does_not_unpack(tmp_path):
+    """Found by fuzzing: what zlib raises is none of zipfile's errors."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/constants.pkl", b"", zipfile.ZIP_STORED)
+        archive.writestr("m/code/net.py", b"def forward(self): pass\n" * 9)
+    packed = bytearray(stream.getvalue())
+    start = packed.index(b"net.py") + len("net.py")
+    packed[start : start + 4] = b"\xff" * 4
+    (tmp_path / "m.pt").write_bytes(packed)
+    refused(tmp_path / "m.pt", r"is damaged: Error -3 while decompressing")
+
+
 @pytest.mark.parametrize("length", [HUGE, (1 << 64) - 1, 60])
 def test_a_header_of_safetensors(length, tmp_path):
     head = json.dumps({"weight": {"dtype": "F32", "shape": [HUGE], "data_offsets": [0, 4 * HUGE]}}).encode()

@@ -132,7 +132,7 @@ class _Machine:
 
     def _dict(self) -> None:
         found = self._since_mark()
-        self.stack.append(dict(zip(found[::2], found[1::2], strict=True)))
+        self.stack.append(_by_key(found))
 
     def _tuple1(self) -> None:
         self._tuple_of(1)
@@ -164,11 +164,11 @@ class _Machine:
 
     def _setitem(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
-        self._items()[key] = value
+        self._items().update(_by_key([key, value]))
 
     def _setitems(self) -> None:
         found = self._since_mark()
-        self._items().update(zip(found[::2], found[1::2], strict=True))
+        self._items().update(_by_key(found))
 
     def _items(self) -> dict[Any, Any]:
         last = self.stack[-1]
@@ -177,6 +177,8 @@ class _Machine:
 
     def _stack_global(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()
+        if not isinstance(name, str) or not isinstance(module, str):
+            raise ValueError("a class has a name that is no text")
         self.stack.append(Named(f"{module}.{name}"))
 
     def _reduce(self) -> None:
@@ -191,8 +193,10 @@ class _Machine:
         self._make(by, given)
 
     def _make(self, by: Any, given: Any) -> None:
+        if not isinstance(given, tuple):  # to copy what is large again and again takes minutes
+            raise ValueError("what a class is called with is no tuple")
         name = by.name if isinstance(by, Named) else by.by if isinstance(by, Made) else type(by).__name__
-        self.stack.append({} if name == "collections.OrderedDict" and not given else Made(name, tuple(given)))
+        self.stack.append({} if name == "collections.OrderedDict" and not given else Made(name, given))
 
     def _build(self) -> None:
         state = self.stack.pop()
@@ -203,6 +207,18 @@ class _Machine:
         self.stack.append(self._persistent(self.stack.pop()))
 
 
+def _by_key(found: list[Any]) -> dict[Any, Any]:
+    """Return keys and values in turn as a dictionary.
+
+    Its keys are numbers, texts or tuples of them: one that holds another twice, and so on, has more parts than can be hashed.
+    """
+    for key in found[::2]:
+        if not all(isinstance(part, _KEYS) for part in (key if isinstance(key, tuple) else (key,))):
+            raise ValueError("a key is neither a number nor a text")
+    return dict(zip(found[::2], found[1::2], strict=True))
+
+
+_KEYS = (str, int, float, bytes, type(None), Named)
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _LITERALS = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",

@@ -63,7 +63,17 @@ def test_what_is_outside_is_asked_for():
     assert read(stream.getvalue()) == [("outside", "it")]
 
 
+# ((), ()), a pair of that, and so on: 2^60 parts in some hundred bytes
+_TWICE_EACH_TIME = b")" + b"2\x86" * 60
+
 DAMAGED = {
+    "a name of endless parts": (b"\x80\x04\x8c\x01a" + _TWICE_EACH_TIME + b"\x93.", "a name that is no text"),
+    "a key of endless parts": (
+        b"\x80\x02}" + _TWICE_EACH_TIME + b"Ns.",
+        "a key is neither a number nor a text",
+    ),
+    "a key of endless parts in a row": (b"\x80\x02(" + _TWICE_EACH_TIME + b"Nd.", "a key is neither"),
+    "a call with a list": (b"\x80\x02cos\nmkdir\n]R.", "what a class is called with is no tuple"),
     "nothing": (b"", "is damaged"),
     "no end": (b"\x80\x02]", "is damaged"),
     "an empty stack": (b"\x80\x02.", "is damaged"),

@@ -115,13 +115,41 @@ def test_what_a_forward_does_besides_is_found_out():
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (nn.Sequential(nn.Linear(3, 4), nn.GELU()), "is a GELU"),
+        (nn.Sequential(nn.Linear(3, 4), nn.GLU()), "is a GLU; LSTM"),
+        (nn.Sequential(nn.GELU(), nn.Linear(3, 4)), r"\(GELU\) follows no linear"),
+        (nn.Sequential(nn.Linear(3, 4), nn.Softplus(2.0)), r"is a Softplus of beta 2\.0; with 1 it can be"),
         (nn.Sequential(nn.ReLU(), nn.Linear(3, 4)), "follows no linear"),
     ],
 )
 def test_modules_that_cannot_be_converted(module, message):
     with pytest.raises(ConversionError, match=message):
         readers.read(module)
+
+
+FUNCTIONS = [
+    nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Mish(), nn.ELU(0.7), nn.CELU(1.3), nn.SELU(), nn.LeakyReLU(0.2), nn.ReLU6(), nn.Hardtanh(-0.5, 0.8),
+    nn.Softplus(), nn.Softsign(), nn.LogSigmoid(), nn.Tanhshrink(), nn.Hardshrink(0.3), nn.Softshrink(0.3), nn.Hardswish(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=repr)
+def test_a_module_that_is_a_function_is_one_curve(function, tmp_path):
+    """PyTorch says of a live module that it is the right one; a pickled one is read as the same, without a proof."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 4), function, nn.Linear(4, 2))
+    torch.save(network, tmp_path / "m.pt")
+    live, pickled = readers.read(network), readers.read(tmp_path / "m.pt")
+    assert [layer.kind for layer in live.model.layers] == ["dense", "curve", "dense"]
+    assert live.proof.startswith("torch: within")
+    assert pickled.proof.startswith('not proved: the function of layer "0_curve" is known by its name')
+    x = np.random.default_rng(2).normal(size=(50, 3)).astype(np.float32)
+    np.testing.assert_array_equal(pickled.model.run(x), live.model.run(x))
+
+
+def test_a_hard_sigmoid_belongs_to_its_dense_layer():
+    reading = readers.read(nn.Sequential(nn.Linear(3, 4), nn.Hardsigmoid()))
+    assert [layer.activation for layer in reading.model.layers] == ["hard_sigmoid_6"]
+    assert reading.proof.startswith("torch: within")
 
 
 def test_all_routes_read_the_same_numbers(tmp_path):
@@ -169,6 +197,19 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path, content):
         ConversionError, match=r"c\.pt: holds no weights: it (has epoch|is a list|is a tensor of shape)"
     ):
         readers.read(tmp_path / "c.pt")
+
+
+def test_a_file_that_counts_further_than_it_goes_is_refused(tmp_path):
+    """Of the old kind: the count stands in front of the numbers of a tensor."""
+    weight = torch.zeros(3, 4)
+    torch.save({"weight": weight}, tmp_path / "m.pt", _use_new_zipfile_serialization=False)
+    content = bytearray((tmp_path / "m.pt").read_bytes())
+    place = len(content) - 4 * weight.numel() - 8
+    assert int.from_bytes(content[place : place + 8], "little") == weight.numel()
+    content[place : place + 8] = b"\xff" * 8
+    (tmp_path / "m.pt").write_bytes(content)
+    with pytest.raises(ConversionError, match="is damaged: the numbers of its tensors are cut off"):
+        readers.read(tmp_path / "m.pt")
 
 
 @pytest.mark.parametrize("kept", [10, 1000, 3000, -30])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import permutations
+from itertools import permutations, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,15 @@ from edgelstm_converters.float_model import (
     FloatLayer,
     FloatLstm,
     FloatModel,
+    Floats,
 )
 from edgelstm_converters.gate_order import GRU, LSTM, TORCH_GRU, TORCH_LSTM, reorder
-from edgelstm_converters.layers import FloatConcat, FloatEmbedding, FloatRnn
+from edgelstm_converters.layers import FloatConcat, FloatCurve, FloatEmbedding, FloatRnn
+from edgelstm_converters.layers.pointwise import Pointwise
 
 Weights = Mapping[str, NDArray[np.float32]]
+Activation = str | Pointwise
+"""What follows a linear module: a function that a layer has of its own, by name, or any other."""
 _MODULE = r"(?:(?P<module>.+)\.)?"
 _RECURRENT = re.compile(
     _MODULE + r"(?P<part>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(?P<layer>\d+)(?P<reverse>_reverse)?"
@@ -71,7 +75,7 @@ def assemble(
     *,
     in_order: bool,
     order: Sequence[str] | None,
-    activations: Sequence[str] | None,
+    activations: Sequence[Activation] | None,
     inputs: int | None = None,
     squashing: Mapping[str, str] | None = None,
 ) -> FloatModel:
@@ -79,7 +83,7 @@ def assemble(
 
     in_order     whether `weights` are in the order of the modules
     order        names of the modules, first to last, where that has to be said; others are left out
-    activations  of the linear modules, in order; a single linear module at the end is linear unless said otherwise
+    activations  of the linear modules, in order, by their names or as functions; a single linear module at the end is linear unless said otherwise
     inputs       how many channels there are, which may decide the order
     squashing    tanh or relu, by the name of a plain recurrent module, which its weights do not tell
 
@@ -98,13 +102,21 @@ def assemble(
         elif module.is_linear:
             matrix = module.parts["weight", 0]
             bias = module.parts.get(("bias", 0), np.zeros(len(matrix), np.float32))
-            layers.append(FloatDense(module.name, matrix, bias, names.pop(0)))
+            layers += _linear(module.name, matrix, bias, names.pop(0))
         else:
             layers.extend(
                 _recurrent(module, layers[-1].name if layers else INPUT, (squashing or {}).get(module.name))
             )
             backward.extend(layer.name for layer in layers if layer.name.endswith(_REVERSE))
     return FloatModel(chain[0].sizes[0], tuple(layers), backward=tuple(dict.fromkeys(backward)))
+
+
+def _linear(name: str, matrix: Floats, bias: Floats, activation: Activation) -> list[FloatLayer]:
+    """Return the layers of a linear module; a function that no layer has of its own is a table behind it."""
+    if isinstance(activation, str):
+        return [FloatDense(name, matrix, bias, activation)]
+    one, none = np.ones(len(matrix), np.float32), np.zeros(len(matrix), np.float32)
+    return [FloatDense(name, matrix, bias, "linear"), FloatCurve(f"{name}_curve", activation, one, none)]
 
 
 def owner(key: str) -> str:
@@ -252,10 +264,12 @@ def _only_chain(modules: list[_Module], names: list[str], inputs: int | None) ->
     return fed[0]
 
 
-def _activations(linear: list[str], activations: Sequence[str] | None, only_head: bool) -> list[str]:
+def _activations(
+    linear: list[str], activations: Sequence[Activation] | None, only_head: bool
+) -> list[Activation]:
     if activations is None:
         if (len(linear) <= 1 and only_head) or not linear:
-            return ["linear"] * len(linear)
+            return list(repeat("linear", len(linear)))
         raise ConversionError(
             f"the file does not say what follows the linear modules {', '.join(linear)}: say --activations, "
             f"{len(linear)} of {', '.join(ACTIVATIONS)}"
@@ -265,7 +279,7 @@ def _activations(linear: list[str], activations: Sequence[str] | None, only_head
             f"{len(activations)} activations for {len(linear)} linear modules: {', '.join(linear)}"
         )
     for name in activations:
-        if name not in ACTIVATIONS:
+        if isinstance(name, str) and name not in ACTIVATIONS:
             raise ConversionError(f'activation "{name}", expected one of {", ".join(ACTIVATIONS)}')
     return list(activations)
 

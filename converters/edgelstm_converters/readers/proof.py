@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgelstm.errors import ConversionError
 from edgelstm.layers import INPUT
 from edgelstm_converters.float_model import FloatDense, FloatGru, FloatLayer, FloatLstm, FloatModel
-from edgelstm_converters.layers import FloatConcat, FloatEmbedding, FloatRnn, FloatSelect
+from edgelstm_converters.layers import FloatConcat, FloatCurve, FloatEmbedding, FloatRnn, FloatSelect
 from edgelstm_converters.readers.engines import Engine, EngineDied, EngineError
 from edgelstm_converters.trace.streams import Stream
 
@@ -222,6 +222,9 @@ def against_torch_layers(model: FloatModel) -> str:
         import torch
     except ImportError:
         return "not proved: torch is not installed"
+    curve = next((layer.name for layer in model.layers if isinstance(layer, FloatCurve)), None)
+    if curve is not None:
+        return f'not proved: the function of layer "{curve}" is known by its name only; a live module, .pt2 and ONNX are proved'
     x = _choosing_rows(probe(model.inputs), model)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about kernels that torch does not use for it

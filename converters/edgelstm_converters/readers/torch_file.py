@@ -171,6 +171,8 @@ def _of_row(content: bytes) -> TorchFile:
         width = np.dtype(_NUMBERS[kind]).itemsize if kind in _NUMBERS else 0
         if not width:
             raise ConversionError("is damaged, or holds numbers of a kind that is not read")
+        if count * width > len(content):
+            raise ConversionError("is damaged: the numbers of its tensors are cut off")
         places[key] = stream.tell(), count * width
         stream.seek(count * width, io.SEEK_CUR)
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from edgelstm.errors import ConversionError
 from edgelstm_converters.readers import Asked, Reading, proof
-from edgelstm_converters.readers.modules import EXPORT_IT, assemble
-
-ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
-_NOTHING = ("Dropout", "Identity", "Flatten")
+from edgelstm_converters.readers.modules import assemble
+from edgelstm_converters.readers.torch_leaves import leaves
 
 
 def read(module: Any, asked: Asked) -> Reading:
@@ -35,7 +32,8 @@ def read(module: Any, asked: Asked) -> Reading:
             name: type(leaf).__name__
             for name, leaf in module.named_modules()
             if next(leaf.children(), None) is None
-        }
+        },
+        {name: vars(leaf) for name, leaf in module.named_modules()},
     )
     weights = {name: as_numpy(tensor) for name, tensor in module.state_dict().items()}
     squashing = {
@@ -54,27 +52,6 @@ def read(module: Any, asked: Asked) -> Reading:
         "ones with activations=[...], or export it to ONNX and convert that"
     )
     return Reading(model, proof.compare("torch", model, [(x, y)], hint))
-
-
-def leaves(kinds: Mapping[str, str]) -> list[str]:
-    """Return the activation that follows each linear module, after checking that every module, by name, is of a known class."""
-    activations: list[str] = []
-    before = ""
-    for name, kind in kinds.items():
-        if kind in _NOTHING:
-            continue
-        if kind in ACTIVATIONS:
-            if before != "Linear":
-                raise ConversionError(f'module "{name}" ({kind}) follows no linear module')
-            activations[-1] = ACTIVATIONS[kind]
-        elif kind == "Linear":
-            activations.append("linear")
-        elif kind not in ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"):
-            raise ConversionError(
-                f'module "{name}" is a {kind}; LSTM, GRU, RNN, Linear, {", ".join(ACTIVATIONS)} can be converted{EXPORT_IT}'
-            )
-        before = kind
-    return activations
 
 
 def _run(module: Any, x: Any) -> Any:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from edgelstm.errors import ConversionError
 from edgelstm_converters.float_model import FloatModel
 from edgelstm_converters.readers import Asked, Reading, checkpoint, named_layers, proof, torch_script
-from edgelstm_converters.readers.modules import Weights, assemble, owner
+from edgelstm_converters.readers.modules import Activation, Weights, assemble, owner
 from edgelstm_converters.readers.pickled import Made
-from edgelstm_converters.readers.torch_file import NO_FILE, load
-from edgelstm_converters.readers.torch_module import ACTIVATIONS, leaves
+from edgelstm_converters.readers.torch_file import NO_FILE, load, mapping_of
+from edgelstm_converters.readers.torch_leaves import ACTIVATIONS, CURVES, leaves
 
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 _SEQUENTIAL = "torch.nn.modules.container.Sequential"
@@ -48,7 +48,8 @@ def _made(weights: Weights, modules: Mapping[str, Made], asked: Asked, *, in_ord
         return named_layers.read(weights, asked.architecture, named_layers.AS_SAID)
     names = checkpoint.unwrapped(weights)
     weights = {name: weights[key] for key, name in names.items()}
-    activations, squashing = asked.activations, dict[str, str]()
+    activations: Sequence[Activation] | None = asked.activations
+    squashing: dict[str, str] = {}
     if modules:
         activations, squashing = _of_classes(modules, asked)
     model = assemble(
@@ -84,7 +85,9 @@ def _proof(model: FloatModel, asked: Asked, modules: Mapping[str, Made]) -> str:
     return f"not proved: {NOT_RUN if modules else WEIGHTS_ALONE} (read as {named}; {GRAPH}); {confirmed.removeprefix('not proved: ')}"
 
 
-def _of_classes(modules: Mapping[str, Made], asked: Asked) -> tuple[Sequence[str] | None, dict[str, str]]:
+def _of_classes(
+    modules: Mapping[str, Made], asked: Asked
+) -> tuple[Sequence[Activation] | None, dict[str, str]]:
     """Return what follows the linear modules of a pickled one, and tanh or relu by the name of a plain recurrent one.
 
     Raises ConversionError for a module of a class that cannot be converted, and for one of which only code says where it is run.
@@ -97,12 +100,13 @@ def _of_classes(modules: Mapping[str, Made], asked: Asked) -> tuple[Sequence[str
         name: made.by.rpartition(".")[2] if made.by.startswith("torch.nn.") else made.by
         for name, made in inner.items()
     }
-    said = {name: kind for name, kind in kinds.items() if kind in ACTIVATIONS}
-    activations = asked.activations
+    said = {name: kind for name, kind in kinds.items() if kind in ACTIVATIONS or kind in CURVES}
+    settings = {name: mapping_of(made.state) for name, made in inner.items()}
+    activations: Sequence[Activation] | None = asked.activations
     if activations is not None:
-        leaves({name: kind for name, kind in kinds.items() if name not in said})
+        leaves({name: kind for name, kind in kinds.items() if name not in said}, settings)
     elif {modules[name].by for name in around} <= {_SEQUENTIAL}:
-        activations = leaves(kinds)
+        activations = leaves(kinds, settings)
     elif said:
         name, kind = next(iter(said.items()))
         raise ConversionError(
@@ -110,7 +114,7 @@ def _of_classes(modules: Mapping[str, Made], asked: Asked) -> tuple[Sequence[str
             "linear modules with --activations, or save it with torch.export (.pt2) or as ONNX"
         )
     else:
-        leaves(kinds)
+        leaves(kinds, settings)
     modes = {
         name: str(made.state.get("nonlinearity") or made.state.get("mode")) for name, made in inner.items()
     }

@@ -20,7 +20,9 @@ from edgelstm_converters.trace.expressions import (
     numbers,
     place_of,
     time_of,
+    vector,
 )
+from edgelstm_converters.trace.graph import Node
 
 MOST_STEPS = 200
 TRIED = np.concatenate([sign * np.array([0.0, 1e-3, 0.1, 1.0, 3.0, 10.0, 60.0]) for sign in (1.0, -1.0)])
@@ -49,7 +51,7 @@ class CurveReader:
         """Return the layer that gives `codes`, relative codes of one expression, and what it reads; None where there is none."""
         for end in self._ends(codes):
             made = _Steps(known={end.tobytes(): 0})
-            self._write(codes, made)
+            self.write(codes, made)
             function = Pointwise(tuple(made.steps))
             if np.isfinite(function(TRIED)).all():
                 one, none = np.ones(len(codes), np.float32), np.zeros(len(codes), np.float32)
@@ -120,7 +122,7 @@ class CurveReader:
             or any(self._is_bent(part, end) for part in varying.values())
         )
 
-    def _write(self, codes: Codes, made: _Steps) -> int:
+    def write(self, codes: Codes, made: _Steps) -> int:
         """Return the number of the step that computes `codes`, written now if it is not there yet."""
         key = codes.tobytes()
         if key not in made.known:
@@ -130,10 +132,23 @@ class CurveReader:
                 opened = self._opened(codes)
                 assert opened is not None
                 found, arguments = opened
-                parts = [self._write(argument, made) for argument in arguments]
+                parts = [self.write(argument, made) for argument in arguments]
                 word = found.detail if found.kind == "function" else found.kind
                 made.known[key] = made.add(word, *parts)
         return made.known[key]
+
+
+def function_of_node(node: Node) -> Pointwise:
+    """Return the function that a node computes of each value, told by its operator and attributes."""
+    from edgelstm_converters.trace.operators import OPERATORS
+    from edgelstm_converters.trace.run import Traced, Walk, codes_of
+
+    walk = Walk()
+    end = vector(walk.expressions.add(Expression("input", 1, (), "x", "x")), 1, 0)
+    made = _Steps(known={end.tobytes(): 0})
+    (found,) = OPERATORS[node.op](walk, node, [Traced(end)])
+    CurveReader(walk.expressions.table).write(codes_of(found), made)
+    return Pointwise(tuple(made.steps))
 
 
 def _varying(arguments: tuple[Codes, ...]) -> dict[bytes, Codes]:

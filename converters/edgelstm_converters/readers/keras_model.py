@@ -105,4 +105,4 @@ def _prove(path: Path, stream: Stream, mask: float | None, read_as: KerasGraph) 
         parts = np.split(signal, ends, axis=-1) if len(ends) else [signal]
         return engine.run({name: part for (name, _), part in zip(read_as.inputs, parts, strict=True)})
 
-    return judge_stream(engine, stream, {}, "please report this", run=run, mask=mask)
+    return judge_stream(engine, stream, "please report this", run=run, mask=mask)

@@ -25,5 +25,5 @@ def read(path: Path, asked: Asked) -> Reading:
         asked.start,
         asked.window,
     )
-    proof = prove(model, stream, asked.fixed) if asked.verify else NOT_ASKED
+    proof = prove(model, stream) if asked.verify else NOT_ASKED
     return Reading.of(stream, proof)

@@ -14,7 +14,7 @@ from edgelstm_converters.trace.streams import Stream
 HINT = "it selects or reorders values on the way, or what is baked into it is no zero state; export the plain network"
 
 
-def prove(model: Any, stream: Stream, fixed: Mapping[str, Any]) -> str:
+def prove(model: Any, stream: Stream) -> str:
     """Return the line of proof; raises ConversionError where the graph computes something else than its layers."""
     if stream.start is not None:
         from onnx import TensorProto, helper
@@ -24,7 +24,7 @@ def prove(model: Any, stream: Stream, fixed: Mapping[str, Any]) -> str:
     dtypes = {value.name: _dtype(value) for value in model.graph.input}
     count, kept = (
         len(model.graph.output),
-        _without_unknown_inputs(model.graph, {stream.signal, *stream.states, *fixed}),
+        _without_unknown_inputs(model.graph, {stream.signal, *stream.states, *stream.fixed}),
     )
     try:
         engine = Engine("onnx", content=model.SerializeToString())
@@ -40,7 +40,7 @@ def prove(model: Any, stream: Stream, fixed: Mapping[str, Any]) -> str:
         found = dict(zip(kept, engine.run(given), strict=True))
         return [found.get(number) for number in range(count)]
 
-    return judge_stream(engine, stream, fixed, HINT, run=typed, int8=_in_int8(model.graph))
+    return judge_stream(engine, stream, HINT, run=typed, int8=_in_int8(model.graph))
 
 
 def _without_unknown_inputs(graph: Any, known: set[str]) -> list[int]:

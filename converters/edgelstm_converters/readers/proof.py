@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,6 @@ def _both(model: FloatModel, runs: Runs) -> tuple[Floats, Floats]:
 def judge_stream(
     engine: Engine,
     stream: Stream,
-    fixed: Mapping[str, Any],
     hint: str,
     *,
     run: Run | None = None,
@@ -104,7 +103,7 @@ def judge_stream(
     carried  whether the engine itself keeps states from one run to the next
     """
     try:
-        runs = _outputs(run or engine.run, stream, fixed, mask, carried)
+        runs = _outputs(run or engine.run, stream, mask, carried)
     except EngineDied as exc:
         return f"not proved: {exc}"
     except EngineError as exc:
@@ -112,13 +111,13 @@ def judge_stream(
     return (compare_int8 if int8 else compare)(engine.name, stream.model, runs, hint)
 
 
-def _outputs(run: Run, stream: Stream, fixed: Mapping[str, Any], mask: float | None, carried: bool) -> Runs:
+def _outputs(run: Run, stream: Stream, mask: float | None, carried: bool) -> Runs:
     """Return runs of the samples that the model gets and what came out, (samples, outputs) or (1, outputs) for the last step only."""
     time = stream.axes.time
     samples = SAMPLES if stream.free else 1 if time is None else stream.shape[time]
     samples = min(samples, stream.longest or samples)
     states = {name: np.zeros(shape, np.float32) for name, shape in stream.states.items()}
-    others = {name: np.asarray(value) for name, value in fixed.items() if name != stream.signal}
+    others = {name: value for name, value in stream.fixed.items() if name != stream.signal}
     channels = int(
         np.prod([s for axis, s in enumerate(stream.shape) if axis not in (time, stream.axes.batch)])
     )

@@ -39,7 +39,7 @@ def _prove(path: Path, stream: Stream, graphs: list[Subgraph]) -> str:
     except EngineDied as exc:
         return f"not proved: {exc}"
     int8, carried = quantised(graphs), keeps_states(graphs)
-    return judge_stream(engine, stream, {}, _hint(graphs) if int8 else REPORT, int8=int8, carried=carried)
+    return judge_stream(engine, stream, _hint(graphs) if int8 else REPORT, int8=int8, carried=carried)
 
 
 def _hint(graphs: list[Subgraph]) -> str:

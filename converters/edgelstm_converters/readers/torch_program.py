@@ -50,4 +50,4 @@ def read(kind: str, path: Path, asked: Asked, needs: tuple[str, ...], content: b
     def run(feeds: dict[str, Any]) -> list[Any]:
         return engine.run({name: feeds[name] for name in names})
 
-    return Reading.of(stream, judge_stream(engine, stream, asked.fixed, "please report this", run=run))
+    return Reading.of(stream, judge_stream(engine, stream, "please report this", run=run))

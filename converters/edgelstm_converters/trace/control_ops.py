@@ -19,7 +19,7 @@ def _if(walk: Walk, node: Node, inputs: list[Value], around: Mapping[str, Value]
         raise node.refused("its condition depends on the signal")
     if inputs[0] is None:
         raise node.refused(
-            "its condition depends on an input of the graph: say its value with --fix NAME=VALUE"
+            "its condition depends on an input of the graph: say its value with --fix NAME=NUMBER"
         )
     name = "then_branch" if bool(np.asarray(inputs[0]).reshape(-1)[0]) else "else_branch"
     branch = node.attributes[name]

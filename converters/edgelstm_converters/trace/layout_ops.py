@@ -94,7 +94,7 @@ def _cast(walk: Walk, node: Node, inputs: list[Value]) -> list[Value]:
         codes = inputs[0].codes.reshape(-1)
         whole = {walk.expressions.of(code).kind for code in codes[~is_constant(codes)]} == {"input"}
         if np.dtype(dtype).kind != "f" and not whole and not _is_choice(walk, codes):
-            raise node.refused(f"it turns the signal into {np.dtype(dtype).name}")
+            raise node.refused(f"it turns the signal, or what is computed of it, into {np.dtype(dtype).name}")
         return [inputs[0]]
     return [np.asarray(inputs[0]).astype(dtype)]
 

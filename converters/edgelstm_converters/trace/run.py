@@ -90,7 +90,9 @@ class Walk:
                 )
             for name in node.inputs:
                 if name not in values:
-                    hint = " here; if the caller gives it, say its value with --fix NAME=VALUE"
+                    hint = (
+                        f" here; if the caller gives it, say the value of all of it with --fix {name}=NUMBER"
+                    )
                     raise node.refused(f'its input "{name}" is not known{hint}')
             found = self.visit(node, [values[name] for name in node.inputs], values)
             values.update(zip(node.outputs, found, strict=False))

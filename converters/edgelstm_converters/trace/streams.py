@@ -19,6 +19,7 @@ from edgelstm_converters.taken_over import with_steps
 from edgelstm_converters.trace.ahead import check_rows
 from edgelstm_converters.trace.assembled import STATE, Assembled
 from edgelstm_converters.trace.assembly import assemble
+from edgelstm_converters.trace.beside import no_state, spread
 from edgelstm_converters.trace.clocks import EVERY_SAMPLE, Clock
 from edgelstm_converters.trace.expressions import (
     EXPRESSION,
@@ -69,6 +70,7 @@ class Stream:
     order   which outputs become the states, in their order
     left_out  what else the graph gives, by name, and why the model does not
     clock   at which samples the outputs come
+    fixed   what is given besides, at every run
     longest  the most samples that graph and model give the same for; None where there is no end
     start   the value inside the graph that the model begins at, None for the signal itself; `start_time` is its axis of time
     """
@@ -87,6 +89,7 @@ class Stream:
     taken: Mapping[str, str] = field(default_factory=dict)
     longest: int | None = None
     clock: Clock = EVERY_SAMPLE
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def carried(self) -> str:
@@ -138,6 +141,7 @@ def read_stream(
             raise ConversionError(
                 f'--fix names "{name}"; the inputs are {", ".join(v.name for v in graph.inputs)}'
             )
+    fixed = spread(graph.inputs, fixed)
     if not free or not graph.outputs:
         raise ConversionError("the graph has no input or no output")
     found: list[Stream] = []
@@ -165,7 +169,7 @@ def read_stream(
             break
     named = next((exc for exc in errors if not isinstance(exc, WrongAxis)), None)
     if named is not None or not found:
-        raise named or errors[0]
+        raise no_state(graph, free, named or errors[0])
     return max(found, key=lambda stream: (channels in (None, stream.model.inputs), _over_time(stream.model)))
 
 
@@ -244,7 +248,7 @@ def _read(
         return Traced(_signal(walk, str(start), inner, Axes(time, None)))
 
     walk = Walk(fold=fold, opset=graph.opset, start=start, begin=begin)
-    feeds: dict[str, Any] = {name: np.asarray(value) for name, value in fixed.items()}
+    feeds: dict[str, Any] = dict(fixed)
     feeds[signal.name] = (
         np.zeros(shape, np.float32) if start else Traced(_signal(walk, signal.name, shape, axes))
     )
@@ -285,7 +289,7 @@ def _read(
     return Stream(
         model, signal.name, axes, shape, free, states, start, begun[0] if begun else None,
         tuple((own[n], width) for n, width in zip(found.kept, widths, strict=True)), order, {**left_out, **failed}, walk.taken,
-        clock=found.clock,
+        clock=found.clock, fixed=fixed,
     )  # fmt: skip
 
 

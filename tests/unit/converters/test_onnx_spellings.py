@@ -153,8 +153,29 @@ def test_a_branch_taken_by_a_constant_and_by_what_is_said(tmp_path):
         readers.read(path)
     w = numpy_helper.to_array(WEIGHTS[0]).T
     for rate, scale in ((16000, 2.0), (8000, -1.0)):
-        reading = readers.read(path, fixed={"sr": [rate]})
+        reading = readers.read(path, fixed={"sr": rate})
         np.testing.assert_allclose(reading.model.layers[0].weights, scale * w, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.INT64])
+def test_an_input_beside_the_signal_is_named_and_one_number_is_all_of_it(tmp_path, kind):
+    """As a mask is, or how many samples count: what a Cast makes of it is no reason."""
+    nodes = [
+        helper.make_node("Cast", ["mask"], ["whole"], name="cast", to=TensorProto.INT32),
+        helper.make_node("Cast", ["whole"], ["factor"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["x", "W"], ["z"], name="fc"),
+        helper.make_node("Mul", ["z", "factor"], ["y"]),
+    ]
+    path = write(
+        tmp_path / "m.onnx", nodes, [WEIGHTS[0]], x=("t", I), y=("t", 4 * H), inputs=[value("mask", (1, 4 * H), kind)]
+    )  # fmt: skip
+    with pytest.raises(ConversionError, match=r'input "mask" is (beside|not known).*--fix mask=NUMBER'):
+        readers.read(path)
+    reading = readers.read(path, fixed={"mask": 2})
+    np.testing.assert_allclose(
+        reading.model.layers[0].weights, 2.0 * numpy_helper.to_array(WEIGHTS[0]).T, rtol=1e-6
+    )
+    assert reading.proof.startswith("onnxruntime: within")
 
 
 def test_a_state_that_was_baked_in_is_found_out(tmp_path):

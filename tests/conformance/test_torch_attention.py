@@ -85,6 +85,20 @@ class Heads(nn.Module):
         return z[:, -1] if self.last else z
 
 
+class Alone(nn.Module):
+    """Attention with nothing in front that remembers, normalised first, of which the last row is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.front, self.norm, self.head = nn.Linear(INPUTS, H), nn.LayerNorm(H), nn.Linear(H, 3)
+        self.attention = nn.MultiheadAttention(H, 2, batch_first=True)
+
+    def forward(self, x):
+        y = self.front(x)
+        z = self.norm(y)
+        return self.head((y + self.attention(z, z, z, need_weights=False)[0])[:, -1])
+
+
 class Encoder(nn.Module):
     def __init__(self):
         super().__init__()
@@ -137,6 +151,7 @@ NETWORKS = {
     "heads, causal": lambda: Heads(past()),
     "heads, the last 5": lambda: Heads(past() + torch.tril(torch.full((T, T), float("-inf")), -5)),
     "heads, last row": lambda: Heads(None, last=True),
+    "attention alone, last row": Alone,
     "encoder": Encoder,
     "scaled, causal": lambda: Scaled(is_causal=True),
     "scaled, masked": lambda: Scaled(attn_mask=torch.tril(torch.ones(T, T, dtype=torch.bool))),

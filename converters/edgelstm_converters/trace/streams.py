@@ -185,7 +185,8 @@ def _signals(free: list[Input]) -> list[Input]:
 
 
 def _over_time(model: FloatModel) -> int:
-    return sum(isinstance(layer, FloatRecurrent | FloatConv1d | FloatPool) for layer in model.layers)
+    kinds = FloatRecurrent | FloatConv1d | FloatPool
+    return sum(isinstance(layer, kinds) or _reach(layer) > 1 for layer in model.layers)
 
 
 def _ways(signal: Input) -> Iterator[Axes]:

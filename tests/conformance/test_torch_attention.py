@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
 from torch import nn  # noqa: E402
 
+from edgelstm.errors import ConversionError  # noqa: E402
 from edgelstm_converters import convert_with_report, readers  # noqa: E402
 from edgelstm_converters.execution import Execution  # noqa: E402
 
@@ -202,3 +203,37 @@ def test_attention_runs_in_int8_over_windows(tmp_path, name):
     execution = Execution(window=T, lookahead=0)
     found = convert_with_report(path, calibration=samples, execution=execution)
     assert found.model.provenance.output_snr_db > 30.0
+
+
+class Unmasked(nn.Module):
+    """An encoder whose rows see all samples; what follows the attention is of all rows, or of the last one."""
+
+    def __init__(self, layers, cut):
+        super().__init__()
+        self.front, self.head, self.cut = nn.Linear(INPUTS, H), nn.Linear(H, 3), cut
+        layer = nn.TransformerEncoderLayer(H, 2, 16, batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+    def forward(self, x):
+        y = self.front(x)
+        if not self.cut:
+            return self.head(self.encoder(y)[:, -1])
+        layer = self.encoder.layers[0]
+        z = layer.norm1(y)
+        y = (y + layer.self_attn(z, z, z, need_weights=False)[0])[:, -1]
+        return self.head(y + layer.linear2(torch.relu(layer.linear1(layer.norm2(y)))))
+
+
+@pytest.mark.parametrize(
+    ("layers", "reason"), [(1, "cut it to the last row right behind the attention"), (2, "as behind a layer without a mask")]
+)  # fmt: skip
+def test_an_encoder_without_a_mask_is_refused_for_what_stops_it(tmp_path, layers, reason):
+    with pytest.raises(ConversionError, match=reason):
+        readers.read(written(Unmasked(layers, False), tmp_path, "ONNX 17"))
+
+
+def test_an_encoder_that_is_cut_behind_its_attention_converts(tmp_path):
+    torch.manual_seed(0)
+    reading = readers.read(written(Unmasked(1, True), tmp_path, "ONNX 17"))
+    assert [layer.kind for layer in reading.model.layers].count("attention") == 1
+    assert "within" in reading.proof

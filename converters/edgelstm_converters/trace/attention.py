@@ -40,7 +40,11 @@ DOT = "dot"
 """The kind of an expression whose elements are each the product of two vectors that both depend on the signal."""
 CLOSE = 1e-6
 """Of numbers that are the same at every key."""
-LATER = "it reads samples that come after its own: mask it to the past (causal), or read the last row only"
+LATER = "it reads samples that come after its own: mask it to the past (causal), or cut it to the last row right behind the attention"
+UNMASKED = (
+    "the rows that it weighs all change with the newest sample: they are parts of it, or each looks at all samples, as behind a "
+    "layer without a mask; mask that to the past (causal)"
+)
 NO_ATTENTION = (
     "it multiplies two values that both depend on the signal, and is no attention over the last samples, whose keys and "
     "values are the same of every sample"
@@ -112,6 +116,8 @@ class AttentionReader:
         step = int(max(time_of(scores).max(), time_of(values).max()))
         values, scores = relative(values, step), relative(scores, step)
         times = np.where(is_constant(values), 1 << 16, time_of(values)).min(axis=1)
+        if len(times) > 1 and not times.any():
+            raise NotPast(UNMASKED)
         order = np.argsort(times)
         if times[order[0]] != 0 and (np.diff(times[order]) == 1).all():
             raise NotPast(

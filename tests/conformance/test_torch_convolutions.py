@@ -156,3 +156,22 @@ def test_what_comes_behind_the_last_sample_is_refused(tmp_path):
         torch.onnx.export(Uncut(), (torch.zeros(1, T, INPUTS),), tmp_path / "m.onnx", dynamo=False)
     with pytest.raises(ConversionError, match="it reads samples that come after its own"):
         readers.read(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool1d(3, 2, 1), nn.AvgPool1d(3, 2, 1)], ids=["largest", "mean"])
+def test_a_pool_that_is_padded_on_both_sides_is_refused_for_its_padding(tmp_path, pool):
+    class Padded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pool, self.rnn = pool, nn.LSTM(INPUTS, 4, batch_first=True)
+
+        def forward(self, x):
+            return self.rnn(self.pool(x.transpose(1, 2)).transpose(1, 2))[0][:, -1]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(Padded().eval(), (torch.zeros(1, 12, INPUTS),), tmp_path / "m.onnx", dynamo=False)
+    with pytest.raises(
+        ConversionError, match=r"its padding of 1 behind the last sample.*pool without padding"
+    ):
+        readers.read(tmp_path / "m.onnx")

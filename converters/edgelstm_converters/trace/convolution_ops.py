@@ -122,6 +122,10 @@ def _later(walk: Walk, node: Node, last: Codes, count: int) -> Codes:
 
 def _centred(walk: Walk, node: Node, samples: Codes, in_front: int, behind: int, layer: FloatLayer) -> Codes:
     """Return what a convolution gives that also reads later samples: the sum of one that looks back and of one that runs backwards."""
+    if isinstance(layer, FloatPool):
+        raise node.refused(
+            f"its padding of {behind} behind the last sample pools samples that come later: pool without padding"
+        )
     reach = (layer.taps - 1) * layer.dilation if isinstance(layer, FloatConv1d) else 0
     if not isinstance(layer, FloatConv1d) or in_front + behind != reach:
         raise node.refused(

@@ -272,7 +272,7 @@ def _activations(
             return list(repeat("linear", len(linear)))
         raise ConversionError(
             f"the file does not say what follows the linear modules {', '.join(linear)}: say --activations, "
-            f"{len(linear)} of {', '.join(ACTIVATIONS)}"
+            f"{len(linear)} of {', '.join(ACTIVATIONS)}{EXPORT_IT}"
         )
     if len(activations) != len(linear):
         raise ConversionError(
@@ -280,7 +280,7 @@ def _activations(
         )
     for name in activations:
         if isinstance(name, str) and name not in ACTIVATIONS:
-            raise ConversionError(f'activation "{name}", expected one of {", ".join(ACTIVATIONS)}')
+            raise ConversionError(f'activation "{name}", expected one of {", ".join(ACTIVATIONS)}{EXPORT_IT}')
     return list(activations)
 
 

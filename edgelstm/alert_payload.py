@@ -81,9 +81,8 @@ def event_line(payload: Mapping[str, Any]) -> str:
 
     The severity is that of the peak: where the score has fallen since then, both are said.
     """
-    scores = f"score {payload['score']:.2f}"
-    if payload["peak_score"] > payload["score"]:
-        scores += f" (peak {payload['peak_score']:.2f})"
+    now, peak = (f"{payload[name]:.2f}" for name in ("score", "peak_score"))
+    scores = f"score {now}" if peak == now else f"score {now} (peak {peak})"
     if payload["event_type"] == "cleared":
         text = alert_text(payload)
     else:

@@ -17,7 +17,8 @@ def load(path: str, content: bytes) -> tuple[str, Any, bytes]:
     try:
         program = torch.export.load(path)
     except Exception as exc:  # torch raises whatever the bytes make of its loader
-        raise ValueError(f"is damaged or no program of torch.export.save(): {exc}") from None
+        said = str(exc).partition(" Please check the warnings above")[0]  # these are not shown
+        raise ValueError(f"is damaged or no program of torch.export.save(): {said}") from None
     try:
         written = torch.onnx.export(program, dynamo=True, verbose=False)
         model = onnx.inliner.inline_local_functions(written.model_proto)

@@ -3,6 +3,7 @@
 import datetime
 import getpass
 import ipaddress
+import threading
 
 import paho.mqtt.client as paho
 import pytest
@@ -85,8 +86,11 @@ def client(broker, folder):
     made.tls_set(str(folder / "ca.pem"), str(folder / "client.pem"), str(folder / "client.key"))
     made.on_connect = lambda client, *_: client.subscribe("edgelstm/gw/stream/+/score", 1)
     made.on_message = lambda client, data, message: seen.append(message.payload)
+    subscribed = threading.Event()
+    made.on_subscribe = lambda *_: subscribed.set()
     made.connect("127.0.0.1", broker.port)
     made.loop_start()
+    assert subscribed.wait(20)  # or the score of the first sample is out before anybody hears it
     return made, seen
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgelstm.layers import Affine
 from edgelstm.layers.activation import UNBOUNDED
-from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised
+from edgelstm_converters.layers.float_layer import ACTIVATIONS, FloatLayer, Floats, Quantised, scaled_elements
 from edgelstm_converters.quantize import BOUNDED_FORM, Vector, element_product, output_form, reach_of
 
 
@@ -35,10 +35,8 @@ class FloatAffine(FloatLayer):
         return ACTIVATIONS[self.activation](sources[0] * self.factor + self.shift)
 
     def with_scaled_input(self, mean: Floats, std: Floats) -> FloatAffine:
-        with np.errstate(over="ignore", invalid="ignore"):  # refused when the layers are run
-            factor = self.factor.astype(np.float64) / std
-            shift = self.shift - factor * mean
-            return replace(self, factor=factor.astype(np.float32), shift=shift.astype(np.float32))
+        factor, shift = scaled_elements(self.factor, self.shift, mean, std)
+        return replace(self, factor=factor, shift=shift)
 
     def followed_by(self, factor: Floats, shift: Floats, activation: str) -> FloatAffine | None:
         if self.activation != "linear":

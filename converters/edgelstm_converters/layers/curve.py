@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgelstm.errors import ConversionError
 from edgelstm.layers import Curve
 from edgelstm.reference.curve import PIECES
-from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised
+from edgelstm_converters.layers.float_layer import FloatLayer, Floats, Quantised, scaled_elements
 from edgelstm_converters.layers.pointwise import Pointwise
 from edgelstm_converters.quantize import HEADROOM, Vector, element_product, output_form, reach_of
 
@@ -42,10 +42,8 @@ class FloatCurve(FloatLayer):
         return result
 
     def with_scaled_input(self, mean: Floats, std: Floats) -> FloatCurve:
-        with np.errstate(over="ignore", invalid="ignore"):  # refused when the layers are run
-            factor = self.factor.astype(np.float64) / std
-            shift = self.shift - factor * mean
-            return replace(self, factor=factor.astype(np.float32), shift=shift.astype(np.float32))
+        factor, shift = scaled_elements(self.factor, self.shift, mean, std)
+        return replace(self, factor=factor, shift=shift)
 
     def quantize(
         self, sources: Sequence[Vector], seen: Sequence[Floats], given: Floats, *, read: bool

@@ -247,3 +247,10 @@ def scaled(weights: Floats, bias: Floats, mean: Floats, std: Floats) -> tuple[Fl
     ):  # what is not finite is refused when the layers are run
         wider = weights.astype(np.float64) / std
         return wider.astype(np.float32), (bias - wider @ mean).astype(np.float32)
+
+
+def scaled_elements(factor: Floats, shift: Floats, mean: Floats, std: Floats) -> tuple[Floats, Floats]:
+    """Return factor and shift that give for x, element by element, what these give for (x - mean) / std."""
+    with np.errstate(over="ignore", invalid="ignore"):  # as above
+        wider = factor.astype(np.float64) / std
+        return wider.astype(np.float32), (shift - wider * mean).astype(np.float32)
